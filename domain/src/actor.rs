@@ -1,0 +1,70 @@
+//! Who asks. Made once per request by the request authentication (`identity`), handed to every operation.
+
+use postern_entity::{ProjectId, SessionId, UserId};
+
+/// What the caller has proven about the application it speaks for. Ordered: a higher level may do all a lower one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// A browser or an app: holds at most a publishable key.
+    Client,
+    /// The application's backend: holds a secret server key.
+    Server,
+    /// The project's administration: holds the admin key, or is a user of a team that owns the project.
+    Admin,
+}
+
+impl Level {
+    /// As the header `x-stack-access-type` and error details spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The user on whose behalf the caller speaks, as its access token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActingUser {
+    /// Who.
+    pub id: UserId,
+    /// The session the token was minted from.
+    pub session_id: SessionId,
+    /// The token was minted for an anonymous user.
+    pub is_anonymous: bool,
+    /// The token was minted for a restricted user (anonymous ones included).
+    pub is_restricted: bool,
+}
+
+/// The caller of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The project that everything the caller does is confined to.
+    pub project_id: ProjectId,
+    /// What it has proven.
+    pub level: Level,
+    /// For whom it speaks, if for anybody.
+    pub user: Option<ActingUser>,
+}
+
+impl Actor {
+    /// Whether the caller is the application's backend or its administration.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.level >= Level::Server
+    }
+
+    /// Whether the caller speaks for this user.
+    #[must_use]
+    pub fn is_user(&self, user_id: UserId) -> bool {
+        self.user.as_ref().is_some_and(|user| user.id == user_id)
+    }
+
+    /// The id of the user the caller speaks for.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        self.user.as_ref().map(|user| user.id)
+    }
+}

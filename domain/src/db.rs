@@ -1,0 +1,251 @@
+//! The database: one pool to read, [`Db::write`] as the only way to change anything, on SQLite and PostgreSQL alike.
+//!
+//! - SQLite: one writer connection, `BEGIN IMMEDIATE`, write-ahead log, durable commits.
+//! - PostgreSQL: a pool; operations lock rows in key order, and one that lost a deadlock or a serialisation race is run again.
+//!
+//! What must be told to others once a change is durable (wake-ups, published events) is collected in the [`Tx`] and sent
+//! after the commit. No network call belongs inside an operation.
+
+use std::{
+    future::Future,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use crate::{
+    error::{Error, Result},
+    signal::{Signal, Signals},
+};
+
+/// How often an operation that lost a race (SQLSTATE 40001 or 40P01) is run before its error is shown.
+const MAX_WRITE_TRIES: u32 = 10;
+/// How long SQLite waits for another process that holds the write lock.
+const SQLITE_BUSY_TIMEOUT_MS: u32 = 10_000;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which database this is, for the few statements that must differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// One file, one process.
+    Sqlite,
+    /// A server, any number of processes.
+    Postgres,
+}
+
+/// Connections to the database of the installation.
+#[derive(Clone, Debug)]
+pub struct Db {
+    backend: Backend,
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    signals: Signals,
+}
+
+impl Db {
+    /// Connects to `sqlite://path` (the file is made when missing) or `postgres://…`, with at most `max_connections`
+    /// connections.
+    ///
+    /// # Errors
+    /// When the URL has another scheme or the database cannot be reached.
+    pub async fn connect(url: &str, max_connections: u32, signals: Signals) -> Result<Self> {
+        if url.starts_with("sqlite:") {
+            Self::connect_sqlite(url, max_connections, signals).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let pool = Database::connect(options(url, max_connections)).await?;
+            Ok(Self { backend: Backend::Postgres, reader: pool.clone(), writer: pool, signals })
+        } else {
+            Err(Error::internal("the database URL must begin with sqlite:// or postgres://"))
+        }
+    }
+
+    async fn connect_sqlite(url: &str, max_connections: u32, signals: Signals) -> Result<Self> {
+        let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+        if path.is_empty() || path.starts_with(":memory:") {
+            return Err(Error::internal("an SQLite database needs a file: sqlite://path/to/file.db"));
+        }
+        if let Some(parent) = std::path::Path::new(path.split('?').next().unwrap_or(path)).parent() {
+            tokio::fs::create_dir_all(parent).await.map_err(Error::internal)?;
+        }
+        let url = if path.contains('?') { url.to_owned() } else { format!("sqlite://{path}?mode=rwc") };
+        let pragmas = |sqlite: sea_orm::sqlx::sqlite::SqliteConnectOptions| {
+            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+            sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_millis(SQLITE_BUSY_TIMEOUT_MS.into()))
+        };
+        let mut writer = options(&url, 1);
+        writer.map_sqlx_sqlite_opts(pragmas);
+        let writer = Database::connect(writer).await?;
+        let mut reader = options(&url, max_connections);
+        reader.map_sqlx_sqlite_opts(move |sqlite| pragmas(sqlite).pragma("query_only", "on"));
+        let reader = Database::connect(reader).await?;
+        Ok(Self { backend: Backend::Sqlite, reader, writer, signals })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The pool to read from. Writing through it fails on SQLite.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// The connection that migrations run on. Nothing else may use it.
+    #[must_use]
+    pub fn migration_connection(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Where commits are told, and where to listen for them.
+    #[must_use]
+    pub fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Runs `operation` in one transaction and commits it; an error rolls everything back. The operation may run several
+    /// times on PostgreSQL, so it must not keep state outside the transaction. Signals raised through the [`Tx`] go out
+    /// after the commit only.
+    ///
+    /// # Errors
+    /// Those of the operation, and those of the database.
+    pub async fn write<T, F, Fut>(&self, mut operation: F) -> Result<T>
+    where
+        F: FnMut(Tx) -> Fut + Send,
+        Fut: Future<Output = Result<T>> + Send,
+        T: Send,
+    {
+        let mut tries = 1;
+        loop {
+            match self.write_once(&mut operation).await {
+                Err(Error::Database(error)) if lost_race(&error) && tries < MAX_WRITE_TRIES => {
+                    tracing::debug!(tries, "a transaction lost a race and is run again");
+                    // A jittered pause lets the winner finish; without it two losers can meet again at once.
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=u64::from(tries) * 8))).await;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn write_once<T, F, Fut>(&self, operation: &mut F) -> Result<T>
+    where
+        F: FnMut(Tx) -> Fut + Send,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = Arc::new(self.writer.begin_with_options(options).await?);
+        let raised = Arc::new(Mutex::new(Vec::new()));
+        let tx = Tx { transaction: Arc::clone(&transaction), raised: Arc::clone(&raised), backend: self.backend };
+        let outcome = operation(tx).await;
+        let transaction =
+            Arc::into_inner(transaction).ok_or_else(|| Error::internal("an operation kept its transaction"))?;
+        match outcome {
+            Ok(value) => {
+                transaction.commit().await?;
+                let signals = std::mem::take(&mut *raised.lock().unwrap_or_else(PoisonError::into_inner));
+                for signal in signals {
+                    self.signals.send(signal);
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                transaction.rollback().await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A running transaction. Use it (`&*tx`) wherever a connection is wanted; raise what must be told after the commit.
+/// Handed to the operation by value: its end is the end of the operation.
+#[derive(Debug)]
+pub struct Tx {
+    transaction: Arc<DatabaseTransaction>,
+    raised: Arc<Mutex<Vec<Signal>>>,
+    backend: Backend,
+}
+
+impl Tx {
+    /// Tells `signal` to everybody who listens, once the transaction has committed. The same signal is told once.
+    pub fn raise(&self, signal: Signal) {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        if !raised.contains(&signal) {
+            raised.push(signal);
+        }
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+}
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
+
+fn options(url: &str, max_connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(max_connections).min_connections(0).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+    options
+}
+
+/// Whether the transaction failed only because another one was in its way.
+fn lost_race(error: &DbErr) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
+}
+
+/// The SQLSTATE of PostgreSQL or the result code of SQLite, when the database itself refused.
+fn sqlstate(error: &DbErr) -> Option<String> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return None;
+    };
+    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+/// Whether the row was refused because another one with the same unique key exists. `constraint` is the name of the
+/// index, or on SQLite (which names the columns instead) one of `columns` in the form `table.column`.
+#[must_use]
+pub fn violates_unique(error: &DbErr, constraint: &str, columns: &str) -> bool {
+    match error.sql_err() {
+        Some(sea_orm::SqlErr::UniqueConstraintViolation(text)) => text.contains(constraint) || text.contains(columns),
+        _ => false,
+    }
+}
+
+/// The text of `statement` as the backend of `connection` wants its placeholders: written with `$1`, which both know.
+#[must_use]
+pub fn statement<C: ConnectionTrait>(
+    connection: &C,
+    sql: &str,
+    values: impl IntoIterator<Item = sea_orm::Value>,
+) -> sea_orm::Statement {
+    sea_orm::Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
+}
+
+impl From<DbBackend> for Backend {
+    fn from(backend: DbBackend) -> Self {
+        if backend == DbBackend::Postgres { Self::Postgres } else { Self::Sqlite }
+    }
+}

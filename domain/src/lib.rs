@@ -1,0 +1,25 @@
+//! Every rule of Postern. Operations take [`deps::Deps`], an [`actor::Actor`] and a parsed input, run in one transaction,
+//! and answer an outcome or an [`error::Error`]. Both doors of the gateway and the worker call the same ones.
+//!
+//! Features are folders: `mod.rs` says what the feature promises and is its only public face, one file per noun holds its
+//! operations, `store.rs` its queries (always scoped by project), `jobs.rs` the payloads of its jobs.
+//! Nothing here knows HTTP, GraphQL, SMTP or a vendor; what is needed of the outer world is a trait in [`ports`].
+
+pub mod actor;
+pub mod codes;
+pub mod db;
+pub mod deps;
+pub mod error;
+pub mod passwords;
+pub mod ports;
+pub mod random;
+pub mod secrets;
+pub mod settings;
+pub mod signal;
+pub mod time;
+
+pub use actor::{Actor, Level};
+pub use codes::{Code, Kind};
+pub use deps::Deps;
+pub use error::{Error, Failure, Result};
+pub use postern_entity::{ids::*, time::Timestamp};

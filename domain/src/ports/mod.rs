@@ -1,0 +1,5 @@
+//! What the domain needs of the outer world, as traits. The real clients live in `outside`; in-memory ones beside the
+//! traits serve tests and local mode. Nothing here names a vendor.
+
+pub mod http;
+pub mod mail;

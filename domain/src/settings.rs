@@ -1,0 +1,47 @@
+//! The part of the installation's settings that rules depend on. Read and checked by the root, handed in.
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::ports::mail::MailServer;
+
+/// How long a refresh token lives unless told otherwise.
+pub const DEFAULT_SESSION_SECONDS: i64 = 365 * 24 * 60 * 60;
+
+/// Settings that rules depend on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL that the outside uses; no slash at its end. In issuers, links and callbacks.
+    pub public_url: Url,
+    /// Local mode: mailbox page, GraphiQL with demo headers, demo project, loopback targets (design §1).
+    pub local_mode: bool,
+    /// Life of an access token.
+    pub access_token_seconds: i64,
+    /// Who may become a user of project `internal`.
+    pub internal_sign_up: InternalSignUp,
+    /// Private networks that outgoing calls may reach.
+    pub allowed_subnets: Vec<IpNet>,
+    /// The installation's shared mail server; none in local mode means the local mailbox.
+    pub shared_mail_server: Option<MailServer>,
+    /// Name and address of the sender of mails through the shared server.
+    pub mail_from: (String, String),
+    /// Whether requests are rate limited. Attempt counters of codes always count.
+    pub rate_limits: bool,
+}
+
+impl Settings {
+    /// The base of the REST API, `<public URL>/api/v1`, as issuers and callbacks carry it.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("{}/api/v1", self.public_url.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Who may become a user of project `internal`, and so an owner of projects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InternalSignUp {
+    /// Anybody.
+    Open,
+    /// Only by a one-time link or an owner's invitation.
+    Invite,
+}

@@ -1,0 +1,116 @@
+//! Typed ids: one type per noun, so that a user's id can never be handed where a team's is wanted.
+
+use std::{fmt, str::FromStr};
+
+use sea_orm::DeriveValueType;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! uuid_id {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A fresh random id (UUID version 4).
+            #[must_use]
+            pub fn random() -> Self {
+                Self(Uuid::new_v4())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+
+        impl sea_orm::TryFromU64 for $name {
+            fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
+                Err(sea_orm::DbErr::ConvertFromU64(stringify!($name)))
+            }
+        }
+    )*};
+}
+
+uuid_id! {
+    /// A user of a project.
+    UserId,
+    /// A team of a project.
+    TeamId,
+    /// A session, which is one refresh token.
+    SessionId,
+    /// A contact channel (an e-mail address) of a user.
+    ContactChannelId,
+    /// A set of project keys.
+    KeySetId,
+    /// A one-time code.
+    VerificationCodeId,
+    /// An entry of the event log.
+    EventId,
+    /// A job of the queue.
+    JobId,
+    /// A mail of the outbox.
+    EmailId,
+    /// An endpoint that receives webhooks.
+    WebhookEndpointId,
+    /// A message fanned out to webhook endpoints.
+    WebhookMessageId,
+    /// The delivery of one message to one endpoint.
+    WebhookDeliveryId,
+    /// One try of a delivery.
+    WebhookAttemptId,
+}
+
+/// The id of a project: the literal `internal`, or a lower-case UUID.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType)]
+#[serde(transparent)]
+pub struct ProjectId(pub String);
+
+impl ProjectId {
+    /// A fresh random id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    /// The project whose users administer all other projects.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self("internal".to_owned())
+    }
+
+    /// Whether this is the project `internal`.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.0 == "internal"
+    }
+
+    /// The id as text, as headers and tokens carry it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl sea_orm::TryFromU64 for ProjectId {
+    fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
+        Err(sea_orm::DbErr::ConvertFromU64(stringify!(ProjectId)))
+    }
+}

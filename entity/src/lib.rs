@@ -1,0 +1,17 @@
+//! The tables, one file each: columns and typed ids. No rules live here; queries live in the domain's `store.rs` files,
+//! and the shape of the tables is made by the `migration` crate.
+
+pub mod config_override;
+pub mod contact_channel;
+pub mod ids;
+pub mod key_set;
+pub mod project;
+pub mod session;
+pub mod team;
+pub mod team_membership;
+pub mod time;
+pub mod user;
+pub mod verification_code;
+
+pub use ids::*;
+pub use time::Timestamp;

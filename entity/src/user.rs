@@ -1,0 +1,62 @@
+//! Users of a project.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{ProjectId, Timestamp, UserId};
+
+/// A row of `user`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "user")]
+pub struct Model {
+    /// The user; the `sub` of its tokens.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: UserId,
+    /// Owner.
+    pub project_id: ProjectId,
+    /// Shown to people; never empty.
+    pub display_name: Option<String>,
+    /// Picture.
+    pub profile_image_url: Option<String>,
+    /// Read and written by the user and by servers.
+    pub client_metadata: Option<Json>,
+    /// Read by the user, written by servers.
+    pub client_read_only_metadata: Option<Json>,
+    /// Read and written by servers only.
+    pub server_metadata: Option<Json>,
+    /// Creation, or the moment an anonymous user became a regular one.
+    pub signed_up_at: Timestamp,
+    /// Creation, then each minting of an access token.
+    pub last_active_at: Timestamp,
+    /// PHC string (argon2id) or modular-crypt string (imported bcrypt).
+    pub password_hash: Option<String>,
+    /// May sign in by one-time code.
+    pub otp_auth_enabled: bool,
+    /// Sign-in asks for a second factor.
+    pub requires_totp_mfa: bool,
+    /// TOTP secret, sealed.
+    pub totp_secret: Option<Vec<u8>>,
+    /// Made without any credentials.
+    pub is_anonymous: bool,
+    /// Restricted by an administrator or a sign-up rule.
+    pub restricted_by_admin: bool,
+    /// Told to the user.
+    pub restricted_by_admin_reason: Option<String>,
+    /// Told to servers only.
+    pub restricted_by_admin_private_details: Option<String>,
+    /// ISO 3166-1 alpha-2, upper case.
+    pub country_code: Option<String>,
+    /// Sign-up risk score, 0 to 100.
+    pub risk_bot: i32,
+    /// Sign-up risk score, 0 to 100.
+    pub risk_free_trial_abuse: i32,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When a column last changed.
+    pub updated_at: Timestamp,
+}
+
+/// None declared: queries join by hand where they need to.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

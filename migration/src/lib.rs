@@ -1,0 +1,24 @@
+//! Changes of the tables, one file each, in the order they are applied. This crate imports nothing of ours, so that an old
+//! change keeps meaning what it meant when it was shipped. Shipped changes are frozen; `down` must undo `up`.
+//!
+//! To add a change: a new file `mNNNN_what_it_does.rs`, a line in [`Migrator::migrations`], and the test
+//! `up_down_up` covers it on both databases.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod columns;
+mod m0001_projects;
+mod m0002_users;
+mod m0003_sessions;
+
+/// Every change, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_projects::Migration), Box::new(m0002_users::Migration), Box::new(m0003_sessions::Migration)]
+    }
+}
