@@ -47,9 +47,26 @@ pub struct Actor {
     pub level: Level,
     /// For whom it speaks, if for anybody.
     pub user: Option<ActingUser>,
+    /// Makes the one mutation of this request repeatable (see [`crate::idempotency`]).
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What the caller sent to make a mutation repeatable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Chosen by the caller, at most 255 characters.
+    pub key: String,
+    /// SHA-256 of what was asked, so that the key cannot be used for something else.
+    pub request_hash: Vec<u8>,
 }
 
 impl Actor {
+    /// A caller without an idempotency key.
+    #[must_use]
+    pub fn new(project_id: ProjectId, level: Level, user: Option<ActingUser>) -> Self {
+        Self { project_id, level, user, idempotency: None }
+    }
+
     /// Whether the caller is the application's backend or its administration.
     #[must_use]
     pub fn is_server(&self) -> bool {

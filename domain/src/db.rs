@@ -108,6 +108,14 @@ impl Db {
         &self.writer
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.reader.ping().await?)
+    }
+
     /// Where commits are told, and where to listen for them.
     #[must_use]
     pub fn signals(&self) -> &Signals {
@@ -195,6 +203,12 @@ impl Tx {
     pub fn backend(&self) -> Backend {
         self.backend
     }
+
+    /// The same transaction once more, for an operation that runs another one inside itself. Must end before the
+    /// operation does.
+    pub(crate) fn share(&self) -> Self {
+        Self { transaction: Arc::clone(&self.transaction), raised: Arc::clone(&self.raised), backend: self.backend }
+    }
 }
 
 impl Deref for Tx {
@@ -222,6 +236,11 @@ fn sqlstate(error: &DbErr) -> Option<String> {
         return None;
     };
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+/// Whether a statement of PostgreSQL gave up waiting for a lock (SQLSTATE 55P03).
+pub(crate) fn lock_timed_out(error: &DbErr) -> bool {
+    sqlstate(error).as_deref() == Some("55P03")
 }
 
 /// Whether the row was refused because another one with the same unique key exists. `constraint` is the name of the

@@ -10,6 +10,7 @@ pub mod codes;
 pub mod db;
 pub mod deps;
 pub mod error;
+pub mod idempotency;
 pub mod passwords;
 pub mod ports;
 pub mod random;

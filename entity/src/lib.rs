@@ -3,6 +3,7 @@
 
 pub mod config_override;
 pub mod contact_channel;
+pub mod idempotency;
 pub mod ids;
 pub mod key_set;
 pub mod project;

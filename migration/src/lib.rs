@@ -11,6 +11,7 @@ mod columns;
 mod m0001_projects;
 mod m0002_users;
 mod m0003_sessions;
+mod m0008_idempotency;
 
 /// Every change, oldest first.
 #[derive(Debug)]

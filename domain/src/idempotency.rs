@@ -1,0 +1,186 @@
+//! Mutations that may be repeated: a caller that sends a key gets the first outcome again instead of a second effect.
+//!
+//! The row that claims the key is written first in the mutation's own transaction, and the outcome is kept in it, sealed,
+//! before the commit. So the effect and the key are durable together or not at all, failures are not kept, and a second
+//! request with the same key waits for the first by waiting for its row.
+
+use std::future::Future;
+
+use postern_entity::{idempotency, time::Timestamp};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    actor::{Actor, IdempotencyKey},
+    codes::Code,
+    db::{Backend, Tx, lock_timed_out},
+    deps::Deps,
+    error::{Error, Failure, Result, refuse},
+    random::equal_secrets,
+    secrets::Place,
+};
+
+/// How long an outcome is kept.
+const KEPT_SECONDS: i64 = 24 * 60 * 60;
+/// How long a request waits for another one with the same key.
+const WAIT: &str = "5s";
+/// The longest key, in characters.
+pub const MAX_KEY_CHARS: usize = 255;
+/// How many expired rows one pruning removes.
+const PRUNE_BATCH: u64 = 100;
+
+impl Deps {
+    /// Runs a mutation in one transaction, as [`crate::db::Db::write`] does; when the actor sent an idempotency key, the
+    /// outcome of the first run is answered for a day. `operation` names the mutation and is part of the key's scope.
+    ///
+    /// # Errors
+    /// Those of the mutation; `IDEMPOTENCY_KEY_REUSED` when the key was used for another request; `CONFLICT` when the
+    /// first request is still running after 5 s.
+    pub async fn mutate<T, F, Fut>(&self, actor: &Actor, operation: &'static str, mut mutation: F) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        F: FnMut(Tx) -> Fut + Send,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let Some(key) = &actor.idempotency else { return self.db.write(mutation).await };
+        if key.key.is_empty() || key.key.chars().count() > MAX_KEY_CHARS {
+            return refuse(Failure::bad_request(format!(
+                "The idempotency key must have 1 to {MAX_KEY_CHARS} characters."
+            )));
+        }
+        let claim = Claim { deps: self, actor, key, operation };
+        let claim = &claim;
+        let outcome = self
+            .db
+            .write(|tx| {
+                // Made here, run only if the key is free: an async block borrowing the mutation itself would have to
+                // give it back before the next try of `write`.
+                let running = mutation(tx.share());
+                async move {
+                    if let Some(kept) = claim.take(&tx).await? {
+                        return Ok(kept);
+                    }
+                    let outcome = running.await?;
+                    let text = serde_json::to_vec(&outcome).map_err(Error::internal)?;
+                    claim.keep(&tx, &text).await?;
+                    Ok(outcome)
+                }
+            })
+            .await;
+        match outcome {
+            Err(Error::Database(error)) if lock_timed_out(&error) => {
+                refuse(Failure::new(Code::Conflict, "A request with the same idempotency key is still running."))
+            }
+            other => other,
+        }
+    }
+}
+
+/// One use of a key.
+struct Claim<'a> {
+    deps: &'a Deps,
+    actor: &'a Actor,
+    key: &'a IdempotencyKey,
+    operation: &'static str,
+}
+
+impl Claim<'_> {
+    /// Claims the key, or answers the outcome that was kept under it.
+    async fn take<T: DeserializeOwned>(&self, tx: &Tx) -> Result<Option<T>> {
+        let now = self.deps.now();
+        idempotency::Entity::delete_many()
+            .filter(self.this_row())
+            .filter(idempotency::Column::ExpiresAt.lte(now))
+            .exec(&**tx)
+            .await?;
+        let row = idempotency::ActiveModel {
+            project_id: Set(self.actor.project_id.clone()),
+            caller: Set(self.caller()),
+            operation: Set(self.operation.to_owned()),
+            key: Set(self.key.key.clone()),
+            request_hash: Set(self.key.request_hash.clone()),
+            outcome: Set(Vec::new()),
+            expires_at: Set(now.plus_seconds(KEPT_SECONDS)),
+        };
+        // PostgreSQL waits here for another transaction that holds the key; SQLite has one writer at a time anyway.
+        if tx.backend() == Backend::Postgres {
+            tx.execute_unprepared(&format!("SET LOCAL lock_timeout = '{WAIT}'")).await?;
+        }
+        let claimed = idempotency::Entity::insert(row)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(&**tx)
+            .await?;
+        if tx.backend() == Backend::Postgres {
+            tx.execute_unprepared("SET LOCAL lock_timeout = 0").await?;
+        }
+        if claimed > 0 { Ok(None) } else { self.kept(tx).await.map(Some) }
+    }
+
+    async fn kept<T: DeserializeOwned>(&self, tx: &Tx) -> Result<T> {
+        let row = idempotency::Entity::find()
+            .filter(self.this_row())
+            .one(&**tx)
+            .await?
+            .ok_or_else(|| Error::internal("an idempotency row vanished while it was held"))?;
+        if !equal_secrets(&row.request_hash, &self.key.request_hash) {
+            return refuse(Failure::new(
+                Code::IdempotencyKeyReused,
+                "This idempotency key was used for another request within the last 24 hours.",
+            ));
+        }
+        let outcome = self.deps.keyring.open(&self.place(), &row.outcome)?;
+        serde_json::from_slice(&outcome).map_err(Error::internal)
+    }
+
+    async fn keep(&self, tx: &Tx, outcome: &[u8]) -> Result<()> {
+        let sealed = self.deps.keyring.seal(&self.place(), outcome)?;
+        idempotency::Entity::update_many()
+            .col_expr(idempotency::Column::Outcome, sealed.into())
+            .filter(self.this_row())
+            .exec(&**tx)
+            .await?;
+        Ok(())
+    }
+
+    fn this_row(&self) -> sea_orm::Condition {
+        sea_orm::Condition::all()
+            .add(idempotency::Column::ProjectId.eq(self.actor.project_id.clone()))
+            .add(idempotency::Column::Caller.eq(self.caller()))
+            .add(idempotency::Column::Operation.eq(self.operation))
+            .add(idempotency::Column::Key.eq(&self.key.key))
+    }
+
+    /// A user's keys are its own; servers and administrators of a project share theirs by level.
+    fn caller(&self) -> String {
+        match (self.actor.level, self.actor.user_id()) {
+            (crate::Level::Client, Some(user)) => format!("user:{user}"),
+            (level, _) => level.as_str().to_owned(),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            project: self.actor.project_id.as_str(),
+            table: "idempotency",
+            row: &self.key.key,
+            column: self.operation,
+        }
+    }
+}
+
+/// Removes outcomes whose time is over, a bounded batch of them; answers how many.
+///
+/// # Errors
+/// Those of the database.
+pub async fn prune(deps: &Deps) -> Result<u64> {
+    let now: Timestamp = deps.now();
+    let statement = "DELETE FROM idempotency WHERE (project_id, caller, operation, key) IN \
+                     (SELECT project_id, caller, operation, key FROM idempotency WHERE expires_at <= $1 LIMIT $2)";
+    let limit = i64::try_from(PRUNE_BATCH).map_err(Error::internal)?;
+    deps.db
+        .write(|tx| async move {
+            let statement = crate::db::statement(&*tx, statement, [now.millis().into(), limit.into()]);
+            Ok(tx.execute_raw(statement).await?.rows_affected())
+        })
+        .await
+}
