@@ -13,6 +13,11 @@ mod m0002_users;
 mod m0003_sessions;
 mod m0008_idempotency;
 
+/// One change a line.
+macro_rules! changes {
+    ($($change:ident)*) => { vec![$(Box::new($change::Migration)),*] };
+}
+
 /// Every change, oldest first.
 #[derive(Debug)]
 pub struct Migrator;
@@ -20,6 +25,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_projects::Migration), Box::new(m0002_users::Migration), Box::new(m0003_sessions::Migration)]
+        changes! {
+            m0001_projects
+            m0002_users
+            m0003_sessions
+            m0008_idempotency
+        }
     }
 }
