@@ -1,6 +1,7 @@
 # Shared by the scripts of this directory and by .ci/run: where the repository is, how to report, how to find or install the
 # programs the tests need (PostgreSQL, Redis, Node, Python). Sourced, never run. Starts and stops nothing: that is scripts/services.
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # variables are for the scripts that source this file
 
 REPO_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 # Tools that had to be fetched (Node, a Python environment) are kept here between runs.
@@ -76,4 +77,81 @@ need_redis() {
     disable_service redis-server
   fi
   command -v redis-server >/dev/null || die "redis-server was installed, but is not in PATH"
+}
+
+# The Rust toolchain is the one thing the user brings; its linker may still be missing.
+need_rust() {
+  if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi
+  command -v cargo >/dev/null || die "no cargo: install Rust from https://rustup.rs (rust-toolchain.toml picks the version)"
+  command -v cc >/dev/null || install_packages build-essential
+}
+
+# need_venv NAME REQUIREMENTS: a Python environment in $TOOLS_DIR/NAME holding exactly the pinned requirements; made anew when they change.
+need_venv() {
+  local dir="$TOOLS_DIR/$1" requirements="$2"
+  if [ -x "$dir/bin/python" ] && cmp -s "$requirements" "$dir/requirements.installed"; then return; fi
+  if ! python3 -c 'import venv, ensurepip' >/dev/null 2>&1; then install_packages python3 python3-venv; fi
+  say "making the Python environment $1"
+  rm -rf "$dir"
+  mkdir -p "$TOOLS_DIR"
+  python3 -m venv "$dir"
+  "$dir/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+  cp "$requirements" "$dir/requirements.installed"
+}
+
+node_is_new_enough() {
+  local found
+  found="$("$1" --version 2>/dev/null)" || return 1
+  found="${found#v}"
+  [ "${found%%.*}" -ge "$NODE_MIN_MAJOR" ]
+}
+
+# Puts a new enough node and npm first in PATH. Debian 12 carries 18, so the fallback is the build that PyPI carries.
+need_node() {
+  if node_is_new_enough node && command -v npm >/dev/null; then return; fi
+  need_venv node "$REPO_ROOT/scripts/lib/node-requirements.txt"
+  PATH="$TOOLS_DIR/node/bin:$PATH"
+  node_is_new_enough node || die "the fetched node is older than $NODE_MIN_MAJOR"
+}
+
+# Installs the npm packages of tests/npm by their lock file, unless that very lock file is installed already.
+need_npm_packages() {
+  local dir="$REPO_ROOT/tests/npm"
+  if cmp -s "$dir/package-lock.json" "$dir/node_modules/.installed-lock"; then return; fi
+  say "installing the npm packages of the client tests"
+  (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  cp "$dir/package-lock.json" "$dir/node_modules/.installed-lock"
+}
+
+# --- stages: named steps with times, for scripts/test and .ci/run
+
+STAGE_LOG_DIR="${STAGE_LOG_DIR:-$REPO_ROOT/target/stages}"
+stage_names=()
+stage_times=()
+stage_states=()
+
+# stage NAME COMMAND...: runs the command, keeps its output in $STAGE_LOG_DIR/NAME.log as well, remembers time and outcome.
+# Answers the command's status, so that the caller decides whether to go on.
+stage() {
+  local name="$1" started status=0
+  shift
+  mkdir -p "$STAGE_LOG_DIR"
+  say "$name: $*"
+  started="$(date +%s%N)"
+  "$@" 2>&1 | tee "$STAGE_LOG_DIR/${name//[^A-Za-z0-9_.-]/-}.log" || status=$?
+  stage_names+=("$name")
+  stage_times+=("$((($(date +%s%N) - started) / 1000000))")
+  if [ "$status" -eq 0 ]; then stage_states+=(ok); else stage_states+=(FAILED); fi
+  return "$status"
+}
+
+# Prints one line per stage; fails when a stage failed or none ran.
+stage_summary() {
+  local i failed=0
+  printf '\n%-34s %10s  %s\n' stage seconds outcome
+  for i in "${!stage_names[@]}"; do
+    printf '%-34s %6d.%03d  %s\n' "${stage_names[i]}" "$((stage_times[i] / 1000))" "$((stage_times[i] % 1000))" "${stage_states[i]}"
+    [ "${stage_states[i]}" = ok ] || failed=1
+  done
+  [ "${#stage_names[@]}" -gt 0 ] && [ "$failed" -eq 0 ]
 }
