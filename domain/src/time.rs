@@ -8,6 +8,12 @@ pub use postern_entity::Timestamp;
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// The instant at which the clock stands, for clocks that do not run by themselves. The database's own clock is of no
+    /// use beside such a clock, so the job queue then goes by this one on every database.
+    fn fixed(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// The system's clock.
@@ -40,5 +46,9 @@ impl FixedClock {
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn fixed(&self) -> Option<Timestamp> {
+        Some(self.now())
     }
 }

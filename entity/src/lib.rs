@@ -3,8 +3,12 @@
 
 pub mod config_override;
 pub mod contact_channel;
+pub mod event;
+pub mod event_consumer;
+pub mod event_head;
 pub mod idempotency;
 pub mod ids;
+pub mod job;
 pub mod key_set;
 pub mod project;
 pub mod session;

@@ -11,6 +11,8 @@ mod columns;
 mod m0001_projects;
 mod m0002_users;
 mod m0003_sessions;
+mod m0004_events;
+mod m0005_jobs;
 mod m0008_idempotency;
 
 /// One change a line.
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             m0001_projects
             m0002_users
             m0003_sessions
+            m0004_events
+            m0005_jobs
             m0008_idempotency
         }
     }

@@ -1,0 +1,167 @@
+//! Every type of event, in one table.
+
+use std::{fmt, str::FromStr};
+
+/// Who hears of a type of event without asking for more than webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Part of the webhook contract: every endpoint without a filter gets it.
+    Wire,
+    /// Sent to endpoints that name it in their filter.
+    OptIn,
+    /// In the log only: subscriptions, queries and audit.
+    None,
+}
+
+macro_rules! event_kinds {
+    ($($(#[doc = $doc:literal])* $name:ident $text:literal $audience:ident)*) => {
+        /// A type of event. Its text is API; a type is never renamed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventKind { $($(#[doc = $doc])* $name,)* }
+
+        impl EventKind {
+            /// All types.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The type as receivers and the log see it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Who hears of it.
+            #[must_use]
+            pub fn audience(self) -> Audience {
+                match self { $(Self::$name => Audience::$audience,)* }
+            }
+        }
+
+        impl FromStr for EventKind {
+            type Err = UnknownEventKind;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$name),)*
+                    _ => Err(UnknownEventKind(text.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    // The webhook contract. Payloads: the server's view as REST answers it.
+    /// A user was made, by whatever route. Payload: the user.
+    UserCreated "user.created" Wire
+    /// A user was changed, or patched without a change. Payload: the user.
+    UserUpdated "user.updated" Wire
+    /// A user was deleted. Payload: `{id, teams: [{id}]}`.
+    UserDeleted "user.deleted" Wire
+    /// A team was made. Payload: the team.
+    TeamCreated "team.created" Wire
+    /// A team was changed. Payload: the team.
+    TeamUpdated "team.updated" Wire
+    /// A team was deleted. Payload: `{id}`.
+    TeamDeleted "team.deleted" Wire
+    /// Somebody joined a team. Payload: `{team_id, user_id}`.
+    TeamMembershipCreated "team_membership.created" Wire
+    /// Somebody left a team or was removed. Payload: `{team_id, user_id}`.
+    TeamMembershipDeleted "team_membership.deleted" Wire
+    /// A permission within a team was granted. Payload: `{id, team_id, user_id}`.
+    TeamPermissionCreated "team_permission.created" Wire
+    /// A permission within a team was revoked. Payload: `{id, team_id, user_id}`.
+    TeamPermissionDeleted "team_permission.deleted" Wire
+    /// A permission within the project was granted. Payload: `{id, user_id}`.
+    ProjectPermissionCreated "project_permission.created" Wire
+    /// A permission within the project was revoked. Payload: `{id, user_id}`.
+    ProjectPermissionDeleted "project_permission.deleted" Wire
+    /// A test message. The test call sends it to endpoints by itself; it does not pass through the log.
+    StackTest "stack.test" None
+
+    // Ours, for endpoints that ask for them.
+    /// Somebody signed in. Payload: `{id, user_id}`; id = session.
+    SessionCreated "session.created" OptIn
+    /// A session ended before its time. Payload: `{id, user_id}`.
+    SessionRevoked "session.revoked" OptIn
+    /// A contact channel was added. Payload: the channel.
+    ContactChannelCreated "contact_channel.created" OptIn
+    /// A contact channel was changed or verified. Payload: the channel.
+    ContactChannelUpdated "contact_channel.updated" OptIn
+    /// A contact channel was removed. Payload: `{id, user_id}`.
+    ContactChannelDeleted "contact_channel.deleted" OptIn
+    /// A user's password was set, changed or removed. Payload: `{user_id}`.
+    UserPasswordChanged "user.password_changed" OptIn
+    /// A mail was accepted by its server. Payload: `{id, user_id}`; id = mail.
+    EmailSent "email.sent" OptIn
+    /// A mail was given up. Payload: `{id, user_id}`.
+    EmailFailed "email.failed" OptIn
+
+    // Ours, for audit.
+    /// A project was made. Payload: `{id}`.
+    ProjectCreated "project.created" None
+    /// A project or its config was changed. Payload: `{id}`.
+    ProjectUpdated "project.updated" None
+    /// A key set was made. Payload: `{id}`.
+    KeySetCreated "key_set.created" None
+    /// A key set was changed or revoked. Payload: `{id}`.
+    KeySetUpdated "key_set.updated" None
+    /// A webhook endpoint was made. Payload: `{id}`.
+    WebhookEndpointCreated "webhook_endpoint.created" None
+    /// A webhook endpoint was changed, by its owner or by being disabled. Payload: `{id}`.
+    WebhookEndpointUpdated "webhook_endpoint.updated" None
+    /// A webhook endpoint was removed. Payload: `{id}`.
+    WebhookEndpointDeleted "webhook_endpoint.deleted" None
+    /// The secret of a webhook endpoint was rotated. Payload: `{id}`.
+    WebhookSecretRotated "webhook_endpoint.secret_rotated" None
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// There is no such type of event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown event type: {0}")]
+pub struct UnknownEventKind(pub String);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_type_has_a_text_of_its_own_and_is_found_by_it() {
+        let texts: HashSet<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(texts.len(), EventKind::ALL.len());
+        for kind in EventKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(*kind));
+        }
+        assert!("user.exploded".parse::<EventKind>().is_err());
+    }
+
+    #[test]
+    fn endpoints_without_a_filter_get_exactly_the_types_of_the_webhook_contract() {
+        let wire: Vec<_> =
+            EventKind::ALL.iter().filter(|kind| kind.audience() == Audience::Wire).map(|kind| kind.as_str()).collect();
+        assert_eq!(
+            wire,
+            [
+                "user.created",
+                "user.updated",
+                "user.deleted",
+                "team.created",
+                "team.updated",
+                "team.deleted",
+                "team_membership.created",
+                "team_membership.deleted",
+                "team_permission.created",
+                "team_permission.deleted",
+                "project_permission.created",
+                "project_permission.deleted",
+            ]
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The event log. A change records its events in its own transaction ([`record`]); a sequencer gives committed rows a
+//! gap-free position; everybody reads by position alone.
+//!
+//! The order of writing is not the order of commits: a row written earlier can commit after a reader has passed. Positions
+//! are handed out to committed rows only and under one lock, so a reader that has seen position `n` has seen, or will never
+//! see, everything up to `n`.
+//!
+//! To add a type of event: a line in the table of `kinds.rs`.
+
+use postern_entity::{ProjectId, TeamId, UserId, event};
+use sea_orm::{ActiveValue::Set, EntityTrait};
+use serde_json::Value;
+
+use crate::{Deps, Result, db::Tx, signal::Signal};
+
+mod kinds;
+
+pub use kinds::{Audience, EventKind, UnknownEventKind};
+
+/// An event about to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// Where it happened.
+    pub project_id: ProjectId,
+    /// What happened.
+    pub kind: EventKind,
+    /// The user it is about. Deleting the user erases the payload.
+    pub user_id: Option<UserId>,
+    /// The team it is about.
+    pub team_id: Option<TeamId>,
+    /// The server's view right after the change, as the table of types says.
+    pub payload: Value,
+}
+
+/// Writes an event in the caller's transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record(deps: &Deps, tx: &Tx, event: NewEvent) -> Result<()> {
+    record_all(deps, tx, [event]).await
+}
+
+/// Writes several events of one change, in the order that the change means.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record_all(deps: &Deps, tx: &Tx, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<()> {
+    let created_at = deps.now();
+    let rows: Vec<_> = events
+        .into_iter()
+        .map(|event| event::ActiveModel {
+            project_id: Set(event.project_id),
+            kind: Set(event.kind.as_str().to_owned()),
+            user_id: Set(event.user_id),
+            team_id: Set(event.team_id),
+            payload: Set(Some(event.payload)),
+            created_at: Set(created_at),
+            ..Default::default()
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    event::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    tx.raise(Signal::EventsWritten);
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The job queue: what must happen later is a row written in the transaction of its cause ([`enqueue`]), claimed by a
+//! worker under a lease, and ended with an ack that counts only while the lease is still the worker's own.
+//!
+//! - Every job may run twice: effects carry a unique key, or commit together with the ack.
+//! - A claim raises the job's fencing number. Ack, renewal and effects commit only if it still matches, so a worker that
+//!   was stopped for longer than its lease changes nothing when it wakes up.
+//! - Attempts are counted at the claim, so a job that kills its process dies too.
+//!
+//! Which handler runs a job, and the loops that do it, are the business of the crate `worker`.
+//!
+//! To add a job: a payload that implements [`Job`] in the feature's `jobs.rs`, and a handler in the worker's registry.
+
+mod enqueue;
+mod job;
+mod time;
+
+pub use enqueue::{Enqueue, enqueue, enqueue_all};
+pub use job::{Job, Lane, Priority};
+pub use postern_entity::job::JobState;

@@ -1,0 +1,21 @@
+//! The clock of the queue. Several processes share one queue on PostgreSQL, so leases and due times are told by the
+//! database there; one process owns an SQLite file, so its clock, the one handed in, is as good.
+
+use sea_orm::sea_query::{Expr, SimpleExpr};
+
+use crate::{Deps, db::Backend};
+
+/// An SQL expression for the present instant in milliseconds. Stable within a statement, so that an index can be searched
+/// by it.
+pub(super) fn now(deps: &Deps) -> SimpleExpr {
+    Expr::cust(now_sql(deps))
+}
+
+/// The same as text, to be put into a statement.
+pub(super) fn now_sql(deps: &Deps) -> String {
+    match (deps.db.backend(), deps.clock.fixed()) {
+        (Backend::Postgres, None) => "(floor(extract(epoch from statement_timestamp()) * 1000))::bigint".to_owned(),
+        (_, Some(now)) => now.millis().to_string(),
+        (Backend::Sqlite, None) => deps.now().millis().to_string(),
+    }
+}
