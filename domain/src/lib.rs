@@ -9,6 +9,7 @@ pub mod actor;
 pub mod codes;
 pub mod db;
 pub mod deps;
+pub mod emails;
 pub mod error;
 pub mod events;
 pub mod idempotency;

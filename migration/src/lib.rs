@@ -13,6 +13,7 @@ mod m0002_users;
 mod m0003_sessions;
 mod m0004_events;
 mod m0005_jobs;
+mod m0006_emails;
 mod m0008_idempotency;
 
 /// One change a line.
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             m0003_sessions
             m0004_events
             m0005_jobs
+            m0006_emails
             m0008_idempotency
         }
     }

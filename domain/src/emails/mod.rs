@@ -1,0 +1,24 @@
+//! Mails. Every mail is a row of the outbox, written in the transaction of its cause by [`enqueue`]; the job [`SendEmail`]
+//! renders it, waits for its time and its turn, and hands it to a mail server (or, in local mode without one, leaves it in
+//! the local mailbox).
+//!
+//! What is promised:
+//! - A mail that was enqueued is sent, skipped for a reason, or ends in an error that the outbox shows. A crash between
+//!   the server's acceptance and our commit sends it once more under the same `Message-ID`.
+//! - What lets somebody in (codes and links that carry them) is readable in the mail itself and in the local mailbox
+//!   only: sealed in the row, wiped once the mail has left, redacted in everything the outbox shows.
+//!
+//! To add a built-in template: its source in `templates/`, a line in `template.rs`, a variant of [`Template`].
+
+mod enqueue;
+pub mod jobs;
+mod seal;
+mod store;
+mod template;
+mod theme;
+
+pub use enqueue::{NewEmail, Recipient, Template, enqueue};
+pub use jobs::SendEmail;
+pub use seal::REDACTED;
+pub use template::{BUILT_IN_TEMPLATES, BuiltInTemplate};
+pub use theme::{BUILT_IN_THEMES, BuiltInTheme, DEFAULT_THEME};
