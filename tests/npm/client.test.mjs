@@ -143,7 +143,7 @@ describeEachSdk('client app: signing up and in', (sdk) => {
   test('a wrong publishable key is refused by name of the project', async () => {
     const app = clientApp(sdk, { ...demo, publishableClientKey: `pck_${'0'.repeat(45)}` });
     const details = { project_id: demo.projectId };
-    await assertRejectsKnown(sdk, app.getUser(), 'InvalidPublishableClientKey', { details });
+    await assertRejectsKnown(sdk, app.getProject(), 'InvalidPublishableClientKey', { details });
     await assertRejectsKnown(
       sdk,
       app.signUpWithCredential({ email: freshEmail(), password: PASSWORD, noVerificationCallback: true }),
