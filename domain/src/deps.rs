@@ -6,6 +6,7 @@ use crate::{
     db::Db,
     passwords::Passwords,
     ports::{http::HttpClient, mail::Mailer},
+    projects::Projects,
     secrets::Keyring,
     settings::Settings,
     time::{Clock, Timestamp},
@@ -20,6 +21,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Keys derived from the server secret.
     pub keyring: Keyring,
+    /// What is kept of projects between requests.
+    pub projects: Projects,
     /// Password hashing.
     pub passwords: Passwords,
     /// Mail servers.

@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod passwords;
 pub mod ports;
 pub mod queue;
+pub mod projects;
 pub mod random;
 pub mod secrets;
 pub mod settings;

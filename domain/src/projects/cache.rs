@@ -1,0 +1,139 @@
+//! What requests ask of a project again and again, kept for at most five seconds: the project, its config, its valid keys.
+//! A change in this process is seen by the very next read; a change elsewhere when its signal arrives, or by age.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use moka::future::Cache;
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+use crate::{
+    ProjectId,
+    error::{Error, Result},
+    signal::{Signal, Signals},
+};
+
+/// The longest that anything stays cached (design §6).
+const LIFETIME: Duration = Duration::from_secs(5);
+/// How many projects are remembered as changed before everything cached counts as outdated.
+const MAX_REMEMBERED: usize = 1024;
+/// How often a value that was outdated on arrival is loaded again before it is loaded past the cache.
+const MAX_RELOADS: usize = 3;
+
+/// Values that belong to projects.
+pub(crate) struct ProjectCache<K, V> {
+    values: Cache<K, Kept<V>>,
+    changes: Arc<Mutex<Changes>>,
+}
+
+/// A value and what was known of changes before it was loaded.
+#[derive(Clone)]
+struct Kept<V> {
+    seen: u64,
+    value: V,
+}
+
+/// Which projects changed, in the order the signals tell.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    signals: Receiver<Signal>,
+    seen: u64,
+    last: HashMap<ProjectId, u64>,
+    /// Everything loaded before this is outdated, whatever its project.
+    all: u64,
+}
+
+impl Changes {
+    pub(crate) fn listen(signals: &Signals) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { signals: signals.subscribe(), seen: 0, last: HashMap::new(), all: 0 }))
+    }
+
+    /// Takes in every signal so far. Answers how many changes were seen, and the least number that a value of `project`
+    /// must have been loaded after.
+    fn catch_up(&mut self, project_id: &ProjectId) -> (u64, u64) {
+        loop {
+            match self.signals.try_recv() {
+                Ok(Signal::ProjectChanged { project_id }) => {
+                    self.seen += 1;
+                    if self.last.len() >= MAX_REMEMBERED {
+                        self.last.clear();
+                        self.all = self.seen;
+                    }
+                    self.last.insert(project_id, self.seen);
+                }
+                Ok(_) => {}
+                Err(TryRecvError::Lagged(_)) => {
+                    self.seen += 1;
+                    self.all = self.seen;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        (self.seen, self.last.get(project_id).copied().unwrap_or_default().max(self.all))
+    }
+}
+
+impl<K, V> ProjectCache<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// At most `capacity` values.
+    pub(crate) fn new(capacity: u64, changes: Arc<Mutex<Changes>>) -> Self {
+        Self { values: Cache::builder().max_capacity(capacity).time_to_live(LIFETIME).build(), changes }
+    }
+
+    /// The value under `key`, which belongs to `project_id`; loaded once for all who ask at the same time. What is not
+    /// there is not remembered.
+    pub(crate) async fn get<F, Fut>(&self, project_id: &ProjectId, key: &K, load: F) -> Result<Option<V>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<Option<V>>>,
+    {
+        for _ in 0..MAX_RELOADS {
+            let (seen, least) = self.changes.lock().unwrap_or_else(PoisonError::into_inner).catch_up(project_id);
+            let loaded = self.values.try_get_with_by_ref(key, async {
+                match load().await {
+                    Ok(Some(value)) => Ok(Kept { seen, value }),
+                    Ok(None) => Err(None),
+                    Err(error) => Err(Some(error)),
+                }
+            });
+            match loaded.await {
+                Ok(kept) if kept.seen >= least => return Ok(Some(kept.value)),
+                // Loaded by somebody before the change: it must not answer a question asked after it.
+                Ok(_) => self.values.invalidate(key).await,
+                Err(missing_or_error) => return shared(missing_or_error),
+            }
+        }
+        load().await
+    }
+}
+
+/// The failure that everybody who waited for one load shares.
+fn shared<V>(failure: Arc<Option<Error>>) -> Result<Option<V>> {
+    match &*failure {
+        None => Ok(None),
+        Some(Error::Refused(refusal)) => Err(Error::Refused(refusal.clone())),
+        Some(_) => Err(Error::internal(SharedError(failure))),
+    }
+}
+
+#[derive(Debug)]
+struct SharedError(Arc<Option<Error>>);
+
+impl std::fmt::Display for SharedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.0 {
+            Some(error) => error.fmt(f),
+            None => f.write_str("nothing there"),
+        }
+    }
+}
+
+impl std::error::Error for SharedError {}
