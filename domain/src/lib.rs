@@ -21,6 +21,8 @@ pub mod random;
 pub mod secrets;
 pub mod settings;
 pub mod signal;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 
 pub use actor::{Actor, Level};

@@ -3,11 +3,11 @@
 
 pub mod config_override;
 pub mod contact_channel;
+pub mod email;
+pub mod email_quota;
 pub mod event;
 pub mod event_consumer;
 pub mod event_head;
-pub mod email;
-pub mod email_quota;
 pub mod idempotency;
 pub mod ids;
 pub mod job;

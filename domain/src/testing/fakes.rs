@@ -1,0 +1,92 @@
+//! An outer world that takes notes and answers what it was told to.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::ports::{
+    http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse},
+    mail::{MailError, MailServer, Mailer, OutgoingMail},
+};
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Mail servers that accept every mail unless told otherwise.
+#[derive(Debug, Default)]
+pub struct FakeMailer {
+    sent: Mutex<Vec<(MailServer, OutgoingMail)>>,
+    failures: Mutex<VecDeque<MailError>>,
+}
+
+impl FakeMailer {
+    /// What was accepted so far, oldest first.
+    #[must_use]
+    pub fn sent(&self) -> Vec<OutgoingMail> {
+        held(&self.sent).iter().map(|(_, mail)| mail.clone()).collect()
+    }
+
+    /// The servers they were handed to.
+    #[must_use]
+    pub fn servers(&self) -> Vec<MailServer> {
+        held(&self.sent).iter().map(|(server, _)| server.clone()).collect()
+    }
+
+    /// Refuses one more of the coming mails.
+    pub fn fail_next(&self, error: MailError) {
+        held(&self.failures).push_back(error);
+    }
+}
+
+#[async_trait]
+impl Mailer for FakeMailer {
+    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError> {
+        if let Some(error) = held(&self.failures).pop_front() {
+            return Err(error);
+        }
+        held(&self.sent).push((server.clone(), mail.clone()));
+        Ok(())
+    }
+}
+
+/// Hosts that answer every request with 200 and nothing, unless told otherwise.
+#[derive(Debug, Default)]
+pub struct FakeHttp {
+    requests: Mutex<Vec<OutgoingRequest>>,
+    answers: Mutex<VecDeque<Result<OutgoingResponse, HttpError>>>,
+}
+
+impl FakeHttp {
+    /// What was sent so far, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<OutgoingRequest> {
+        held(&self.requests).clone()
+    }
+
+    /// Answers one more of the coming requests with this.
+    pub fn answer_next(&self, answer: Result<OutgoingResponse, HttpError>) {
+        held(&self.answers).push_back(answer);
+    }
+
+    /// Answers one more of the coming requests with a bare status.
+    pub fn answer_next_with_status(&self, status: u16) {
+        self.answer_next(Ok(bare(status)));
+    }
+}
+
+fn bare(status: u16) -> OutgoingResponse {
+    OutgoingResponse { status, headers: Vec::new(), body: Bytes::new() }
+}
+
+#[async_trait]
+impl HttpClient for FakeHttp {
+    async fn post(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
+        held(&self.requests).push(request);
+        held(&self.answers).pop_front().unwrap_or_else(|| Ok(bare(200)))
+    }
+}

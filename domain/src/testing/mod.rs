@@ -1,0 +1,191 @@
+//! What tests of the domain, and of the crates above it, stand on: a throw-away database of each kind, [`Deps`] with a
+//! clock that stands still and an outer world that only takes notes.
+//!
+//! ```ignore
+//! #[tokio::test]
+//! async fn something_holds() {
+//!     testing::on_each_database(|bench| async move {
+//!         let project_id = bench.insert_project().await;
+//!         // … operations with `bench.deps`; move `bench.clock`; look into `bench.mailer` and `bench.http`
+//!     })
+//!     .await;
+//! }
+//! ```
+//!
+//! Compiled for tests and with the feature `testing` only. Everything here panics instead of answering errors.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Arc, LazyLock},
+};
+
+use futures::FutureExt;
+use postern_entity::{ProjectId, Timestamp, project};
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
+
+use crate::{
+    db::Db,
+    deps::Deps,
+    passwords::Passwords,
+    secrets::{Keyring, MIN_SERVER_SECRET_BYTES},
+    settings::{InternalSignUp, Settings},
+    signal::Signals,
+    time::FixedClock,
+};
+
+mod database;
+mod fakes;
+
+pub use database::TestDatabase;
+pub use fakes::{FakeHttp, FakeMailer};
+
+/// Where the clock of a fresh bench stands: 2026-01-02T03:04:05.678Z.
+pub const START: Timestamp = Timestamp(1_767_323_045_678);
+
+const CONNECTIONS: u32 = 10;
+
+/// Hashing a dummy takes a while; one for all tests is enough.
+static PASSWORDS: LazyLock<Passwords> = LazyLock::new(|| Passwords::new(4).expect("the system has randomness"));
+
+/// One test's surroundings.
+#[derive(Debug)]
+pub struct TestBench {
+    /// What operations are handed.
+    pub deps: Deps,
+    /// The clock within them, standing at [`START`] until moved.
+    pub clock: Arc<FixedClock>,
+    /// The mail servers within them.
+    pub mailer: Arc<FakeMailer>,
+    /// The hosts of tenants within them.
+    pub http: Arc<FakeHttp>,
+}
+
+impl TestBench {
+    /// A bench on a migrated database. The caller drops the database.
+    pub async fn on(database: &TestDatabase) -> Self {
+        Self::with_settings(database, settings()).await
+    }
+
+    /// The same with other settings.
+    pub async fn with_settings(database: &TestDatabase, settings: Settings) -> Self {
+        let clock = Arc::new(FixedClock::at(START));
+        let (mailer, http) = (Arc::new(FakeMailer::default()), Arc::new(FakeHttp::default()));
+        let deps = Deps {
+            db: Db::connect(database.url(), CONNECTIONS, Signals::default()).await.expect("the database is there"),
+            clock: clock.clone(),
+            keyring: Keyring::new(vec!["k".repeat(MIN_SERVER_SECRET_BYTES).into()]).expect("the secret is long enough"),
+            passwords: PASSWORDS.clone(),
+            mailer: mailer.clone(),
+            http: http.clone(),
+            settings: Arc::new(settings),
+        };
+        Self { deps, clock, mailer, http }
+    }
+
+    /// A project that is nothing but its row, with a random id.
+    pub async fn insert_project(&self) -> ProjectId {
+        self.insert_project_with_id(ProjectId::random()).await
+    }
+
+    /// The same with a chosen id.
+    pub async fn insert_project_with_id(&self, id: ProjectId) -> ProjectId {
+        let row = project::Model {
+            id: id.clone(),
+            display_name: "Test".to_owned(),
+            description: String::new(),
+            logo_url: None,
+            logo_full_url: None,
+            logo_dark_mode_url: None,
+            logo_full_dark_mode_url: None,
+            is_production_mode: false,
+            owner_team_id: None,
+            onboarding_status: "completed".to_owned(),
+            created_at: START,
+            updated_at: START,
+        };
+        self.deps
+            .db
+            .write(|tx| {
+                let row = row.clone().into_active_model();
+                async move { Ok(row.insert(&*tx).await?) }
+            })
+            .await
+            .expect("a project can be inserted");
+        id
+    }
+}
+
+/// Settings of local mode, without a mail server.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings {
+        public_url: "http://localhost:8102".parse().expect("a URL"),
+        local_mode: true,
+        access_token_seconds: 600,
+        internal_sign_up: InternalSignUp::Open,
+        allowed_subnets: Vec::new(),
+        shared_mail_server: None,
+        mail_from: ("Postern".to_owned(), "noreply@example.com".to_owned()),
+        rate_limits: true,
+    }
+}
+
+/// Runs `test` on a fresh SQLite database and, when `POSTERN_TEST_POSTGRES_URL` is set, on a fresh PostgreSQL database.
+/// `POSTERN_TEST_SHAPE` (`sqlite` or `postgres`) narrows it to one. The databases are gone afterwards, also when the test
+/// panics.
+pub async fn on_each_database<F, Fut>(test: F)
+where
+    F: Fn(TestBench) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    for database in TestDatabase::each().await {
+        on(database, &test).await;
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the reader of a failed test must know on which database it failed")]
+async fn on<F, Fut>(database: TestDatabase, test: &F)
+where
+    F: Fn(TestBench) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let bench = TestBench::on(&database).await;
+    let backend = bench.deps.db.backend();
+    let outcome = AssertUnwindSafe(test(bench)).catch_unwind().await;
+    database.discard().await;
+    if let Err(panic) = outcome {
+        eprintln!("the test failed on {backend:?}");
+        resume_unwind(panic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::EntityTrait;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_run_has_a_database_of_its_own_with_all_tables() {
+        for _ in 0..2 {
+            on_each_database(|bench| async move {
+                assert_eq!(project::Entity::find().all(bench.deps.db.read()).await.unwrap(), []);
+                bench.insert_project_with_id(ProjectId::internal()).await;
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_test_leaves_no_database() {
+        for database in TestDatabase::each().await {
+            let url = database.url().to_owned();
+            let failed = AssertUnwindSafe(on(database, &async |_| panic!("as it should"))).catch_unwind().await;
+            assert!(failed.is_err());
+            let gone = url.replace("?mode=rwc", "?mode=rw");
+            assert!(sea_orm::Database::connect(gone).await.is_err(), "{url} is still there");
+        }
+    }
+}
