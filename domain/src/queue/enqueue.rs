@@ -94,9 +94,7 @@ impl Enqueue {
     fn values(self, deps: &Deps, id: JobId) -> [SimpleExpr; 11] {
         let due_at = match self.start {
             Start::At(instant) => Expr::value(instant.millis()),
-            Start::After(delay) => {
-                time::now(deps).add(Expr::value(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX / 4)))
-            }
+            Start::After(delay) => time::now(deps).add(Expr::value(time::millis(delay))),
         };
         [
             Expr::value(id.0),

@@ -1,7 +1,8 @@
 //! The job queue: what must happen later is a row written in the transaction of its cause ([`enqueue`]), claimed by a
 //! worker under a lease, and ended with an ack that counts only while the lease is still the worker's own.
 //!
-//! - Every job may run twice: effects carry a unique key, or commit together with the ack.
+//! - Every job may run twice: effects carry a unique key, or commit together with the ack ([`finish_in`],
+//!   [`Ending::with`]).
 //! - A claim raises the job's fencing number. Ack, renewal and effects commit only if it still matches, so a worker that
 //!   was stopped for longer than its lease changes nothing when it wakes up.
 //! - Attempts are counted at the claim, so a job that kills its process dies too.
@@ -10,10 +11,16 @@
 //!
 //! To add a job: a payload that implements [`Job`] in the feature's `jobs.rs`, and a handler in the worker's registry.
 
+mod claim;
+mod ending;
 mod enqueue;
 mod job;
+mod lease;
 mod time;
 
+pub use claim::{Claimed, MAX_BATCH, claim, next_due, release, renew};
+pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};
 pub use job::{Job, Lane, Priority};
+pub use lease::{Lease, LeaseLost, finish_in, give_up_in, retry_in};
 pub use postern_entity::job::JobState;

@@ -1,6 +1,8 @@
 //! The clock of the queue. Several processes share one queue on PostgreSQL, so leases and due times are told by the
 //! database there; one process owns an SQLite file, so its clock, the one handed in, is as good.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::{Expr, SimpleExpr};
 
 use crate::{Deps, db::Backend};
@@ -18,4 +20,9 @@ pub(super) fn now_sql(deps: &Deps) -> String {
         (_, Some(now)) => now.millis().to_string(),
         (Backend::Sqlite, None) => deps.now().millis().to_string(),
     }
+}
+
+/// Whole milliseconds, bounded so that sums with an instant cannot overflow.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }

@@ -1,0 +1,201 @@
+//! Claiming jobs and keeping them: batches, leases, fencing numbers.
+
+use std::time::Duration;
+
+use postern_entity::{JobId, ProjectId};
+use sea_orm::{ConnectionTrait, QueryResult};
+use serde_json::Value;
+
+use super::{Lane, Lease, Priority, ending::placeholders, time};
+use crate::{
+    Deps, Result,
+    db::{Backend, Tx, statement},
+};
+
+/// The most jobs one transaction claims, renews or ends.
+pub const MAX_BATCH: usize = 100;
+
+/// A claimed job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// The right to run it.
+    pub lease: Lease,
+    /// What is to be done.
+    pub kind: String,
+    /// What the handler needs.
+    pub payload: Value,
+}
+
+/// Claims at most `limit` (and [`MAX_BATCH`]) due jobs of a lane for `lease`: those that wait, and those whose worker let
+/// its lease run out. Higher priorities first, then those due longest. A job that was claimed as often as it may be is
+/// not handed out but dead.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(deps: &Deps, lane: Lane, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    let limit = limit.min(MAX_BATCH);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    deps.db
+        .write(async |tx| {
+            let mut claimed = Vec::new();
+            let mut left = limit;
+            for priority in Priority::ALL {
+                if left == 0 {
+                    break;
+                }
+                let rows = claim_rows(deps, &tx, lane, *priority, worker, left, lease).await?;
+                left = left.saturating_sub(rows.len());
+                claimed.extend(rows.into_iter().flatten());
+            }
+            Ok(claimed)
+        })
+        .await
+}
+
+/// One entry per claimed row; `None` for one that is dead now.
+async fn claim_rows(
+    deps: &Deps,
+    tx: &Tx,
+    lane: Lane,
+    priority: Priority,
+    worker: &str,
+    limit: usize,
+    lease: Duration,
+) -> Result<Vec<Option<Claimed>>> {
+    let now = time::now_sql(deps);
+    // SKIP LOCKED: several workers claim side by side and never wait for each other. SQLite has one writer anyway.
+    let skip = if tx.backend() == Backend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+    let sql = format!(
+        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE lane = $1 AND priority = $2 AND finished_at IS NULL \
+         AND due_at <= {now} ORDER BY due_at LIMIT $3{skip}) \
+         UPDATE job SET fence = fence + 1, worker = $4, due_at = {now} + $5, \
+         state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'running' END, \
+         finished_at = CASE WHEN attempts >= max_attempts THEN {now} END, \
+         last_error = CASE WHEN attempts >= max_attempts AND state = 'running' \
+         THEN 'the last attempt never ended: its worker was killed or stopped' ELSE last_error END, \
+         attempts = CASE WHEN attempts >= max_attempts THEN attempts ELSE attempts + 1 END \
+         WHERE id IN (SELECT id FROM due) \
+         RETURNING id, project_id, kind, payload, state, attempts, max_attempts, fence"
+    );
+    let values = [
+        lane.as_str().into(),
+        priority.as_i32().into(),
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+        worker.into(),
+        time::millis(lease).into(),
+    ];
+    let rows = tx.query_all_raw(statement(&**tx, &sql, values)).await?;
+    rows.iter().map(claimed).collect()
+}
+
+fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
+    let job_id = JobId(row.try_get("", "id")?);
+    let kind: String = row.try_get("", "kind")?;
+    let attempts: i32 = row.try_get("", "attempts")?;
+    let max_attempts: i32 = row.try_get("", "max_attempts")?;
+    if row.try_get::<String>("", "state")? == "dead" {
+        tracing::error!(job.id = %job_id, job.kind = kind, attempts, "a job is dead: no attempt ever ended");
+        return Ok(None);
+    }
+    let lease = Lease {
+        job_id,
+        project_id: row.try_get::<Option<String>>("", "project_id")?.map(ProjectId),
+        attempt: u16::try_from(attempts).unwrap_or(u16::MAX),
+        max_attempts: u16::try_from(max_attempts).unwrap_or(u16::MAX),
+        fence: row.try_get("", "fence")?,
+    };
+    Ok(Some(Claimed { lease, kind, payload: row.try_get("", "payload")? }))
+}
+
+/// Prolongs leases to `lease` from now, at most [`MAX_BATCH`] of them. Answers those that are lost: their handlers should
+/// stop. A row that somebody holds locked at this moment is left for the next round.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Vec<JobId>> {
+    let Some(leases) = leases.get(..leases.len().min(MAX_BATCH)).filter(|leases| !leases.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    deps.db
+        .write(async |tx| {
+            let held = held(&tx, leases).await?;
+            let now = time::now_sql(deps);
+            let skip = if tx.backend() == Backend::Postgres { " FOR UPDATE OF job SKIP LOCKED" } else { "" };
+            let sql = format!(
+                "WITH held AS MATERIALIZED (SELECT id FROM job, (VALUES {}) AS v WHERE id = v.column1 \
+                 AND fence = v.column2 AND state = 'running'{skip}) \
+                 UPDATE job SET due_at = {now} + ${} WHERE id IN (SELECT id FROM held)",
+                placeholders(leases.len(), 2),
+                leases.len() * 2 + 1,
+            );
+            let mut values = pairs(leases);
+            values.push(time::millis(lease).into());
+            tx.execute_raw(statement(&*tx, &sql, values)).await?;
+            Ok(leases.iter().map(|lease| lease.job_id).filter(|job_id| !held.contains(job_id)).collect())
+        })
+        .await
+}
+
+/// Gives claimed jobs back: due at once, for whoever comes first. `started` says whether the run counts as an attempt.
+///
+/// # Errors
+/// Those of the database.
+pub async fn release(deps: &Deps, leases: &[Lease], started: bool) -> Result<()> {
+    for leases in leases.chunks(MAX_BATCH) {
+        deps.db
+            .write(async |tx| {
+                let refund = i32::from(!started);
+                let sql = format!(
+                    "UPDATE job SET state = 'pending', due_at = {}, attempts = attempts - ${} FROM (VALUES {}) AS v \
+                     WHERE job.id = v.column1 AND job.fence = v.column2 AND job.state = 'running'",
+                    time::now_sql(deps),
+                    leases.len() * 2 + 1,
+                    placeholders(leases.len(), 2),
+                );
+                let mut values = pairs(leases);
+                values.push(refund.into());
+                tx.execute_raw(statement(&*tx, &sql, values)).await?;
+                tx.raise(crate::signal::Signal::Jobs);
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// In how long the next job of a lane is due; zero when one is due now, `None` when none waits. Reads only: an idle worker
+/// asks this often, and a claim would take the write lock.
+///
+/// # Errors
+/// Those of the database.
+pub async fn next_due(deps: &Deps, lane: Lane) -> Result<Option<Duration>> {
+    let first = |priority: Priority| {
+        format!(
+            "SELECT MIN(due_at) AS due_at FROM job WHERE lane = $1 AND priority = {} AND finished_at IS NULL",
+            priority.as_i32()
+        )
+    };
+    let firsts = Priority::ALL.iter().map(|priority| first(*priority)).collect::<Vec<_>>().join(" UNION ALL ");
+    let sql = format!("SELECT MIN(due_at) - {} AS wait FROM ({firsts}) AS firsts", time::now_sql(deps));
+    let connection = deps.db.read();
+    let row = connection.query_one_raw(statement(connection, &sql, [lane.as_str().into()])).await?;
+    let Some(row) = row else { return Ok(None) };
+    let wait: Option<i64> = row.try_get("", "wait")?;
+    Ok(wait.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
+}
+
+/// Which of the leases are valid still.
+async fn held(tx: &Tx, leases: &[Lease]) -> Result<Vec<JobId>> {
+    let sql = format!(
+        "SELECT id FROM job, (VALUES {}) AS v WHERE id = v.column1 AND fence = v.column2 AND state = 'running'",
+        placeholders(leases.len(), 2)
+    );
+    let rows = tx.query_all_raw(statement(&**tx, &sql, pairs(leases))).await?;
+    rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect()
+}
+
+fn pairs(leases: &[Lease]) -> Vec<sea_orm::Value> {
+    leases.iter().flat_map(|lease| [lease.job_id.0.into(), lease.fence.into()]).collect()
+}

@@ -1,0 +1,92 @@
+//! The lease a worker holds on a job, and committing an effect together with the job's end.
+
+use std::time::Duration;
+
+use postern_entity::{JobId, ProjectId};
+use sea_orm::ConnectionTrait;
+
+use super::ending::{self, Outcome};
+use crate::{
+    Deps, Error, Result,
+    db::{Backend, Tx, statement},
+};
+
+/// The right to run one job once. Valid until its time is up and somebody else claims the job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The job.
+    pub job_id: JobId,
+    /// The project it belongs to, if to any.
+    pub project_id: Option<ProjectId>,
+    /// Which attempt this is; the first is 1.
+    pub attempt: u16,
+    /// How many there are.
+    pub max_attempts: u16,
+    /// The job's fencing number at the claim.
+    pub(super) fence: i64,
+}
+
+impl Lease {
+    /// Whether the job is dead if this attempt fails.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt >= self.max_attempts
+    }
+
+    /// Makes the transaction fail unless the job is still this lease's: call it first, then write the effect. The row stays
+    /// locked until the transaction ends, so nobody can claim the job in between.
+    ///
+    /// # Errors
+    /// [`LeaseLost`], and those of the database.
+    pub async fn guard(&self, tx: &Tx) -> Result<()> {
+        let lock = if tx.backend() == Backend::Postgres { " FOR UPDATE" } else { "" };
+        let sql = format!("SELECT 1 FROM job WHERE id = $1 AND fence = $2 AND state = 'running'{lock}");
+        let held = tx.query_one_raw(statement(&**tx, &sql, [self.job_id.0.into(), self.fence.into()])).await?;
+        if held.is_some() { Ok(()) } else { Err(Error::internal(LeaseLost)) }
+    }
+}
+
+/// Somebody else has claimed the job since, or it was ended: whatever this worker did must not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease on the job was lost")]
+pub struct LeaseLost;
+
+impl LeaseLost {
+    /// Whether `error` says so.
+    #[must_use]
+    pub fn is(error: &Error) -> bool {
+        matches!(error, Error::Internal(cause) if cause.is::<Self>())
+    }
+}
+
+/// Ends the job well in the caller's transaction: the effect and the ack commit together or not at all. The handler then
+/// answers [`super::Ending::committed`].
+///
+/// # Errors
+/// [`LeaseLost`], and those of the database.
+pub async fn finish_in(deps: &Deps, tx: &Tx, lease: &Lease) -> Result<()> {
+    end_in(deps, tx, lease, Outcome::Done).await
+}
+
+/// Ends this attempt in the caller's transaction and lets the job run again after `delay`; dead if it was the last one.
+/// The handler then answers [`super::Ending::committed`].
+///
+/// # Errors
+/// [`LeaseLost`], and those of the database.
+pub async fn retry_in(deps: &Deps, tx: &Tx, lease: &Lease, delay: Duration, reason: &str) -> Result<()> {
+    end_in(deps, tx, lease, Outcome::Retry { delay: Some(delay), reason: reason.to_owned() }).await
+}
+
+/// Gives the job up in the caller's transaction: it is dead, kept to be looked at. The handler then answers
+/// [`super::Ending::committed`].
+///
+/// # Errors
+/// [`LeaseLost`], and those of the database.
+pub async fn give_up_in(deps: &Deps, tx: &Tx, lease: &Lease, reason: &str) -> Result<()> {
+    end_in(deps, tx, lease, Outcome::GiveUp { reason: reason.to_owned() }).await
+}
+
+async fn end_in(deps: &Deps, tx: &Tx, lease: &Lease, outcome: Outcome) -> Result<()> {
+    let ended = ending::end(deps, tx, &[(lease, &outcome)]).await?;
+    if ended.is_empty() { Err(Error::internal(LeaseLost)) } else { Ok(()) }
+}
