@@ -13,6 +13,7 @@ pub mod emails;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod network;
 pub mod passwords;
 pub mod ports;
 pub mod queue;
