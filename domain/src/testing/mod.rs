@@ -22,16 +22,17 @@ use std::{
 };
 
 use futures::FutureExt;
-use postern_entity::{ProjectId, Timestamp, project};
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use postern_entity::{ProjectId, Timestamp, config_override, project};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, sea_query::OnConflict};
 
 use crate::{
     db::Db,
     deps::Deps,
     passwords::Passwords,
+    projects::Projects,
     secrets::{Keyring, MIN_SERVER_SECRET_BYTES},
     settings::{InternalSignUp, Settings},
-    signal::Signals,
+    signal::{Signal, Signals},
     time::FixedClock,
 };
 
@@ -72,9 +73,11 @@ impl TestBench {
     pub async fn with_settings(database: &TestDatabase, settings: Settings) -> Self {
         let clock = Arc::new(FixedClock::at(START));
         let (mailer, http) = (Arc::new(FakeMailer::default()), Arc::new(FakeHttp::default()));
+        let signals = Signals::default();
         let deps = Deps {
-            db: Db::connect(database.url(), CONNECTIONS, Signals::default()).await.expect("the database is there"),
+            db: Db::connect(database.url(), CONNECTIONS, signals.clone()).await.expect("the database is there"),
             clock: clock.clone(),
+            projects: Projects::new(&signals),
             keyring: Keyring::new(vec!["k".repeat(MIN_SERVER_SECRET_BYTES).into()]).expect("the secret is long enough"),
             passwords: PASSWORDS.clone(),
             mailer: mailer.clone(),
@@ -114,6 +117,31 @@ impl TestBench {
             .await
             .expect("a project can be inserted");
         id
+    }
+
+    /// Replaces the environment level of the project's config by `settings`, an object whose keys may be dotted paths.
+    pub async fn set_config(&self, project_id: &ProjectId, settings: serde_json::Value) {
+        let row = config_override::ActiveModel {
+            project_id: Set(project_id.clone()),
+            level: Set("environment".to_owned()),
+            value: Set(settings),
+            source: Set(None),
+            updated_at: Set(START),
+        };
+        let key = [config_override::Column::ProjectId, config_override::Column::Level];
+        let replace = OnConflict::columns(key).update_column(config_override::Column::Value).to_owned();
+        self.deps
+            .db
+            .write(|tx| {
+                let insert = config_override::Entity::insert(row.clone()).on_conflict(replace.clone());
+                async move {
+                    insert.exec_without_returning(&*tx).await?;
+                    tx.raise(Signal::ProjectChanged { project_id: project_id.clone() });
+                    Ok(())
+                }
+            })
+            .await
+            .expect("config can be stored");
     }
 }
 
@@ -163,7 +191,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::EntityTrait;
+    use serde_json::json;
 
     use super::*;
 
@@ -176,6 +204,19 @@ mod tests {
             })
             .await;
         }
+    }
+
+    #[tokio::test]
+    async fn config_is_seen_as_soon_as_it_is_set() {
+        on_each_database(|bench| async move {
+            let project_id = bench.insert_project().await;
+            for allowed in [true, false] {
+                bench.set_config(&project_id, json!({ "users.allowClientUserDeletion": allowed })).await;
+                let config = crate::projects::config(&bench.deps, &project_id).await.unwrap();
+                assert_eq!(config.users.allow_client_user_deletion, allowed);
+            }
+        })
+        .await;
     }
 
     #[tokio::test]
