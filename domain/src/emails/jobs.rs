@@ -1,7 +1,11 @@
 //! Payloads of the jobs of this feature.
 
+use std::time::Duration;
+
 use postern_entity::{EmailId, ProjectId};
 use serde::{Deserialize, Serialize};
+
+use crate::queue::{Job, Lane, Priority};
 
 /// Brings one mail of the outbox forward: renders it, waits for its time and turn, sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,4 +14,12 @@ pub struct SendEmail {
     pub project_id: ProjectId,
     /// The mail.
     pub email_id: EmailId,
+}
+
+impl Job for SendEmail {
+    const KIND: &'static str = "send_email";
+    const LANE: Lane = Lane::Mail;
+    const PRIORITY: Priority = Priority::High;
+    /// More than rendering and a mail server that answers at the last moment take together.
+    const TIMEOUT: Duration = Duration::from_secs(120);
 }

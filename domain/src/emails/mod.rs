@@ -12,6 +12,7 @@
 
 mod enqueue;
 pub mod jobs;
+mod render;
 mod seal;
 mod store;
 mod template;

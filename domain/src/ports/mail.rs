@@ -10,6 +10,8 @@ pub enum Encryption {
     Plain,
     /// Upgraded by STARTTLS (RFC 3207); refused when the server does not offer it.
     StartTls,
+    /// Upgraded when the server offers STARTTLS; otherwise credentials are sent to a private address only.
+    StartTlsIfOffered,
     /// TLS from the first byte (RFC 8314).
     Tls,
 }
@@ -50,15 +52,100 @@ pub struct OutgoingMail {
     pub headers: Vec<(String, String)>,
 }
 
+/// What sort of failure kept a mail from being taken. The first ten are facts of the REST contract (`errorType` in the
+/// attempts that the outbox lists), the others are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailErrorKind {
+    /// No such host.
+    HostNotFound,
+    /// Wrong or missing credentials.
+    AuthFailed,
+    /// Reply 450: mailbox busy or greylisted.
+    Temporary,
+    /// An address is malformed, or the server says so (553).
+    InvalidEmailAddress,
+    /// Reply 554, or the envelope was refused.
+    Rejected,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke.
+    SocketClosed,
+    /// Another 4yz reply (RFC 5321 §4.2.1).
+    TransientNegativeCompletionReply,
+    /// Another 5yz reply, or an answer that is not SMTP.
+    Unknown,
+    /// The process stopped while the mail was on its way: the server may have taken it.
+    Interrupted,
+    /// The host has only addresses that outgoing calls may not reach.
+    HostNotAllowed,
+    /// The name server did not answer.
+    HostLookupFailed,
+    /// Nothing listens there, or the network does not reach it.
+    ConnectionFailed,
+    /// The server offers no TLS where it is demanded, or its certificate does not hold.
+    TlsFailed,
+}
+
+impl MailErrorKind {
+    /// As the outbox spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HostNotFound => "HOST_NOT_FOUND",
+            Self::AuthFailed => "AUTH_FAILED",
+            Self::Temporary => "TEMPORARY",
+            Self::InvalidEmailAddress => "INVALID_EMAIL_ADDRESS",
+            Self::Rejected => "REJECTED",
+            Self::Timeout => "TIMEOUT",
+            Self::SocketClosed => "SOCKET_CLOSED",
+            Self::TransientNegativeCompletionReply => "TRANSIENT_NEGATIVE_COMPLETION_REPLY",
+            Self::Unknown => "UNKNOWN",
+            Self::Interrupted => "INTERRUPTED",
+            Self::HostNotAllowed => "HOST_NOT_ALLOWED",
+            Self::HostLookupFailed => "HOST_LOOKUP_FAILED",
+            Self::ConnectionFailed => "CONNECTION_FAILED",
+            Self::TlsFailed => "TLS_FAILED",
+        }
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Temporary
+            | Self::Timeout
+            | Self::SocketClosed
+            | Self::TransientNegativeCompletionReply
+            | Self::Interrupted
+            | Self::HostLookupFailed
+            | Self::ConnectionFailed => true,
+            Self::HostNotFound
+            | Self::AuthFailed
+            | Self::InvalidEmailAddress
+            | Self::Rejected
+            | Self::Unknown
+            | Self::HostNotAllowed
+            | Self::TlsFailed => false,
+        }
+    }
+}
+
 /// Why a mail was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MailError {
-    /// Trying again may help: no connection, a time-out, a 4yz reply (RFC 5321 §4.2.1).
-    #[error("the mail server could not take the mail now: {0}")]
-    Transient(String),
-    /// Trying again will not help: a 5yz reply, a malformed address, wrong credentials, a forbidden host.
-    #[error("the mail server refused the mail: {0}")]
-    Permanent(String),
+#[error("{text}")]
+pub struct MailError {
+    /// What sort of failure; decides whether to try again.
+    pub kind: MailErrorKind,
+    /// One sentence with what the server said, for the administrators of the project. Never holds credentials.
+    pub text: String,
+}
+
+impl MailError {
+    /// A failure in words.
+    #[must_use]
+    pub fn new(kind: MailErrorKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
 }
 
 /// Hands mails to mail servers.
