@@ -2,3 +2,4 @@
 //! and what a failure means is decided in `domain`.
 
 pub mod address;
+pub mod http;
