@@ -15,6 +15,8 @@ use crate::{
 
 /// How much of a reason is kept.
 const MAX_REASON_CHARS: usize = 1000;
+/// When a result that could not be stored is tried again.
+const STORE_AGAIN: Duration = Duration::from_secs(10);
 /// Columns per row in the statement of [`end`].
 const VALUES_PER_ROW: usize = 6;
 
@@ -98,6 +100,15 @@ impl Ending {
             *delay = Some(backoff.mul_f64(rand::random_range(0.8..=1.2)));
         }
         self
+    }
+
+    /// What it becomes when its effect could not be written: a retry.
+    pub fn without_effect_because(self, reason: &str) -> Self {
+        let retry = Self::retry(format!("the result could not be stored: {reason}"));
+        match self.outcome {
+            Outcome::Retry { delay: Some(delay), .. } => Self::retry_after(delay, reason),
+            _ => retry.with_backoff(STORE_AGAIN),
+        }
     }
 
     /// What failed, for the log.

@@ -1,0 +1,116 @@
+//! The leases this process holds: what the keeper renews, and what is given back at the end.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use postern_domain::{JobId, queue::Lease};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Leases by job.
+#[derive(Debug, Default)]
+pub(crate) struct Held(Mutex<HashMap<JobId, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    lease: Lease,
+    renewed_at: Instant,
+    /// Cancelled when the lease is lost: the handler stops.
+    lost: CancellationToken,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Claimed, waits to be started; the permit is its slot.
+    Claimed(OwnedSemaphorePermit),
+    /// Started at least.
+    Started,
+}
+
+/// What a job needs while it runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The slot; free again when dropped.
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// Cancelled when the lease is lost.
+    pub(crate) lost: CancellationToken,
+}
+
+impl Held {
+    fn entries(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a claimed job.
+    pub(crate) fn claimed(&self, lease: Lease, permit: OwnedSemaphorePermit) {
+        let entry = Entry {
+            renewed_at: Instant::now(),
+            lost: CancellationToken::new(),
+            state: State::Claimed(permit),
+            lease: lease.clone(),
+        };
+        self.entries().insert(lease.job_id, entry);
+    }
+
+    /// Notes that the job begins. `None` when it was given back or lost before.
+    pub(crate) fn start(&self, lease: &Lease) -> Option<Running> {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(&lease.job_id).filter(|entry| entry.lease == *lease)?;
+        match std::mem::replace(&mut entry.state, State::Started) {
+            State::Claimed(permit) => Some(Running { permit, lost: entry.lost.clone() }),
+            State::Started => None,
+        }
+    }
+
+    /// Forgets leases that have ended.
+    pub(crate) fn forget<'a>(&self, leases: impl IntoIterator<Item = &'a Lease>) {
+        let mut entries = self.entries();
+        for lease in leases {
+            if entries.get(&lease.job_id).is_some_and(|entry| entry.lease == *lease) {
+                entries.remove(&lease.job_id);
+            }
+        }
+    }
+
+    /// Forgets leases that somebody else has taken over, and stops their handlers.
+    pub(crate) fn lose(&self, job_ids: &[JobId]) {
+        let mut entries = self.entries();
+        for job_id in job_ids {
+            if let Some(entry) = entries.remove(job_id) {
+                entry.lost.cancel();
+            }
+        }
+    }
+
+    /// Leases that were last renewed `age` ago or more.
+    pub(crate) fn due(&self, age: Duration) -> Vec<Lease> {
+        let entries = self.entries();
+        entries.values().filter(|entry| entry.renewed_at.elapsed() >= age).map(|entry| entry.lease.clone()).collect()
+    }
+
+    /// Notes that leases were renewed.
+    pub(crate) fn renewed(&self, leases: &[Lease]) {
+        let mut entries = self.entries();
+        for lease in leases {
+            if let Some(entry) = entries.get_mut(&lease.job_id).filter(|entry| entry.lease == *lease) {
+                entry.renewed_at = Instant::now();
+            }
+        }
+    }
+
+    /// Takes out what was claimed and not started, so that it can be given back.
+    pub(crate) fn take_unstarted(&self) -> Vec<Lease> {
+        let mut entries = self.entries();
+        let unstarted = entries.extract_if(|_, entry| matches!(entry.state, State::Claimed(_)));
+        unstarted.map(|(_, entry)| entry.lease).collect()
+    }
+
+    /// Takes out everything.
+    pub(crate) fn take_all(&self) -> Vec<Lease> {
+        self.entries().drain().map(|(_, entry)| entry.lease).collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! One thin file per job: decode nothing, decide nothing, call the domain.
