@@ -5,22 +5,20 @@
 //! operations. Reading it cached is [`super::config`].
 
 mod defaults;
+mod edit;
 mod overrides;
 mod render;
 mod schema;
 mod seal;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
-pub use self::{
-    overrides::MAX_OVERRIDE_CHARS,
-    schema::ConfigLevel,
-    table::{DEFAULT_THEME_ID, OAUTH_PROVIDERS},
-    view::*,
-};
+pub use self::{edit::*, overrides::MAX_OVERRIDE_CHARS, schema::ConfigLevel, table::OAUTH_PROVIDERS, view::*};
 use super::store;
 use crate::{
     ProjectId,

@@ -15,7 +15,7 @@ pub const MAX_OVERRIDE_CHARS: usize = 5_000_000;
 /// `BAD_REQUEST` that says what is wrong and under which key.
 pub(super) fn parse(level: ConfigLevel, text: &str) -> Result<Map<String, Value>> {
     if text.chars().count() > MAX_OVERRIDE_CHARS {
-        return refuse(Failure::bad_request(format!("a config override has at most {MAX_OVERRIDE_CHARS} characters")));
+        return too_long();
     }
     match serde_json::from_str(text) {
         Ok(Value::Object(given)) => {
@@ -27,6 +27,10 @@ pub(super) fn parse(level: ConfigLevel, text: &str) -> Result<Map<String, Value>
     }
 }
 
+pub(super) fn too_long<T>() -> Result<T> {
+    refuse(Failure::bad_request(format!("a config override has at most {MAX_OVERRIDE_CHARS} characters")))
+}
+
 /// Whether `level` may store `given`. Only types, enumerations, UUIDs and the grammar of keys are checked: lengths, ranges
 /// and what belongs together are not.
 ///
@@ -35,9 +39,8 @@ pub(super) fn parse(level: ConfigLevel, text: &str) -> Result<Map<String, Value>
 pub(super) fn check(level: ConfigLevel, given: &Map<String, Value>) -> Result<()> {
     for (path, value) in given {
         let mut node = schema::root();
-        let mut segments = path.split('.').peekable();
         let dotted = path.contains('.');
-        while let Some(segment) = segments.next() {
+        for segment in path.split('.') {
             check_segment(path, segment)?;
             node = known(level, path, node.child(segment, dotted))?;
         }

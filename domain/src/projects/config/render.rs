@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     schema::{self, Inside},
-    table::{APPS, DEFAULT_THEME_ID},
+    table::APPS,
 };
+use crate::emails::DEFAULT_THEME;
 
 /// The config that `combined` (all levels, later over earlier) amounts to. Every setting has a value or is left out.
 pub(super) fn render(combined: Map<String, Value>) -> Value {
-    let mut config = schema::root().complete(Map::new());
+    let mut config = schema::root().default_value("", "").unwrap_or_else(|| json!({}));
     let mut entries: Vec<(String, Value)> = combined.into_iter().collect();
     // Shallow keys first, so that deeper ones are written into what they made.
     entries.sort_by_key(|(path, _)| path.matches('.').count());
@@ -27,16 +28,16 @@ fn put(config: &mut Value, path: &str, value: Value) {
     let mut segments: Vec<&str> = path.split('.').collect();
     let Some(last) = segments.pop() else { return };
     let mut node = schema::root();
-    let mut parent = config;
+    let (mut parent, mut owner) = (config, "");
     for segment in segments {
         let (Some(child), Some(value)) = (node.child(segment, false), parent.get_mut(segment)) else { return };
-        (node, parent) = (child, value);
+        (node, parent, owner) = (child, value, segment);
     }
     let (Some(child), Value::Object(parent)) = (node.child(last, false), parent) else { return };
     let is_entry = matches!(node.inside, Inside::Record(..));
     let value = child
-        .completed(last, value)
-        .or_else(|| if is_entry { built_in_entry(node, child, last) } else { child.default_value(last) });
+        .completed(last, owner, value)
+        .or_else(|| if is_entry { built_in_entry(node, child, last) } else { child.default_value(last, owner) });
     match value {
         Some(value) => parent.insert(last.to_owned(), value),
         None => parent.remove(last),
@@ -45,7 +46,7 @@ fn put(config: &mut Value, path: &str, value: Value) {
 
 /// The entry `key` that the record `node` always has.
 fn built_in_entry(node: &schema::Node, entry: &schema::Node, key: &str) -> Option<Value> {
-    node.built_in().get_mut(key).and_then(|value| entry.completed(key, value.take()))
+    node.built_in().get_mut(key).and_then(|value| entry.completed(key, "", value.take()))
 }
 
 fn clean_up(config: &mut Value) {
@@ -58,14 +59,14 @@ fn clean_up(config: &mut Value) {
         *templates = schema::root()
             .child("emails", false)
             .and_then(|emails| emails.child("templates", false))
-            .and_then(|node| node.default_value("templates"))
+            .and_then(|node| node.default_value("templates", "emails"))
             .unwrap_or_else(|| json!({}));
     }
     let selected = config.pointer("/emails/selectedThemeId").and_then(Value::as_str).unwrap_or_default();
     if config.pointer("/emails/themes").is_none_or(|themes| themes.get(selected).is_none())
         && let Some(theme) = config.pointer_mut("/emails/selectedThemeId")
     {
-        *theme = DEFAULT_THEME_ID.into();
+        *theme = DEFAULT_THEME.id.into();
     }
     if let Some(source) = config.get_mut("sourceOfTruth") {
         clean_up_source(source);

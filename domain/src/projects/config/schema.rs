@@ -228,29 +228,30 @@ impl Node {
         self.kinds.iter().any(|kind| matches!(kind, Kind::Secret))
     }
 
-    /// What stands here when nobody set anything; `key` is what it stands under. `None` means the key is left out.
-    pub(super) fn default_value(&self, key: &str) -> Option<Value> {
+    /// What stands under `key` of the object `owner` when nobody set anything. `None` means the key is left out.
+    pub(super) fn default_value(&self, key: &str, owner: &str) -> Option<Value> {
         match (self.default, &self.inside) {
             (Default::Flag(flag), _) => Some(flag.into()),
             (Default::Number(number), _) => Some(number.into()),
             (Default::Text(text), _) => Some(text.into()),
-            (Default::Key, _) => Some(key.into()),
+            (Default::Key, _) => Some(owner.into()),
             (Default::Unset | Default::Made(_), Inside::Fields(_) | Inside::Record(..)) => {
-                Some(self.complete(Map::new()))
+                Some(self.complete(key, Map::new()))
             }
             (Default::Unset | Default::Made(_), Inside::Nothing) => None,
         }
     }
 
-    /// `given` with every default filled in. `null` in a record means that the entry is absent, elsewhere the default.
-    pub(super) fn complete(&self, mut given: Map<String, Value>) -> Value {
+    /// The object under `key` with every default filled in. `null` in a record means that the entry is absent, elsewhere
+    /// the default.
+    fn complete(&self, key: &str, mut given: Map<String, Value>) -> Value {
         let mut complete = Map::new();
         match &self.inside {
             Inside::Nothing => {}
             Inside::Fields(fields) => {
                 for (name, child) in fields {
-                    let value = given.remove(*name).and_then(|value| child.completed(name, value));
-                    if let Some(value) = value.or_else(|| child.default_value(name)) {
+                    let value = given.remove(*name).and_then(|value| child.completed(name, key, value));
+                    if let Some(value) = value.or_else(|| child.default_value(name, key)) {
                         complete.insert((*name).to_owned(), value);
                     }
                 }
@@ -259,9 +260,9 @@ impl Node {
                 if let Value::Object(built_in) = self.built_in() {
                     given = built_in.into_iter().chain(given.into_iter().filter(|(_, v)| !v.is_null())).collect();
                 }
-                for (key, value) in given {
-                    if let Some(value) = entry.completed(&key, value) {
-                        complete.insert(key, value);
+                for (name, value) in given {
+                    if let Some(value) = entry.completed(&name, key, value) {
+                        complete.insert(name, value);
                     }
                 }
             }
@@ -269,14 +270,14 @@ impl Node {
         Value::Object(complete)
     }
 
-    /// `value` as it stands here with its defaults; `None` for null.
-    pub(super) fn completed(&self, key: &str, value: Value) -> Option<Value> {
+    /// `value` as it stands under `key` of the object `owner`, with its defaults; `None` for null.
+    pub(super) fn completed(&self, key: &str, owner: &str, value: Value) -> Option<Value> {
         match value {
             Value::Null => None,
-            Value::Object(given) if !matches!(self.inside, Inside::Nothing) => Some(self.complete(given)),
+            Value::Object(given) if !matches!(self.inside, Inside::Nothing) => Some(self.complete(key, given)),
             // A value that no longer fits the schema (an older release took it) counts as not set.
             other if self.takes(&other) => Some(other),
-            _ => self.default_value(key),
+            _ => self.default_value(key, owner),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The one table of everything a project can configure (wire: projects-config-webhooks §4). To add a setting: one line here,
 //! and a field in `view.rs` if a rule reads it. Nothing here knows how overrides are stored, merged or rendered.
 
+use crate::emails::DEFAULT_THEME;
+
 use super::schema::{
     Default::{self, Flag, Key, Made, Number, Text, Unset},
     Kind::{self, Enum, False, Interval, Num, Secret, Str, True, Uuid},
@@ -61,9 +63,6 @@ pub const OAUTH_PROVIDERS: &[&str] = &[
     "twitch",
 ];
 
-/// The theme of a project that selected none.
-pub const DEFAULT_THEME_ID: &str = "1df07ae6-abf3-4a40-83a5-a1a2cbe336ac";
-
 const CUSTOMERS: &[Kind] = &[Enum(&["user", "team", "custom"])];
 const FLAG: &[Kind] = &[Kind::Bool];
 const STRING: &[Kind] = &[Str];
@@ -120,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
     row("domains.allowLocalhost", FLAG, Flag(false), Environment),
     row("domains.trustedDomains.<id>.baseUrl", STRING, Unset, Environment),
     row("domains.trustedDomains.<id>.handlerPath", STRING, Text("/handler"), Environment),
-    row("emails.selectedThemeId", STRING, Text(DEFAULT_THEME_ID), Branch),
+    row("emails.selectedThemeId", STRING, Text(DEFAULT_THEME.id), Branch),
     row("emails.themes", &[], Made(super::defaults::email_themes), Branch),
     row("emails.themes.<uuid>.displayName", STRING, Text("Unnamed theme"), Branch),
     row("emails.themes.<uuid>.tsxSource", STRING, Text(""), Branch),

@@ -1,0 +1,214 @@
+//! Reading and writing the overrides of a project's config (wire: projects-config-webhooks §3.2). The branch level is open to
+//! servers, everything else to administrators.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    ConfigLevel, MAX_OVERRIDE_CHARS,
+    overrides::{self, too_long},
+    render, rendered,
+    seal::{self, At},
+};
+use crate::{
+    Actor, Deps, Level,
+    db::Tx,
+    error::{Error, Failure, Result, refuse},
+    projects::store,
+    signal::Signal,
+};
+
+/// Where the branch level came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ConfigSource {
+    /// A repository.
+    PushedFromGithub {
+        /// Owner of the repository.
+        owner: String,
+        /// Its name.
+        repo: String,
+        /// The branch of the repository.
+        branch: String,
+        /// The commit.
+        commit_hash: String,
+        /// The file in it.
+        config_file_path: String,
+    },
+    /// Pushed from somewhere.
+    PushedFromUnknown,
+    /// Edited here.
+    Unlinked,
+}
+
+/// The JSON text of the rendered config.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN.
+pub async fn config_text(deps: &Deps, actor: &Actor) -> Result<String> {
+    require(actor, Level::Admin)?;
+    let config = rendered(deps.db.read(), &deps.keyring, &actor.project_id).await?;
+    render::to_text(&config).map_err(Error::internal)
+}
+
+/// The JSON text of what `level` stores, keys as they were given.
+///
+/// # Errors
+/// `FORBIDDEN` below the level's access; internal when a sealed secret does not open.
+pub async fn override_text(deps: &Deps, actor: &Actor, level: ConfigLevel) -> Result<String> {
+    require(actor, access(level))?;
+    let mut stored = store::override_value(deps.db.read(), &actor.project_id, level.as_str()).await?;
+    seal::open(At { keyring: &deps.keyring, project_id: &actor.project_id, level }, &mut stored)?;
+    serde_json::to_string(&stored).map_err(Error::internal)
+}
+
+/// Replaces what `level` stores by the JSON text `text`. The branch level takes its source with it; elsewhere a source is
+/// ignored.
+///
+/// # Errors
+/// `FORBIDDEN` below the level's access; `BAD_REQUEST` for a text that does not fit, or a branch without source.
+pub async fn replace_override(
+    deps: &Deps,
+    actor: &Actor,
+    level: ConfigLevel,
+    text: &str,
+    source: Option<ConfigSource>,
+) -> Result<()> {
+    require(actor, access(level))?;
+    if level == ConfigLevel::Branch && source.is_none() {
+        return refuse(Failure::bad_request("source: required to replace the branch level"));
+    }
+    let source = if level == ConfigLevel::Branch { to_row(source)? } else { None };
+    let given = read(deps, actor, level, text)?;
+    let (given, source) = (&given, &source);
+    deps.mutate(actor, "replace_config_override", |tx| async move {
+        store::lock_project(&tx, &actor.project_id).await?;
+        store::put_override(&tx, &actor.project_id, level.as_str(), given, Some(source.clone()), deps.now()).await?;
+        changed(&tx, actor);
+        Ok(())
+    })
+    .await
+}
+
+/// Writes the keys of the JSON text `text` over what `level` stores; each replaces itself and everything below it. The
+/// source stays.
+///
+/// # Errors
+/// `FORBIDDEN` below the level's access; `BAD_REQUEST` for a text that does not fit.
+pub async fn merge_override(deps: &Deps, actor: &Actor, level: ConfigLevel, text: &str) -> Result<()> {
+    require(actor, access(level))?;
+    let given = read(deps, actor, level, text)?;
+    let given = &given;
+    deps.mutate(actor, "merge_config_override", |tx| async move {
+        store::lock_project(&tx, &actor.project_id).await?;
+        merge(deps, &tx, &actor.project_id, level, given.clone()).await?;
+        changed(&tx, actor);
+        Ok(())
+    })
+    .await
+}
+
+/// Takes `keys` and everything below them out of what `level` (branch or environment) stores. What is not there is not
+/// missed.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN; `BAD_REQUEST` at the project level.
+pub async fn reset_config_keys(deps: &Deps, actor: &Actor, level: ConfigLevel, keys: &[String]) -> Result<()> {
+    require(actor, Level::Admin)?;
+    if level == ConfigLevel::Project {
+        return refuse(Failure::bad_request("level: keys of the project level cannot be reset"));
+    }
+    deps.mutate(actor, "reset_config_keys", |tx| async move {
+        store::lock_project(&tx, &actor.project_id).await?;
+        let mut stored = store::override_value(&*tx, &actor.project_id, level.as_str()).await?;
+        overrides::reset(&mut stored, keys);
+        store::put_override(&tx, &actor.project_id, level.as_str(), &stored, None, deps.now()).await?;
+        changed(&tx, actor);
+        Ok(())
+    })
+    .await
+}
+
+/// Where the branch level came from.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN.
+pub async fn config_source(deps: &Deps, actor: &Actor) -> Result<ConfigSource> {
+    require(actor, Level::Admin)?;
+    let row = store::config_override(deps.db.read(), &actor.project_id, ConfigLevel::Branch.as_str()).await?;
+    match row.and_then(|row| row.source) {
+        Some(source) => serde_json::from_value(source).map_err(Error::internal),
+        None => Ok(ConfigSource::Unlinked),
+    }
+}
+
+/// Forgets where the branch level came from; what it stores stays.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN.
+pub async fn unlink_config_source(deps: &Deps, actor: &Actor) -> Result<()> {
+    require(actor, Level::Admin)?;
+    deps.mutate(actor, "unlink_config_source", |tx| async move {
+        store::forget_source(&tx, &actor.project_id, deps.now()).await
+    })
+    .await
+}
+
+/// Writes already checked settings over what a level stores, within the caller's transaction, which holds the project's
+/// lock. Seals their secrets.
+pub(in crate::projects) async fn write_settings(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &crate::ProjectId,
+    level: ConfigLevel,
+    mut settings: Map<String, Value>,
+) -> Result<()> {
+    overrides::check(level, &settings)?;
+    seal::seal(At { keyring: &deps.keyring, project_id, level }, &mut settings)?;
+    merge(deps, tx, project_id, level, settings).await
+}
+
+/// Merges sealed settings into what is stored.
+async fn merge(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &crate::ProjectId,
+    level: ConfigLevel,
+    settings: Map<String, Value>,
+) -> Result<()> {
+    let mut stored = store::override_value(&**tx, project_id, level.as_str()).await?;
+    overrides::combine(&mut stored, settings);
+    // What was there may be long already: the limit is one of the whole level.
+    if serde_json::to_string(&stored).map_err(Error::internal)?.len() > MAX_OVERRIDE_CHARS {
+        return too_long();
+    }
+    store::put_override(tx, project_id, level.as_str(), &stored, None, deps.now()).await
+}
+
+fn read(deps: &Deps, actor: &Actor, level: ConfigLevel, text: &str) -> Result<Map<String, Value>> {
+    let mut given = overrides::parse(level, text)?;
+    seal::seal(At { keyring: &deps.keyring, project_id: &actor.project_id, level }, &mut given)?;
+    Ok(given)
+}
+
+fn to_row(source: Option<ConfigSource>) -> Result<Option<Value>> {
+    source
+        .filter(|source| *source != ConfigSource::Unlinked)
+        .map(|source| serde_json::to_value(source).map_err(Error::internal))
+        .transpose()
+}
+
+fn changed(tx: &Tx, actor: &Actor) {
+    tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
+}
+
+fn access(level: ConfigLevel) -> Level {
+    if level == ConfigLevel::Branch { Level::Server } else { Level::Admin }
+}
+
+fn require(actor: &Actor, least: Level) -> Result<()> {
+    if actor.level >= least {
+        return Ok(());
+    }
+    refuse(Failure::forbidden(format!("this part of the config needs {} access", least.as_str())))
+}
