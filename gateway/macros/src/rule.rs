@@ -1,0 +1,165 @@
+//! Rules as they are written: `CLIENT, self, permission = "…"`. Decisions are made in `graphql::guard` of the gateway.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::{
+    Ident, LitStr, Token,
+    parse::{Parse, ParseStream},
+};
+
+/// What a caller must have proven; ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Client,
+    Server,
+    Admin,
+}
+
+/// Who may read a field, or get hold of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) level: Level,
+    pub(crate) own: bool,
+    pub(crate) permission: Option<String>,
+}
+
+impl Rule {
+    /// Whether some caller satisfies `other` but not this rule.
+    pub(crate) fn is_narrower_than(&self, other: &Self) -> bool {
+        if self.level != other.level {
+            return self.level > other.level;
+        }
+        (self.own && !other.own) || (self.permission.is_some() && self.permission != other.permission)
+    }
+
+    /// Whether the decision needs to know whose object it is.
+    pub(crate) fn needs_owner(&self) -> bool {
+        self.own
+    }
+
+    /// The rule as an expression of type `guard::Rule`.
+    pub(crate) fn expression(&self) -> TokenStream {
+        let level = self.level_expression();
+        let own = self.own;
+        let permission = match &self.permission {
+            Some(key) => quote!(::std::option::Option::Some(#key)),
+            None => quote!(::std::option::Option::None),
+        };
+        quote!(crate::graphql::guard::Rule { level: #level, own: #own, permission: #permission })
+    }
+
+    /// The rule as the directive of the SDL.
+    pub(crate) fn directive(&self) -> TokenStream {
+        let level = self.level_expression();
+        let own = if self.own { quote!(::std::option::Option::Some(true)) } else { quote!(::std::option::Option::None) };
+        let permission = match &self.permission {
+            Some(key) => quote!(::std::option::Option::Some(::std::string::String::from(#key))),
+            None => quote!(::std::option::Option::None),
+        };
+        quote!(directive = crate::graphql::guard::access::apply(#level, #own, #permission))
+    }
+
+    /// The function that tells introspection whether the caller could use what the rule stands on.
+    pub(crate) fn visible(&self) -> TokenStream {
+        let function = match self.level {
+            Level::Client if self.own || self.permission.is_some() => "crate::graphql::guard::visible_to_users",
+            Level::Client => "crate::graphql::guard::visible_to_clients",
+            Level::Server => "crate::graphql::guard::visible_to_servers",
+            Level::Admin => "crate::graphql::guard::visible_to_admins",
+        };
+        quote!(visible = #function)
+    }
+
+    fn level_expression(&self) -> TokenStream {
+        let variant = match self.level {
+            Level::Client => quote!(Client),
+            Level::Server => quote!(Server),
+            Level::Admin => quote!(Admin),
+        };
+        quote!(crate::graphql::guard::AccessLevel::#variant)
+    }
+}
+
+impl Parse for Rule {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let level: Ident = input.parse().map_err(|_| level_expected(input.span()))?;
+        let level = match level.to_string().as_str() {
+            "CLIENT" => Level::Client,
+            "SERVER" => Level::Server,
+            "ADMIN" => Level::Admin,
+            _ => return Err(level_expected(level.span())),
+        };
+        let mut rule = Self { level, own: false, permission: None };
+        while input.peek(Token![,]) && (input.peek2(Token![self]) || is_permission(input)) {
+            input.parse::<Token![,]>()?;
+            if input.peek(Token![self]) {
+                input.parse::<Token![self]>()?;
+                rule.own = true;
+            } else {
+                input.parse::<Ident>()?;
+                input.parse::<Token![=]>()?;
+                rule.permission = Some(input.parse::<LitStr>()?.value());
+            }
+        }
+        if rule.level > Level::Client && (rule.own || rule.permission.is_some()) {
+            return Err(input.error("`self` and `permission` only narrow CLIENT: servers and admins pass without them"));
+        }
+        Ok(rule)
+    }
+}
+
+/// Whether what follows the comma is `permission`, which belongs to the rule.
+fn is_permission(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.parse::<Token![,]>().is_ok() && ahead.parse::<Ident>().is_ok_and(|ident| ident == "permission")
+}
+
+fn level_expected(span: Span) -> syn::Error {
+    syn::Error::new(span, "a rule begins with a level: CLIENT, SERVER or ADMIN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> Rule {
+        syn::parse_str(text).unwrap()
+    }
+
+    #[test]
+    fn rules_read_as_they_are_written() {
+        assert_eq!(rule("SERVER"), Rule { level: Level::Server, own: false, permission: None });
+        assert_eq!(
+            rule(r#"CLIENT, self, permission = "team_admin""#),
+            Rule { level: Level::Client, own: true, permission: Some("team_admin".to_owned()) }
+        );
+    }
+
+    #[test]
+    fn a_rule_without_a_level_or_with_an_unknown_one_is_refused() {
+        for text in ["", "self", "client", "EVERYBODY"] {
+            let error = syn::parse_str::<Rule>(text).unwrap_err().to_string();
+            assert!(error.contains("begins with a level"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_clients_are_narrowed_by_self_or_permission() {
+        assert!(syn::parse_str::<Rule>("SERVER, self").is_err());
+        assert!(syn::parse_str::<Rule>(r#"ADMIN, permission = "x""#).is_err());
+    }
+
+    #[test]
+    fn narrower_means_that_somebody_is_left_out() {
+        let (client, own, server, admin) = (rule("CLIENT"), rule("CLIENT, self"), rule("SERVER"), rule("ADMIN"));
+        let held = rule(r#"CLIENT, permission = "x""#);
+        for (narrow, wide) in
+            [(&own, &client), (&server, &client), (&server, &own), (&admin, &server), (&held, &client), (&held, &own)]
+        {
+            assert!(narrow.is_narrower_than(wide), "{narrow:?} {wide:?}");
+        }
+        for (wide, narrow) in [(&client, &client), (&client, &server), (&own, &own), (&own, &server), (&client, &own)] {
+            assert!(!wide.is_narrower_than(narrow), "{wide:?} {narrow:?}");
+        }
+    }
+}
