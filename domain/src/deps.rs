@@ -8,6 +8,7 @@ use crate::{
     ports::{http::HttpClient, mail::Mailer},
     projects::Projects,
     secrets::Keyring,
+    sessions::Sessions,
     settings::Settings,
     time::{Clock, Timestamp},
 };
@@ -23,6 +24,8 @@ pub struct Deps {
     pub keyring: Keyring,
     /// What is kept of projects between requests.
     pub projects: Projects,
+    /// What is kept of sessions between requests.
+    pub sessions: Sessions,
     /// Password hashing.
     pub passwords: Passwords,
     /// Mail servers.

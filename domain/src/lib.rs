@@ -20,6 +20,7 @@ pub mod projects;
 pub mod queue;
 pub mod random;
 pub mod secrets;
+pub mod sessions;
 pub mod settings;
 pub mod signal;
 #[cfg(any(test, feature = "testing"))]
