@@ -19,6 +19,11 @@ pub mod team_membership;
 pub mod time;
 pub mod user;
 pub mod verification_code;
+pub mod webhook_attempt;
+pub mod webhook_delivery;
+pub mod webhook_endpoint;
+pub mod webhook_message;
+pub mod webhook_secret;
 
 pub use ids::*;
 pub use time::Timestamp;

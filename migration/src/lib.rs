@@ -14,6 +14,7 @@ mod m0003_sessions;
 mod m0004_events;
 mod m0005_jobs;
 mod m0006_emails;
+mod m0007_webhooks;
 mod m0008_idempotency;
 
 /// One change a line.
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             m0004_events
             m0005_jobs
             m0006_emails
+            m0007_webhooks
             m0008_idempotency
         }
     }
