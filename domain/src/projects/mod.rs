@@ -5,22 +5,26 @@
 
 mod cache;
 mod config;
+mod keys;
 mod store;
 
 use std::{fmt, sync::Arc};
 
 pub use config::*;
+pub use keys::*;
 pub use postern_entity::project::Model as Project;
 
 use self::cache::{Changes, ProjectCache};
 use crate::{
-    Deps, ProjectId,
+    Deps, Level, ProjectId, Timestamp,
     error::{Error, Result},
     signal::Signals,
 };
 
 /// How many projects stay cached.
 const MAX_CACHED_PROJECTS: u64 = 10_000;
+/// How many valid keys stay cached.
+const MAX_CACHED_KEYS: u64 = 50_000;
 
 /// What is kept of projects between requests. One per process; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +32,8 @@ pub struct Projects(Arc<Caches>);
 
 struct Caches {
     projects: ProjectCache<ProjectId, Arc<Loaded>>,
+    /// When each valid key expires, by its hash.
+    keys: ProjectCache<(ProjectId, Level, Vec<u8>), Timestamp>,
 }
 
 /// A project and its config, as they were at one instant.
@@ -41,7 +47,10 @@ impl Projects {
     #[must_use]
     pub fn new(signals: &Signals) -> Self {
         let changes = Changes::listen(signals);
-        Self(Arc::new(Caches { projects: ProjectCache::new(MAX_CACHED_PROJECTS, changes) }))
+        Self(Arc::new(Caches {
+            projects: ProjectCache::new(MAX_CACHED_PROJECTS, Arc::clone(&changes)),
+            keys: ProjectCache::new(MAX_CACHED_KEYS, changes),
+        }))
     }
 }
 

@@ -1,17 +1,18 @@
 //! Queries of projects, config overrides and key sets. Everything but finding a project itself is scoped by it.
 
-use postern_entity::{config_override, project};
+use postern_entity::{config_override, key_set, project};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::OnConflict,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    Code, ProjectId, Timestamp,
+    Code, KeySetId, Level, ProjectId, Timestamp,
     db::Tx,
     error::{Error, Failure, Result, refuse},
+    projects::KeySet,
 };
 
 pub(super) async fn project(connection: &impl ConnectionTrait, id: &ProjectId) -> Result<Option<project::Model>> {
@@ -105,4 +106,65 @@ pub(super) async fn forget_source(tx: &Tx, project_id: &ProjectId, now: Timestam
         .exec(&**tx)
         .await?;
     Ok(())
+}
+
+pub(super) async fn insert_key_set(tx: &Tx, row: key_set::Model) -> Result<()> {
+    key_set::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
+    Ok(())
+}
+
+pub(super) async fn key_sets(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Result<Vec<key_set::Model>> {
+    Ok(key_set::Entity::find()
+        .filter(key_set::Column::ProjectId.eq(project_id.clone()))
+        .order_by_desc(key_set::Column::CreatedAt)
+        .order_by_desc(key_set::Column::Id)
+        .all(connection)
+        .await?)
+}
+
+pub(super) async fn key_set(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    id: KeySetId,
+) -> Result<Option<key_set::Model>> {
+    Ok(key_set::Entity::find_by_id(id)
+        .filter(key_set::Column::ProjectId.eq(project_id.clone()))
+        .one(connection)
+        .await?)
+}
+
+/// Writes what may change of a key set.
+pub(super) async fn update_key_set(tx: &Tx, project_id: &ProjectId, changed: &KeySet) -> Result<()> {
+    key_set::Entity::update_many()
+        .set(key_set::ActiveModel {
+            description: Set(changed.description.clone()),
+            revoked_at: Set(changed.revoked_at),
+            ..Default::default()
+        })
+        .filter(key_set::Column::Id.eq(changed.id))
+        .filter(key_set::Column::ProjectId.eq(project_id.clone()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// When the key with this hash expires; `None` when the project has no such key for this level, or it was revoked.
+pub(super) async fn key_expiry(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    level: Level,
+    hash: &[u8],
+) -> Result<Option<Timestamp>> {
+    let column = match level {
+        Level::Client => key_set::Column::PublishableClientKeyHash,
+        Level::Server => key_set::Column::SecretServerKeyHash,
+        Level::Admin => key_set::Column::SuperSecretAdminKeyHash,
+    };
+    let found = key_set::Entity::find()
+        .filter(column.eq(hash.to_vec()))
+        .filter(key_set::Column::ProjectId.eq(project_id.clone()))
+        .filter(key_set::Column::RevokedAt.is_null())
+        .one(connection)
+        .await?;
+    Ok(found.map(|row| row.expires_at))
 }
