@@ -7,9 +7,11 @@
 
 use std::fmt;
 
+mod codes;
 mod keys;
 mod tokens;
 
+pub use codes::{CodeKind, OneTimeCode, check_code, prune_codes};
 pub use keys::{JwkSet, PublicKey};
 pub use tokens::{Claims, RestrictedReason, Subject, TokenError, UserKind, jwks, mint, verify};
 

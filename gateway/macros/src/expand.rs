@@ -74,7 +74,9 @@ pub(crate) fn guarded(arguments: TokenStream, item: TokenStream) -> syn::Result<
             let block = expand_impl(&arguments, block)?;
             Ok(quote!(#item #block))
         }
-        other => Err(syn::Error::new(other.span(), "`guarded` stands on an `impl` block or a struct with named fields")),
+        other => {
+            Err(syn::Error::new(other.span(), "`guarded` stands on an `impl` block or a struct with named fields"))
+        }
     }
 }
 
@@ -166,13 +168,17 @@ mod tests {
     #[test]
     fn a_field_without_a_rule_does_not_compile() {
         let error = expand(OWNED, "impl U { /// Name.\n fn name(&self) -> Option<&str> { None } }").unwrap_err();
-        assert_eq!(error, "field `name` needs a rule: `#[access(CLIENT | SERVER | ADMIN[, self][, permission = \"…\"])]`");
+        assert_eq!(
+            error,
+            "field `name` needs a rule: `#[access(CLIENT | SERVER | ADMIN[, self][, permission = \"…\"])]`"
+        );
     }
 
     #[test]
     fn every_violation_is_told_at_once() {
-        let error = expand(OWNED, "impl U { fn a(&self) -> Option<i32> { None } #[access(CLIENT)] fn b(&self) -> i32 { 1 } }")
-            .unwrap_err();
+        let error =
+            expand(OWNED, "impl U { fn a(&self) -> Option<i32> { None } #[access(CLIENT)] fn b(&self) -> i32 { 1 } }")
+                .unwrap_err();
         assert!(error.contains("field `a` needs a rule") && error.contains("field `b` needs a description"), "{error}");
     }
 

@@ -51,7 +51,10 @@ impl Method {
         let rule: Rule = syn::parse2(tokens)?;
         let docs: Vec<_> = function.attrs.iter().filter(|attribute| is_doc(attribute)).cloned().collect();
         if docs.is_empty() {
-            return Err(syn::Error::new(name.span(), format!("field `{name}` needs a description: it goes into the schema")));
+            return Err(syn::Error::new(
+                name.span(),
+                format!("field `{name}` needs a description: it goes into the schema"),
+            ));
         }
         let output = Output::read(&function)?;
         check_rule(arguments, &rule, &output, &name)?;
@@ -187,7 +190,8 @@ fn check_rule(arguments: &Arguments, rule: &Rule, output: &Output, name: &Ident)
         return Err(syn::Error::new(name.span(), text));
     }
     if rule.needs_owner() && matches!(arguments.place, Place::Object(_)) && arguments.owner.is_none() {
-        let text = format!("the rule of field `{name}` says `self`: tell whose object it is with `owner = …` on `guarded`");
+        let text =
+            format!("the rule of field `{name}` says `self`: tell whose object it is with `owner = …` on `guarded`");
         return Err(syn::Error::new(name.span(), text));
     }
     Ok(())

@@ -51,7 +51,8 @@ impl Rule {
     /// The rule as the directive of the SDL.
     pub(crate) fn directive(&self) -> TokenStream {
         let level = self.level_expression();
-        let own = if self.own { quote!(::std::option::Option::Some(true)) } else { quote!(::std::option::Option::None) };
+        let own =
+            if self.own { quote!(::std::option::Option::Some(true)) } else { quote!(::std::option::Option::None) };
         let permission = match &self.permission {
             Some(key) => quote!(::std::option::Option::Some(::std::string::String::from(#key))),
             None => quote!(::std::option::Option::None),

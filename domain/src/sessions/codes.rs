@@ -1,0 +1,290 @@
+//! One-time codes: 45 random characters that let somebody in once (wire/auth §4). The database holds a hash of the code, and
+//! one of its last 39 characters, by which attempts are counted: a sign-in code is typed as six characters in front of a
+//! tail that the caller knows, so right and wrong guesses share the tail.
+//!
+//! A code is looked at, counted and used up in the transaction of its effect, with its row held, so of any number of
+//! callers exactly one succeeds. An effect that is refused uses the code up all the same.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use postern_entity::verification_code;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    Actor, Code, Deps, ProjectId, Timestamp, UserId, VerificationCodeId,
+    db::Tx,
+    error::{Error, Failure, Result, refuse},
+    random::{TOKEN_LENGTH, hash_token, random_token},
+};
+
+/// Characters in front of the tail.
+const HEAD_CHARS: usize = 6;
+/// Uses and checks of one tail that are counted before every further one is refused.
+const MAX_ATTEMPTS: i32 = 20;
+/// How many outdated codes one pruning removes.
+const PRUNE_BATCH: u64 = 100;
+/// How long an expired code is still known, so that it is called expired and not unknown.
+const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+/// What a code is good for. A code of another kind is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CodeKind {
+    /// Proves that a user holds an address.
+    EmailVerification,
+    /// Sets a new password.
+    PasswordReset,
+    /// Finishes a sign-in: magic links, and the second factor.
+    SignIn,
+    /// Lets somebody sign up on project `internal` where that needs an invitation.
+    InternalInvite,
+}
+
+impl CodeKind {
+    /// As stored.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::EmailVerification => "email_verification",
+            Self::PasswordReset => "password_reset",
+            Self::SignIn => "sign_in",
+            Self::InternalInvite => "internal_invite",
+        }
+    }
+}
+
+/// How long most codes live.
+pub(super) const CODE_SECONDS: i64 = 7 * DAY_SECONDS;
+
+/// A code as somebody typed or followed it: lower-cased, of the right length. `Debug` does not show it.
+#[derive(Clone)]
+pub struct OneTimeCode(SecretString);
+
+impl OneTimeCode {
+    /// # Errors
+    /// `SCHEMA_ERROR` when it does not have 45 characters.
+    pub fn parse(text: &str) -> Result<Self> {
+        // Bytes first: counting the characters of a megabyte would be work for nothing.
+        if text.len() > TOKEN_LENGTH * 4 || text.chars().count() != TOKEN_LENGTH {
+            return refuse(Failure::schema(format!("code must have exactly {TOKEN_LENGTH} characters")));
+        }
+        Ok(Self(text.to_lowercase().into()))
+    }
+
+    fn hash(&self) -> Vec<u8> {
+        hash_token(self.0.expose_secret())
+    }
+
+    fn tail_hash(&self) -> Vec<u8> {
+        hash_token(tail(self.0.expose_secret()))
+    }
+}
+
+impl fmt::Debug for OneTimeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OneTimeCode(hidden)")
+    }
+}
+
+fn tail(code: &str) -> &str {
+    code.char_indices().nth(HEAD_CHARS).and_then(|(at, _)| code.get(at..)).unwrap_or_default()
+}
+
+/// A code to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewCode {
+    pub(crate) project_id: ProjectId,
+    pub(crate) kind: CodeKind,
+    /// Whom it concerns; it goes when the user is deleted.
+    pub(crate) user_id: Option<UserId>,
+    /// What it is bound to.
+    pub(crate) data: Value,
+    pub(crate) ttl_seconds: i64,
+}
+
+/// A code at the only moment it is known.
+#[derive(Debug)]
+pub(crate) struct IssuedCode {
+    pub(crate) code: SecretString,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// What a code was bound to.
+#[derive(Clone, Debug)]
+pub(crate) struct UsedCode {
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) data: Value,
+}
+
+/// Makes a code. Older ones of the same kind stay good.
+pub(crate) async fn issue(deps: &Deps, tx: &Tx, new: NewCode) -> Result<IssuedCode> {
+    let code = random_token()?;
+    let (created_at, expires_at) = (deps.now(), deps.now().plus_seconds(new.ttl_seconds));
+    let row = verification_code::Model {
+        id: VerificationCodeId::random(),
+        project_id: new.project_id,
+        kind: new.kind.as_str().to_owned(),
+        code_hash: hash_token(&code),
+        tail_hash: hash_token(tail(&code)),
+        user_id: new.user_id,
+        data: new.data,
+        attempts: 0,
+        created_at,
+        expires_at,
+        used_at: None,
+    };
+    verification_code::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
+    Ok(IssuedCode { code: code.into(), expires_at })
+}
+
+/// Whether a code could be used now. Counts as an attempt.
+///
+/// # Errors
+/// `VERIFICATION_CODE_NOT_FOUND`, `_EXPIRED`, `_ALREADY_USED`, `_MAX_ATTEMPTS_REACHED`.
+pub async fn check_code(deps: &Deps, project_id: &ProjectId, kind: CodeKind, code: &OneTimeCode) -> Result<()> {
+    if !is_known(deps, project_id, code).await? {
+        return refuse(not_found());
+    }
+    // The refusal is the outcome of a transaction that commits: the attempt counts.
+    let outcome = deps.db.write(|tx| async move { attempt(deps, &tx, project_id, kind, code).await }).await?;
+    outcome.map(|_| ()).map_err(Error::from)
+}
+
+/// Uses a code up and runs `effect` in the same transaction, repeatable as [`Deps::mutate`] says. When the effect is
+/// refused, nothing of it stays, but the code is used up.
+///
+/// # Errors
+/// Those of [`check_code`] and of the effect.
+pub(crate) async fn redeem<T, F, Fut>(
+    deps: &Deps,
+    actor: &Actor,
+    operation: &'static str,
+    (kind, code): (CodeKind, &OneTimeCode),
+    effect: F,
+) -> Result<T>
+where
+    T: Serialize + DeserializeOwned + Send,
+    F: Fn(Tx, UsedCode) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<T>> + Send,
+{
+    let project_id = &actor.project_id;
+    if !is_known(deps, project_id, code).await? {
+        return refuse(not_found());
+    }
+    let (effect, looked_at) = (&effect, &AtomicBool::new(false));
+    let outcome = deps
+        .mutate(actor, operation, |tx| async move {
+            looked_at.store(true, Ordering::Relaxed);
+            let used = use_up(deps, &tx, project_id, kind, code).await?.map_err(Error::from)?;
+            effect(tx, used).await
+        })
+        .await;
+    if matches!(&outcome, Err(Error::Refused(_))) && looked_at.load(Ordering::Relaxed) {
+        // Rolled back with everything else. What counts is that the attempt is counted and the code gone; whether
+        // somebody else was first by now changes nothing for this caller.
+        let burned = deps.db.write(|tx| async move { use_up(deps, &tx, project_id, kind, code).await }).await?;
+        drop(burned);
+    }
+    outcome
+}
+
+/// Counts an attempt and marks the code as used.
+pub(crate) async fn use_up(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    kind: CodeKind,
+    code: &OneTimeCode,
+) -> Result<std::result::Result<UsedCode, Failure>> {
+    let row = match attempt(deps, tx, project_id, kind, code).await? {
+        Ok(row) => row,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let mut used = verification_code::ActiveModel { id: Set(row.id), ..Default::default() };
+    used.used_at = Set(Some(deps.now()));
+    verification_code::Entity::update(used).exec(&**tx).await?;
+    Ok(Ok(UsedCode { user_id: row.user_id, data: row.data }))
+}
+
+/// Whether any code of the project shares the tail. Guesses into the blue must not cost a transaction.
+async fn is_known(deps: &Deps, project_id: &ProjectId, code: &OneTimeCode) -> Result<bool> {
+    let sharing = verification_code::Entity::find()
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::TailHash.eq(code.tail_hash()))
+        .limit(1);
+    Ok(sharing.count(deps.db.read()).await? > 0)
+}
+
+/// Counts an attempt and answers the row if the code can be used. The rows that share the tail are held from here on.
+async fn attempt(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    kind: CodeKind,
+    code: &OneTimeCode,
+) -> Result<std::result::Result<verification_code::Model, Failure>> {
+    verification_code::Entity::update_many()
+        .col_expr(verification_code::Column::Attempts, Expr::col(verification_code::Column::Attempts).add(1))
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::TailHash.eq(code.tail_hash()))
+        // One more than is allowed says enough.
+        .filter(verification_code::Column::Attempts.lte(MAX_ATTEMPTS))
+        .exec(&**tx)
+        .await?;
+    let row = verification_code::Entity::find()
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::CodeHash.eq(code.hash()))
+        .filter(verification_code::Column::Kind.eq(kind.as_str()))
+        .one(&**tx)
+        .await?;
+    let Some(row) = row else { return Ok(Err(not_found())) };
+    let refused = if row.expires_at <= deps.now() {
+        Failure::new(Code::VerificationCodeExpired, "This code has expired.")
+    } else if row.used_at.is_some() {
+        Failure::new(Code::VerificationCodeAlreadyUsed, "This code was used before.")
+    } else if row.attempts > MAX_ATTEMPTS {
+        Failure::new(Code::VerificationCodeMaxAttemptsReached, "This code was tried too often. Ask for a new one.")
+    } else {
+        return Ok(Ok(row));
+    };
+    Ok(Err(refused))
+}
+
+fn not_found() -> Failure {
+    Failure::new(Code::VerificationCodeNotFound, "There is no such code.")
+}
+
+/// Removes some codes that expired long ago, used or not. Answers how many; none means nothing is left to remove.
+///
+/// # Errors
+/// Internal only.
+pub async fn prune_codes(deps: &Deps) -> Result<u64> {
+    let before = deps.now().plus_seconds(-KEPT_SECONDS);
+    deps.db
+        .write(|tx| async move {
+            let old: Vec<VerificationCodeId> = verification_code::Entity::find()
+                .select_only()
+                .column(verification_code::Column::Id)
+                .filter(verification_code::Column::ExpiresAt.lt(before))
+                .limit(PRUNE_BATCH)
+                .into_tuple()
+                .all(&*tx)
+                .await?;
+            let outdated = verification_code::Entity::delete_many().filter(verification_code::Column::Id.is_in(old));
+            Ok(outdated.exec(&*tx).await?.rows_affected)
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests;
