@@ -7,12 +7,14 @@ mod cache;
 mod config;
 mod keys;
 mod store;
+mod trusted;
 
 use std::{fmt, sync::Arc};
 
 pub use config::*;
 pub use keys::*;
 pub use postern_entity::project::Model as Project;
+pub use trusted::*;
 
 use self::cache::{Changes, ProjectCache};
 use crate::{

@@ -49,3 +49,10 @@ pub(super) async fn rendered(
 pub(super) fn view(rendered: Value) -> Result<ProjectConfig> {
     serde_json::from_value(rendered).map_err(Error::internal)
 }
+
+/// The view of a config of which nothing but `settings` was set.
+#[cfg(test)]
+pub(crate) fn config_from(settings: Value) -> ProjectConfig {
+    let Value::Object(settings) = settings else { panic!("settings are an object") };
+    view(render::render(settings)).expect("the settings fit")
+}
