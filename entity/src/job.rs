@@ -41,6 +41,8 @@ pub struct Model {
     pub created_at: Timestamp,
     /// When it was done or died; null while it is open.
     pub finished_at: Option<Timestamp>,
+    /// From when on the row may be removed; null while it is open, and for dead jobs.
+    pub prune_at: Option<Timestamp>,
 }
 
 /// How far a job has come.

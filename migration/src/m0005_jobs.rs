@@ -29,6 +29,7 @@ impl MigrationTrait for Migration {
                     .col(text_null("last_error"))
                     .col(time("created_at"))
                     .col(time_null("finished_at"))
+                    .col(time_null("prune_at"))
                     .foreign_key(&mut cascade("job", "project_id", "project"))
                     .to_owned(),
             )
@@ -45,8 +46,15 @@ impl MigrationTrait for Migration {
             .await?;
         manager
             .create_index(
-                index("job_finished", "job", &["state", "finished_at"], false)
-                    .and_where(Expr::col("finished_at").is_not_null())
+                index("job_prunable", "job", &["prune_at"], false)
+                    .and_where(Expr::col("prune_at").is_not_null())
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_index(
+                index("job_dead", "job", &["finished_at", "id"], false)
+                    .and_where(Expr::col("state").eq("dead"))
                     .to_owned(),
             )
             .await?;

@@ -1,13 +1,34 @@
 //! Every job, schedule and loop of the worker: the one list.
 
-use postern_domain::Result;
+use std::time::Duration;
 
-use crate::Registry;
+use postern_domain::{
+    Result,
+    events::{self, jobs::PruneEvents},
+    queue::jobs::PruneJobs,
+    signal::Signal,
+};
+
+use crate::{
+    Follow, Registry,
+    jobs::{erase_user_events, prune},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a worker runs.
 ///
 /// # Errors
 /// Internal, when the payload of a schedule cannot be written as JSON.
 pub fn registry() -> Result<Registry> {
-    Ok(Registry::new())
+    Ok(Registry::new()
+        .job(erase_user_events::run)
+        .job(prune::events)
+        .job(prune::jobs)
+        .schedule(10 * MINUTE, &PruneEvents {})?
+        .schedule(MINUTE, &PruneJobs {})?
+        .follow(
+            Follow::new("sequence events", |deps| async move { events::sequence(&deps).await })
+                .woken_by(|signal| *signal == Signal::EventsWritten),
+        ))
 }

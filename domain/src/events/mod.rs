@@ -5,6 +5,8 @@
 //! are handed out to committed rows only and under one lock, so a reader that has seen position `n` has seen, or will never
 //! see, everything up to `n`.
 //!
+//! Followers in the background keep a stored cursor ([`consume`]); readers of the doors bring theirs ([`read`]).
+//!
 //! To add a type of event: a line in the table of `kinds.rs`.
 
 use postern_entity::{ProjectId, TeamId, UserId, event};
@@ -13,9 +15,21 @@ use serde_json::Value;
 
 use crate::{Deps, Result, db::Tx, signal::Signal};
 
+mod consume;
+pub mod jobs;
 mod kinds;
+mod read;
+mod retention;
+mod sequencer;
 
+pub use consume::{consume, has_unconsumed};
 pub use kinds::{Audience, EventKind, UnknownEventKind};
+pub use read::{EventFilter, EventPage, LoggedEvent, MAX_PAGE, newest, oldest, read};
+pub use retention::{Left, RETENTION_DAYS, erase_step, erase_user, prune_step};
+pub use sequencer::sequence;
+
+/// The most rows that a transaction on the log changes.
+const BATCH: u64 = 100;
 
 /// An event about to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,3 +79,6 @@ pub async fn record_all(deps: &Deps, tx: &Tx, events: impl IntoIterator<Item = N
     tx.raise(Signal::EventsWritten);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

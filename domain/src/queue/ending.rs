@@ -17,6 +17,10 @@ use crate::{
 const MAX_REASON_CHARS: usize = 1000;
 /// When a result that could not be stored is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(10);
+/// How long a finished job is kept.
+const KEPT_MILLIS: i64 = 60 * 60 * 1000;
+/// How long one with a key is kept: until then a second one with that key is not made.
+const KEPT_WITH_KEY_MILLIS: i64 = 3 * 24 * 60 * 60 * 1000;
 /// Columns per row in the statement of [`end`].
 const VALUES_PER_ROW: usize = 6;
 
@@ -179,6 +183,7 @@ pub(super) async fn end(deps: &Deps, tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -
         "CASE WHEN v.column3 = 'pending' AND v.column5 = 0 AND attempts >= max_attempts THEN 'dead' ELSE v.column3 END";
     let sql = format!(
         "UPDATE job SET state = {state}, finished_at = CASE WHEN {state} = 'pending' THEN NULL ELSE {now} END, \
+         prune_at = CASE WHEN {state} = 'done' THEN {now} + CASE WHEN key IS NULL THEN {KEPT_MILLIS} ELSE {KEPT_WITH_KEY_MILLIS} END END, \
          due_at = {now} + v.column4, attempts = attempts - v.column5, last_error = COALESCE(v.column6, last_error) \
          FROM (VALUES {}) AS v WHERE job.id = v.column1 AND job.fence = v.column2 AND job.state = 'running' \
          RETURNING job.id AS id",

@@ -54,7 +54,7 @@ impl Enqueue {
         })
     }
 
-    /// At most one job of the kind has this key, finished ones included until they are pruned (a day). A second one is
+    /// At most one job of the kind has this key, finished ones included until they are pruned (three days). A second one is
     /// silently not made.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());

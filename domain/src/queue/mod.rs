@@ -11,16 +11,22 @@
 //!
 //! To add a job: a payload that implements [`Job`] in the feature's `jobs.rs`, and a handler in the worker's registry.
 
+mod care;
 mod claim;
 mod ending;
 mod enqueue;
 mod job;
+pub mod jobs;
 mod lease;
 mod time;
 
+pub use care::{DeadJob, Scope, Stats, dead_jobs, prune_step, redrive, stats};
 pub use claim::{Claimed, MAX_BATCH, claim, next_due, release, renew};
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};
 pub use job::{Job, Lane, Priority};
 pub use lease::{Lease, LeaseLost, finish_in, give_up_in, retry_in};
 pub use postern_entity::job::JobState;
+
+#[cfg(test)]
+mod tests;

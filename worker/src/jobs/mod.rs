@@ -1,1 +1,4 @@
-//! One thin file per job: decode nothing, decide nothing, call the domain.
+//! One thin file per job: decide nothing, call the domain, name the ending.
+
+pub(crate) mod erase_user_events;
+pub(crate) mod prune;

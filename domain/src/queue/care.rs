@@ -1,0 +1,165 @@
+//! Care of the queue: removing what is finished, looking at what is dead, and counts.
+
+use postern_entity::{
+    JobId, ProjectId, Timestamp,
+    job::{self, Column, JobState},
+};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{MAX_BATCH, time};
+use crate::{Deps, Result, db::statement, signal::Signal};
+
+/// Removes at most a hundred finished jobs whose time is up: an hour after their end, three days when they have a key.
+/// Answers whether more may have to go. Dead jobs stay.
+///
+/// # Errors
+/// Those of the database.
+pub async fn prune_step(deps: &Deps) -> Result<bool> {
+    let now = time::now_sql(deps);
+    let due = format!("FROM job WHERE prune_at IS NOT NULL AND prune_at <= {now}");
+    let connection = deps.db.read();
+    let look = format!("SELECT 1 {due} LIMIT 1");
+    if connection.query_one_raw(statement(connection, &look, [])).await?.is_none() {
+        return Ok(false);
+    }
+    let removed = deps
+        .db
+        .write(async |tx| {
+            let sql = format!("DELETE FROM job WHERE id IN (SELECT id {due} ORDER BY prune_at LIMIT {MAX_BATCH})");
+            Ok(tx.execute_raw(statement(&*tx, &sql, [])).await?.rows_affected())
+        })
+        .await?;
+    Ok(removed == MAX_BATCH as u64)
+}
+
+/// A job that was given up. Its payload is not shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadJob {
+    /// The job.
+    pub id: JobId,
+    /// The project it belongs to, if to any.
+    pub project_id: Option<ProjectId>,
+    /// What was to be done.
+    pub kind: String,
+    /// Its key, if it has one.
+    pub key: Option<String>,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When it died.
+    pub died_at: Timestamp,
+}
+
+/// Which jobs an operation is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of the installation: for its operator.
+    Installation,
+    /// Those of one project.
+    Project(ProjectId),
+}
+
+impl Scope {
+    fn condition(&self) -> Condition {
+        match self {
+            Self::Installation => Condition::all(),
+            Self::Project(project_id) => Condition::all().add(Column::ProjectId.eq(project_id.clone())),
+        }
+    }
+}
+
+/// Lists dead jobs, the latest first, at most `limit` (and 100). `before` is the last one of the page before.
+///
+/// # Errors
+/// Those of the database.
+pub async fn dead_jobs(deps: &Deps, scope: &Scope, before: Option<&DeadJob>, limit: u64) -> Result<Vec<DeadJob>> {
+    let mut query = job::Entity::find().filter(Column::State.eq(JobState::Dead)).filter(scope.condition());
+    if let Some(before) = before {
+        query = query.filter(
+            Condition::any()
+                .add(Column::FinishedAt.lt(before.died_at))
+                .add(Condition::all().add(Column::FinishedAt.eq(before.died_at)).add(Column::Id.lt(before.id))),
+        );
+    }
+    let rows = query
+        .order_by_desc(Column::FinishedAt)
+        .order_by_desc(Column::Id)
+        .limit(limit.clamp(1, MAX_BATCH as u64))
+        .all(deps.db.read())
+        .await?;
+    Ok(rows.into_iter().filter_map(dead).collect())
+}
+
+fn dead(row: job::Model) -> Option<DeadJob> {
+    Some(DeadJob {
+        id: row.id,
+        project_id: row.project_id,
+        kind: row.kind,
+        key: row.key,
+        attempts: row.attempts,
+        last_error: row.last_error,
+        created_at: row.created_at,
+        died_at: row.finished_at?,
+    })
+}
+
+/// Lets a dead job run again, with all its attempts. `false` when there is no such dead job.
+///
+/// # Errors
+/// Those of the database.
+pub async fn redrive(deps: &Deps, scope: &Scope, id: JobId) -> Result<bool> {
+    deps.db
+        .write(async |tx| {
+            let project = match scope {
+                Scope::Installation => None,
+                Scope::Project(project_id) => Some(project_id.0.clone()),
+            };
+            let sql = format!(
+                "UPDATE job SET state = 'pending', attempts = 0, finished_at = NULL, due_at = {} \
+                 WHERE id = $1 AND state = 'dead' AND ($2 IS NULL OR project_id = $2)",
+                time::now_sql(deps)
+            );
+            let redriven = tx.execute_raw(statement(&*tx, &sql, [id.0.into(), project.into()])).await?.rows_affected();
+            tx.raise(Signal::Jobs);
+            Ok(redriven == 1)
+        })
+        .await
+}
+
+/// How full the queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Jobs that wait or run.
+    pub open: u64,
+    /// Jobs that were given up.
+    pub dead: u64,
+    /// For how long the job that waits longest past its time has done so, in milliseconds; also the age of the oldest
+    /// lease that ran out. Large means that no worker works.
+    pub lag_millis: u64,
+}
+
+/// Counts the queue.
+///
+/// # Errors
+/// Those of the database.
+pub async fn stats(deps: &Deps) -> Result<Stats> {
+    let connection = deps.db.read();
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM job WHERE finished_at IS NULL) AS open, \
+         (SELECT COUNT(*) FROM job WHERE state = 'dead') AS dead, \
+         (SELECT {} - MIN(due_at) FROM job WHERE finished_at IS NULL) AS lag",
+        time::now_sql(deps)
+    );
+    let Some(row) = connection.query_one_raw(statement(connection, &sql, [])).await? else {
+        return Ok(Stats::default());
+    };
+    let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok(Stats {
+        open: positive(row.try_get("", "open")?),
+        dead: positive(row.try_get("", "dead")?),
+        lag_millis: positive(row.try_get::<Option<i64>>("", "lag")?.unwrap_or(0)),
+    })
+}
