@@ -9,12 +9,15 @@ pub mod actor;
 pub mod codes;
 pub mod db;
 pub mod deps;
+pub mod email_address;
 pub mod emails;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod images;
 pub mod network;
 pub mod passwords;
+pub mod patch;
 pub mod ports;
 pub mod projects;
 pub mod queue;
@@ -23,9 +26,12 @@ pub mod secrets;
 pub mod sessions;
 pub mod settings;
 pub mod signal;
+pub mod teams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod users;
+pub mod validation;
 
 pub use actor::{Actor, Level};
 pub use codes::{Code, Kind};

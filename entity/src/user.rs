@@ -15,6 +15,8 @@ pub struct Model {
     pub project_id: ProjectId,
     /// Shown to people; never empty.
     pub display_name: Option<String>,
+    /// The same folded for searching: neither database folds all letters by itself.
+    pub display_name_folded: Option<String>,
     /// Picture.
     pub profile_image_url: Option<String>,
     /// Read and written by the user and by servers.

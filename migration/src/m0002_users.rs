@@ -18,6 +18,7 @@ impl MigrationTrait for Migration {
                     .col(uuid("id").primary_key())
                     .col(text("project_id"))
                     .col(text_null("display_name"))
+                    .col(text_null("display_name_folded"))
                     .col(text_null("profile_image_url"))
                     .col(json_null("client_metadata"))
                     .col(json_null("client_read_only_metadata"))

@@ -1,0 +1,157 @@
+//! Making a team.
+
+use postern_entity::team;
+use serde_json::Value;
+
+use super::{Team, store, wire::ServerTeam};
+use crate::{
+    Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
+    db::Tx,
+    error::{Error, Result, refuse},
+    events::{self, EventKind, NewEvent},
+    images::{self, ImageSource},
+    projects, users,
+    validation::Violations,
+};
+
+/// What a caller asks for. `None` is "not given".
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CreateTeam {
+    /// Any text, may be empty.
+    pub display_name: String,
+    /// URL of the picture.
+    pub profile_image_url: Option<String>,
+    /// Any JSON.
+    pub client_metadata: Option<Value>,
+    /// Any JSON; servers only.
+    pub client_read_only_metadata: Option<Value>,
+    /// Any JSON; servers only.
+    pub server_metadata: Option<Value>,
+    /// Becomes the first member. A client always becomes it itself.
+    pub creator_user_id: Option<UserId>,
+}
+
+/// A team about to be written, already checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewTeam {
+    /// Any text, may be empty.
+    pub display_name: String,
+    /// URL of the picture.
+    pub profile_image_url: Option<String>,
+    /// Any JSON.
+    pub client_metadata: Option<Value>,
+    /// Any JSON.
+    pub client_read_only_metadata: Option<Value>,
+    /// Any JSON.
+    pub server_metadata: Option<Value>,
+}
+
+/// Makes a team. A client becomes its first member; a server's team is empty unless it names a creator.
+///
+/// # Errors
+/// Clients: `USER_AUTHENTICATION_REQUIRED`, `FORBIDDEN` when the project does not let them or the creator is somebody else,
+/// `SCHEMA_ERROR` for fields of servers. Servers: `USER_NOT_FOUND` for the creator. Both: `BAD_REQUEST` for the picture.
+pub async fn create(deps: &Deps, actor: &Actor, input: CreateTeam) -> Result<Team> {
+    let config = projects::config(deps, &actor.project_id).await?;
+    let creator = if actor.is_server() {
+        input.creator_user_id
+    } else {
+        let Some(user_id) = actor.user_id() else {
+            return refuse(Failure::new(Code::UserAuthenticationRequired, "Sign in to create a team."));
+        };
+        if !config.teams.allow_client_team_creation {
+            return refuse(Failure::forbidden("This project does not let users create teams."));
+        }
+        Some(user_id)
+    };
+    let new = check(actor, &input)?;
+    if !actor.is_server() && input.creator_user_id.is_some() && input.creator_user_id != creator {
+        return refuse(Failure::forbidden("A user can create teams for itself only."));
+    }
+    let new = &new;
+    deps.mutate(actor, "teams.create", |tx| async move {
+        create_in(deps, &tx, &actor.project_id, new.clone(), creator).await
+    })
+    .await
+}
+
+fn check(actor: &Actor, input: &CreateTeam) -> Result<NewTeam> {
+    let mut violations = Violations::default();
+    violations.storable("display_name", &input.display_name);
+    if !actor.is_server() {
+        let server_only = [
+            ("client_read_only_metadata", &input.client_read_only_metadata),
+            ("server_metadata", &input.server_metadata),
+        ];
+        for (field, value) in server_only {
+            violations.require(value.is_none(), field, "can be set by servers only");
+        }
+    }
+    violations.finish()?;
+    if let Some(url) = &input.profile_image_url {
+        images::check("profile_image_url", url, ImageSource::of(actor))?;
+    }
+    Ok(NewTeam {
+        display_name: input.display_name.clone(),
+        profile_image_url: input.profile_image_url.clone(),
+        client_metadata: input.client_metadata.clone(),
+        client_read_only_metadata: input.client_read_only_metadata.clone(),
+        server_metadata: input.server_metadata.clone(),
+    })
+}
+
+/// Makes a team in the caller's transaction, with its event. The creator, if any, becomes its first member; no membership
+/// event is written for it (wire/webhooks.md §2.1).
+///
+/// # Errors
+/// `USER_NOT_FOUND` for a creator that the project does not have.
+pub async fn create_in(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    new: NewTeam,
+    creator: Option<UserId>,
+) -> Result<Team> {
+    if let Some(user_id) = creator
+        && !users::lock_in(tx, project_id, user_id).await?
+    {
+        return refuse(users::not_found());
+    }
+    insert(deps, tx, project_id, new, creator, false).await
+}
+
+/// Writes the rows and the event. The creator is known to exist.
+pub(super) async fn insert(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    new: NewTeam,
+    creator: Option<UserId>,
+    select: bool,
+) -> Result<Team> {
+    let now = deps.now();
+    let value = |value: Option<Value>| value.filter(|value| !value.is_null());
+    let row = team::Model {
+        id: TeamId::random(),
+        project_id: project_id.clone(),
+        display_name: new.display_name,
+        profile_image_url: new.profile_image_url,
+        client_metadata: value(new.client_metadata),
+        client_read_only_metadata: value(new.client_read_only_metadata),
+        server_metadata: value(new.server_metadata),
+        created_at: now,
+        updated_at: now,
+    };
+    let team = Team::from(store::insert(tx, row).await?);
+    if let Some(user_id) = creator {
+        store::add_member(tx, project_id, team.id, user_id, select, now).await?;
+    }
+    record(deps, tx, EventKind::TeamCreated, &team).await?;
+    Ok(team)
+}
+
+pub(super) async fn record(deps: &Deps, tx: &Tx, kind: EventKind, team: &Team) -> Result<()> {
+    let payload = serde_json::to_value(ServerTeam::from(team.clone())).map_err(Error::internal)?;
+    let project_id = team.project_id.clone();
+    events::record(deps, tx, NewEvent { project_id, kind, user_id: None, team_id: Some(team.id), payload }).await
+}

@@ -1,0 +1,61 @@
+//! Teams: making, reading and changing them, who belongs to them, and which one a user has selected.
+//!
+//! What members may do within a team (permissions) is decided elsewhere; here a client may read the teams it belongs to and
+//! make new ones where the project allows it.
+
+mod create;
+mod personal;
+mod read;
+mod store;
+mod update;
+pub mod wire;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::{
+    create::{CreateTeam, NewTeam, create, create_in},
+    read::{by_ids, get, is_member, list, membership_not_found, of_users},
+    update::{UpdateTeam, update},
+};
+pub(crate) use self::{
+    personal::{create_personal_in, rename_personal_in},
+    store::{memberships_of, select_in},
+};
+use crate::{ProjectId, TeamId, Timestamp};
+
+/// A team, as the server sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Team {
+    /// The team.
+    pub id: TeamId,
+    /// Its owner.
+    pub project_id: ProjectId,
+    /// Any text, may be empty.
+    pub display_name: String,
+    /// URL of the picture.
+    pub profile_image_url: Option<String>,
+    /// Read and written by members and by servers; null when unset.
+    pub client_metadata: Value,
+    /// Read by members, written by servers; null when unset.
+    pub client_read_only_metadata: Value,
+    /// Read and written by servers only; null when unset.
+    pub server_metadata: Value,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl From<postern_entity::team::Model> for Team {
+    fn from(row: postern_entity::team::Model) -> Self {
+        Self {
+            id: row.id,
+            project_id: row.project_id,
+            display_name: row.display_name,
+            profile_image_url: row.profile_image_url,
+            client_metadata: row.client_metadata.unwrap_or_default(),
+            client_read_only_metadata: row.client_read_only_metadata.unwrap_or_default(),
+            server_metadata: row.server_metadata.unwrap_or_default(),
+            created_at: row.created_at,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The team that a new user gets unasked, where the project wants it.
+
+use super::{NewTeam, Team, create, store};
+use crate::{Deps, ProjectId, UserId, db::Tx, error::Result};
+
+/// What the team of a user without name and address is called.
+const UNNAMED: &str = "Personal Team";
+
+/// What the team of a user is called.
+fn name_for(display_name: Option<&str>, primary_email: Option<&str>) -> String {
+    match display_name.or(primary_email) {
+        Some(owner) => format!("{owner}'s Team"),
+        None => UNNAMED.to_owned(),
+    }
+}
+
+/// Makes the personal team of a user just written in this transaction, and selects it.
+pub(crate) async fn create_personal_in(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    user_id: UserId,
+    display_name: Option<&str>,
+    primary_email: Option<&str>,
+) -> Result<Team> {
+    let new = NewTeam { display_name: name_for(display_name, primary_email), ..NewTeam::default() };
+    create::insert(deps, tx, project_id, new, Some(user_id), true).await
+}
+
+/// Names the still unnamed teams of a user who has stopped being anonymous. Without name and address they stay unnamed.
+/// No event is written (wire/projects-config-webhooks.md §8.2).
+pub(crate) async fn rename_personal_in(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    user_id: UserId,
+    display_name: Option<&str>,
+    primary_email: Option<&str>,
+) -> Result<()> {
+    let name = name_for(display_name, primary_email);
+    if name == UNNAMED {
+        return Ok(());
+    }
+    store::rename_of_user(tx, project_id, user_id, UNNAMED, &name, deps.now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_comes_from_the_user_then_the_address_then_nothing() {
+        assert_eq!(name_for(Some("Ada"), Some("a@b")), "Ada's Team");
+        assert_eq!(name_for(None, Some("a@b")), "a@b's Team");
+        assert_eq!(name_for(None, None), "Personal Team");
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading teams and memberships.
+
+use std::collections::HashMap;
+
+use super::{Team, store};
+use crate::{
+    Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
+    error::{Result, refuse},
+};
+
+/// How many ids one statement asks for; below what either database takes.
+const MAX_IDS: usize = 1000;
+
+/// One team.
+///
+/// # Errors
+/// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND` when they do not belong to it, whether or not it
+/// exists. Servers: `TEAM_NOT_FOUND`.
+pub async fn get(deps: &Deps, actor: &Actor, id: TeamId) -> Result<Team> {
+    if !actor.is_server() {
+        let Some(user_id) = actor.user_id() else {
+            return refuse(Failure::new(Code::UserAuthenticationRequired, "Sign in to see a team."));
+        };
+        if !is_member(deps, &actor.project_id, id, user_id).await? {
+            return refuse(membership_not_found(id, user_id));
+        }
+    }
+    match store::find(deps.db.read(), &actor.project_id, &[id]).await?.pop() {
+        Some(row) => Ok(row.into()),
+        None => refuse(not_found(id)),
+    }
+}
+
+/// The teams of a user, or, for servers that name no user, all teams of the project; oldest first.
+///
+/// # Errors
+/// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own.
+pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result<Vec<Team>> {
+    if !actor.is_server() {
+        let Some(own) = actor.user_id() else {
+            return refuse(Failure::new(Code::CannotGetOwnUserWithoutUser, "Sign in to list your teams."));
+        };
+        if user_id != Some(own) {
+            return refuse(Failure::forbidden("A user can list its own teams only."));
+        }
+    }
+    match user_id {
+        Some(user_id) => Ok(of_users(deps, &actor.project_id, &[user_id]).await?.remove(&user_id).unwrap_or_default()),
+        None => Ok(store::all(deps.db.read(), &actor.project_id).await?.into_iter().map(Team::from).collect()),
+    }
+}
+
+/// Teams of the project by id, for loaders; ids without a team are left out. Checks no access.
+///
+/// # Errors
+/// Internal only.
+pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[TeamId]) -> Result<HashMap<TeamId, Team>> {
+    let mut teams = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(MAX_IDS) {
+        let rows = store::find(deps.db.read(), project_id, ids).await?;
+        teams.extend(rows.into_iter().map(|row| (row.id, Team::from(row))));
+    }
+    Ok(teams)
+}
+
+/// The teams of each user, oldest first, for loaders; users without a team are left out. Checks no access.
+///
+/// # Errors
+/// Internal only.
+pub async fn of_users(deps: &Deps, project_id: &ProjectId, user_ids: &[UserId]) -> Result<HashMap<UserId, Vec<Team>>> {
+    let mut teams: HashMap<UserId, Vec<Team>> = HashMap::with_capacity(user_ids.len());
+    for user_ids in user_ids.chunks(MAX_IDS) {
+        for (membership, team) in store::of_users(deps.db.read(), project_id, user_ids).await? {
+            teams.entry(membership.user_id).or_default().push(team.into());
+        }
+    }
+    Ok(teams)
+}
+
+/// Whether the user belongs to the team, both of the project.
+///
+/// # Errors
+/// Internal only.
+pub async fn is_member(deps: &Deps, project_id: &ProjectId, team_id: TeamId, user_id: UserId) -> Result<bool> {
+    store::is_member(deps.db.read(), project_id, team_id, user_id).await
+}
+
+pub(super) fn not_found(id: TeamId) -> Failure {
+    Failure::new(Code::TeamNotFound, format!("There is no team {id}."))
+        .with(serde_json::json!({ "team_id": id.to_string() }))
+}
+
+/// The user does not belong to the team, or there is no such team.
+#[must_use]
+pub fn membership_not_found(team_id: TeamId, user_id: UserId) -> Failure {
+    Failure::new(Code::TeamMembershipNotFound, format!("User {user_id} is not a member of team {team_id}."))
+        .with(serde_json::json!({ "team_id": team_id.to_string(), "user_id": user_id.to_string() }))
+}

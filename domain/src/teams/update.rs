@@ -1,0 +1,77 @@
+//! Changing a team.
+
+use postern_entity::team;
+use sea_orm::ActiveValue::{Set, Unchanged};
+use serde_json::Value;
+
+use super::{Team, create::record, read::not_found, store};
+use crate::{
+    Actor, Deps, Failure, TeamId,
+    error::{Result, refuse},
+    events::EventKind,
+    images::{self, ImageSource},
+    patch::Patch,
+    validation::Violations,
+};
+
+/// What to change. `None` and [`Patch::Keep`] leave as it is; metadata is replaced whole, null included.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateTeam {
+    /// Any text, may be empty.
+    pub display_name: Option<String>,
+    /// URL of the picture.
+    pub profile_image_url: Patch<String>,
+    /// Any JSON.
+    pub client_metadata: Option<Value>,
+    /// Any JSON.
+    pub client_read_only_metadata: Option<Value>,
+    /// Any JSON.
+    pub server_metadata: Option<Value>,
+}
+
+/// Changes a team, for servers. Writes `team.updated` even when nothing changes.
+///
+/// # Errors
+/// `FORBIDDEN` for clients, `TEAM_NOT_FOUND`, `SCHEMA_ERROR`, `BAD_REQUEST` for the picture.
+pub async fn update(deps: &Deps, actor: &Actor, id: TeamId, input: UpdateTeam) -> Result<Team> {
+    if !actor.is_server() {
+        return refuse(Failure::forbidden("Only servers can change a team."));
+    }
+    let mut violations = Violations::default();
+    if let Some(name) = &input.display_name {
+        violations.storable("display_name", name);
+    }
+    violations.finish()?;
+    if let Patch::Set(url) = &input.profile_image_url {
+        images::check("profile_image_url", url, ImageSource::of(actor))?;
+    }
+    let input = &input;
+    deps.mutate(actor, "teams.update", |tx| async move {
+        let Some(row) = store::lock(&tx, &actor.project_id, id).await? else { return refuse(not_found(id)) };
+        let team = Team::from(store::update(&tx, changed(deps, row, input)).await?);
+        record(deps, &tx, EventKind::TeamUpdated, &team).await?;
+        Ok(team)
+    })
+    .await
+}
+
+fn changed(deps: &Deps, row: team::Model, input: &UpdateTeam) -> team::ActiveModel {
+    let value = |given: &Option<Value>, current| match given {
+        Some(value) => Set(Some(value.clone()).filter(|value| !value.is_null())),
+        None => Unchanged(current),
+    };
+    team::ActiveModel {
+        id: Unchanged(row.id),
+        project_id: Unchanged(row.project_id),
+        display_name: input.display_name.clone().map_or(Unchanged(row.display_name), Set),
+        profile_image_url: match input.profile_image_url.clone().mentioned() {
+            Some(url) => Set(url),
+            None => Unchanged(row.profile_image_url),
+        },
+        client_metadata: value(&input.client_metadata, row.client_metadata),
+        client_read_only_metadata: value(&input.client_read_only_metadata, row.client_read_only_metadata),
+        server_metadata: value(&input.server_metadata, row.server_metadata),
+        created_at: Unchanged(row.created_at),
+        updated_at: Set(deps.now()),
+    }
+}

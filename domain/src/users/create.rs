@@ -1,0 +1,178 @@
+//! Making a user: by a server, and on behalf of every way to sign up.
+
+use postern_entity::{contact_channel, user};
+use secrecy::{ExposeSecret, SecretSlice};
+use serde_json::Value;
+
+use super::{
+    CreateUser, NewPrimaryEmail, NewUser, User,
+    channels::{self, EMAIL},
+    email_already_exists, fold_for_search, record, store,
+};
+use crate::{
+    Actor, ContactChannelId, Deps, Failure, ProjectId, Timestamp, UserId,
+    db::Tx,
+    error::{Result, refuse},
+    events::EventKind,
+    projects::{self, ProjectConfig},
+    secrets::Place,
+    teams::{self, Team},
+};
+
+/// A user just made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// As it was before its personal team was made; what `user.created` carries and a server is answered
+    /// (wire/users-teams-permissions.md §1.6).
+    pub snapshot: User,
+    /// The personal team, where the project wants one. It is selected.
+    pub personal_team: Option<Team>,
+}
+
+impl Created {
+    /// The user as it is now.
+    #[must_use]
+    pub fn into_user(self) -> User {
+        User { selected_team: self.personal_team, ..self.snapshot }
+    }
+}
+
+/// Makes a user, for servers. The answer does not show the personal team yet.
+///
+/// # Errors
+/// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for ways to sign in that the project has switched off, flags of an
+/// address that is not given, pictures and linked accounts; `USER_EMAIL_ALREADY_EXISTS`.
+pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<User> {
+    if !actor.is_server() {
+        return refuse(Failure::forbidden("Only servers can create users."));
+    }
+    let config = &*projects::config(deps, &actor.project_id).await?;
+    check_ways_to_sign_in(config, &input)?;
+    let new = &input.check(deps).await?;
+    deps.mutate(actor, "users.create", |tx| async move {
+        Ok(create_in(deps, &tx, config, &actor.project_id, new).await?.snapshot)
+    })
+    .await
+}
+
+fn check_ways_to_sign_in(config: &ProjectConfig, input: &CreateUser) -> Result<()> {
+    let has_password = input.password.is_some() || input.password_hash.is_some();
+    if has_password && !config.auth.password.allow_sign_in {
+        return refuse(super::password_sign_in_is_off());
+    }
+    if input.otp_auth_enabled == Some(true) && !config.auth.otp.allow_sign_in {
+        return refuse(super::otp_sign_in_is_off());
+    }
+    if let Some(link) =
+        input.oauth_providers.iter().find(|link| !config.auth.oauth.providers.contains_key(&link.provider_config_id))
+    {
+        let provider = &link.provider_config_id;
+        return refuse(Failure::bad_request(format!("oauth_providers: {provider} is not set up in this project.")));
+    }
+    if !input.oauth_providers.is_empty() {
+        return refuse(Failure::bad_request("oauth_providers: linking accounts of other sites is not available."));
+    }
+    Ok(())
+}
+
+/// Makes a user in the caller's transaction, with its primary address, its personal team where the project wants one, and
+/// the events. Checks neither access nor whether the project lets people sign up.
+///
+/// # Errors
+/// `USER_EMAIL_ALREADY_EXISTS` when the address is to be used to sign in and somebody does so already.
+pub async fn create_in(
+    deps: &Deps,
+    tx: &Tx,
+    config: &ProjectConfig,
+    project_id: &ProjectId,
+    new: &NewUser,
+) -> Result<Created> {
+    let now = deps.now();
+    let row = user_row(deps, project_id, new, now)?;
+    store::insert(tx, row.clone()).await?;
+    let primary = match &new.primary_email {
+        Some(email) => Some(insert_primary(tx, project_id, row.id, email, now).await?),
+        None => None,
+    };
+    let snapshot = User::new(row, primary, None, config);
+    let personal_team = if config.teams.create_personal_team_on_sign_up {
+        let (name, address) = (snapshot.display_name.as_deref(), snapshot.primary_address());
+        Some(teams::create_personal_in(deps, tx, project_id, snapshot.id, name, address).await?)
+    } else {
+        None
+    };
+    record(deps, tx, EventKind::UserCreated, &snapshot).await?;
+    Ok(Created { snapshot, personal_team })
+}
+
+fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) -> Result<user::Model> {
+    let id = UserId::random();
+    let value = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
+    let restriction = new.restriction.clone();
+    let (reason, details) = restriction.clone().map(|texts| (texts.reason, texts.private_details)).unwrap_or_default();
+    let totp_secret = match &new.totp_secret {
+        Some(secret) => Some(seal_totp_secret(deps, project_id, id, secret)?),
+        None => None,
+    };
+    Ok(user::Model {
+        id,
+        project_id: project_id.clone(),
+        display_name: new.display_name.clone(),
+        display_name_folded: new.display_name.as_deref().map(fold_for_search),
+        profile_image_url: new.profile_image_url.clone(),
+        client_metadata: value(&new.client_metadata),
+        client_read_only_metadata: value(&new.client_read_only_metadata),
+        server_metadata: value(&new.server_metadata),
+        signed_up_at: now,
+        last_active_at: now,
+        password_hash: new.password_hash.as_ref().map(|hash| hash.expose_secret().to_owned()),
+        otp_auth_enabled: new.otp_auth_enabled,
+        requires_totp_mfa: totp_secret.is_some(),
+        totp_secret,
+        is_anonymous: new.is_anonymous,
+        restricted_by_admin: restriction.is_some(),
+        restricted_by_admin_reason: reason,
+        restricted_by_admin_private_details: details,
+        country_code: new.country_code.clone(),
+        risk_bot: new.risk_scores.bot.into(),
+        risk_free_trial_abuse: new.risk_scores.free_trial_abuse.into(),
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+async fn insert_primary(
+    tx: &Tx,
+    project_id: &ProjectId,
+    user_id: UserId,
+    email: &NewPrimaryEmail,
+    now: Timestamp,
+) -> Result<contact_channel::Model> {
+    let row = contact_channel::Model {
+        id: ContactChannelId::random(),
+        project_id: project_id.clone(),
+        user_id,
+        kind: EMAIL.to_owned(),
+        value: email.address.as_str().to_owned(),
+        is_primary: true,
+        is_verified: email.is_verified,
+        used_for_auth: email.used_for_auth,
+        created_at: now,
+    };
+    channels::or_taken(channels::store::insert(tx, row.clone()).await, || {
+        email_already_exists(email.address.as_str())
+    })?;
+    Ok(row)
+}
+
+/// The stored form of a TOTP secret: readable again, but only in its place.
+pub(super) fn seal_totp_secret(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_id: UserId,
+    secret: &SecretSlice<u8>,
+) -> Result<Vec<u8>> {
+    let row = user_id.to_string();
+    let place = Place { project: project_id.as_str(), table: "user", row: &row, column: "totp_secret" };
+    deps.keyring.seal(&place, secret.expose_secret())
+}

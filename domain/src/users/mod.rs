@@ -1,0 +1,71 @@
+//! Users of a project: making, reading, finding, changing and deleting them, with their contact channels.
+//!
+//! How people prove who they are (passwords, codes, sessions) is [`crate::sessions`]; it makes users by [`create_in`] and
+//! changes them by [`apply_in`], so that every rule about a user is here once. Teams are [`crate::teams`].
+
+pub mod channels;
+mod create;
+mod delete;
+mod input;
+mod list;
+mod password;
+mod primary_email;
+mod read;
+mod store;
+mod update;
+mod view;
+pub mod wire;
+
+pub use self::{
+    create::{Created, create, create_in},
+    delete::{delete, delete_own},
+    input::{
+        Changes, CreateUser, MAX_DISPLAY_NAME_CHARS, MAX_PASSWORD_CHARS, NewPrimaryEmail, NewUser, OAuthLink,
+        Restriction, UpdateOwnUser, UpdateUser,
+    },
+    list::{ListUsers, MAX_QUERY_CHARS, PageStart, UserOrder, UserPage, UserPosition, count, list},
+    password::{replace_outdated_hash_in, set_password_in},
+    read::{Credentials, by_ids, credentials_by_email, credentials_in, find, find_in, get, get_own, lock_in},
+    update::{apply_in, update, update_own},
+    view::{OAuthAccount, PrimaryEmail, RestrictedReason, RiskScores, User},
+};
+use crate::{
+    Code, Deps, Failure,
+    db::Tx,
+    error::{Error, Result},
+    events::{self, EventKind, NewEvent},
+};
+
+/// There is no such user, or the caller may not know of it.
+#[must_use]
+pub fn not_found() -> Failure {
+    Failure::new(Code::UserNotFound, "There is no such user.")
+}
+
+/// Somebody in the project already signs in with the address.
+#[must_use]
+pub fn email_already_exists(address: &str) -> Failure {
+    Failure::new(Code::UserEmailAlreadyExists, "A user with this e-mail address already exists.")
+        .with(serde_json::json!({ "email": address, "would_work_if_email_was_verified": false }))
+}
+
+fn password_sign_in_is_off() -> Failure {
+    Failure::bad_request("password: this project does not let users sign in by password.")
+}
+
+fn otp_sign_in_is_off() -> Failure {
+    Failure::bad_request("otp_auth_enabled: this project does not let users sign in by code.")
+}
+
+/// Text as it is searched: lower case by Unicode's rules, which neither database applies by itself. Both lower-case sigmas
+/// count as one, because which one is written depends on where it stands.
+fn fold_for_search(text: &str) -> String {
+    text.to_lowercase().replace('ς', "σ")
+}
+
+/// Writes an event whose payload is the user.
+async fn record(deps: &Deps, tx: &Tx, kind: EventKind, user: &User) -> Result<()> {
+    let payload = serde_json::to_value(wire::ServerUser::from(user.clone())).map_err(Error::internal)?;
+    let project_id = user.project_id.clone();
+    events::record(deps, tx, NewEvent { project_id, kind, user_id: Some(user.id), team_id: None, payload }).await
+}

@@ -1,0 +1,190 @@
+//! Changing a user.
+
+use postern_entity::user;
+use sea_orm::{ActiveValue::Set, IntoActiveModel};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::{
+    Changes, UpdateOwnUser, UpdateUser, User,
+    create::seal_totp_secret,
+    fold_for_search, not_found, otp_sign_in_is_off, password, password_sign_in_is_off, primary_email,
+    read::no_own_user,
+    record,
+    store::{self, Loaded},
+};
+use crate::{
+    Actor, Deps, Failure, ProjectId, UserId,
+    db::Tx,
+    error::{Error, Result, refuse},
+    events::EventKind,
+    images::ImageSource,
+    patch::Patch,
+    projects::{self, ProjectConfig},
+    teams,
+};
+
+/// Changes a user, for servers. Writes `user.updated` even when nothing changes.
+///
+/// # Errors
+/// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `USER_NOT_FOUND`; `USER_EMAIL_ALREADY_EXISTS`; `TEAM_MEMBERSHIP_NOT_FOUND` for
+/// the selected team; `BAD_REQUEST` for ways to sign in that the project has switched off, flags of an address that is not
+/// there, and pictures.
+pub async fn update(deps: &Deps, actor: &Actor, id: UserId, input: UpdateUser) -> Result<User> {
+    if !actor.is_server() {
+        return refuse(Failure::forbidden("Only servers can change other users, and these fields."));
+    }
+    let changes = input.check(deps, ImageSource::Server).await?;
+    run(deps, actor, id, &changes).await
+}
+
+/// Changes the user the caller speaks for, as far as users may change themselves.
+///
+/// # Errors
+/// `CANNOT_GET_OWN_USER_WITHOUT_USER`; those of [`update`], as far as they concern the fields.
+pub async fn update_own(deps: &Deps, actor: &Actor, input: UpdateOwnUser) -> Result<User> {
+    let Some(id) = actor.user_id() else { return refuse(no_own_user()) };
+    let changes = UpdateUser::from(input).check(deps, ImageSource::of(actor)).await?;
+    run(deps, actor, id, &changes).await
+}
+
+async fn run(deps: &Deps, actor: &Actor, id: UserId, changes: &Changes) -> Result<User> {
+    let config = &*projects::config(deps, &actor.project_id).await?;
+    deps.mutate(
+        actor,
+        "users.update",
+        |tx| async move { apply_in(deps, &tx, config, &actor.project_id, id, changes).await },
+    )
+    .await
+}
+
+/// Changes a user in the caller's transaction, with all that follows from it, and writes `user.updated`. Checks no access.
+/// For updates, for anonymous users who sign up, and for password resets.
+///
+/// # Errors
+/// Those of [`update`], as far as they do not concern the input alone.
+pub async fn apply_in(
+    deps: &Deps,
+    tx: &Tx,
+    config: &ProjectConfig,
+    project_id: &ProjectId,
+    id: UserId,
+    changes: &Changes,
+) -> Result<User> {
+    if !store::lock(tx, project_id, id).await? {
+        return refuse(not_found());
+    }
+    let Some(before) = store::find(&**tx, project_id, id).await? else { return refuse(not_found()) };
+    check_ways_to_sign_in(config, &before, changes)?;
+    let upgraded = changes.stops_being_anonymous && before.row.is_anonymous;
+    store::update(tx, changed_row(deps, project_id, before.row.clone(), changes)?).await?;
+    primary_email::change(deps, tx, project_id, &before, changes).await?;
+    select_team(tx, project_id, id, changes).await?;
+    if upgraded {
+        let name = changes.display_name.as_ref().set().map(String::as_str);
+        let address = changes.primary_email.as_ref().set().map(|address| address.as_str());
+        teams::rename_personal_in(deps, tx, project_id, id, name, address).await?;
+    }
+    if !changes.password_hash.is_keep() {
+        password::changed_in(deps, tx, project_id, id).await?;
+        password::end_sessions_in(tx, project_id, id).await?;
+    }
+    let Some(after) = store::find(&**tx, project_id, id).await? else {
+        return Err(Error::internal("a user vanished while it was held"));
+    };
+    let user = after.into_user(config);
+    record(deps, tx, EventKind::UserUpdated, &user).await?;
+    Ok(user)
+}
+
+/// What is switched off cannot be begun; what is there already can be kept, changed and removed.
+fn check_ways_to_sign_in(config: &ProjectConfig, before: &Loaded, changes: &Changes) -> Result<()> {
+    if changes.otp_auth_enabled == Some(true) && !before.row.otp_auth_enabled && !config.auth.otp.allow_sign_in {
+        return refuse(otp_sign_in_is_off());
+    }
+    if matches!(changes.password_hash, Patch::Set(_)) && before.row.password_hash.is_none() {
+        if !config.auth.password.allow_sign_in {
+            return refuse(password_sign_in_is_off());
+        }
+        let has_address = match changes.primary_email {
+            Patch::Set(_) => true,
+            Patch::Clear => false,
+            Patch::Keep => before.primary.is_some(),
+        };
+        if !has_address {
+            return refuse(Failure::bad_request("password: a first password needs a primary e-mail address."));
+        }
+    }
+    Ok(())
+}
+
+fn changed_row(deps: &Deps, project_id: &ProjectId, row: user::Model, changes: &Changes) -> Result<user::ActiveModel> {
+    let now = deps.now();
+    let (id, was_anonymous) = (row.id, row.is_anonymous);
+    let mut row = row.into_active_model();
+    row.updated_at = Set(now);
+    if let Some(name) = changes.display_name.clone().mentioned() {
+        row.display_name_folded = Set(name.as_deref().map(fold_for_search));
+        row.display_name = Set(name);
+    }
+    set_mentioned(&mut row.profile_image_url, &changes.profile_image_url);
+    set_json(&mut row.client_metadata, changes.client_metadata.as_ref());
+    set_json(&mut row.client_read_only_metadata, changes.client_read_only_metadata.as_ref());
+    set_json(&mut row.server_metadata, changes.server_metadata.as_ref());
+    if let Some(enabled) = changes.otp_auth_enabled {
+        row.otp_auth_enabled = Set(enabled);
+    }
+    set_mentioned(&mut row.password_hash, &changes.password_hash.as_ref().map(exposed));
+    if let Some(secret) = changes.totp_secret.as_ref().mentioned() {
+        row.requires_totp_mfa = Set(secret.is_some());
+        row.totp_secret = Set(match secret {
+            Some(secret) => Some(seal_totp_secret(deps, project_id, id, secret)?),
+            None => None,
+        });
+    }
+    if changes.stops_being_anonymous && was_anonymous {
+        row.is_anonymous = Set(false);
+        row.signed_up_at = Set(now);
+    }
+    if let Some(restricted) = changes.restricted_by_admin {
+        row.restricted_by_admin = Set(restricted);
+    }
+    set_mentioned(&mut row.restricted_by_admin_reason, &changes.restricted_by_admin_reason);
+    set_mentioned(&mut row.restricted_by_admin_private_details, &changes.restricted_by_admin_private_details);
+    set_mentioned(&mut row.country_code, &changes.country_code);
+    if let Some(scores) = changes.risk_scores {
+        row.risk_bot = Set(scores.bot.into());
+        row.risk_free_trial_abuse = Set(scores.free_trial_abuse.into());
+    }
+    Ok(row)
+}
+
+fn exposed(secret: &SecretString) -> String {
+    secret.expose_secret().to_owned()
+}
+
+type Column<T> = sea_orm::ActiveValue<T>;
+
+fn set_mentioned(column: &mut Column<Option<String>>, change: &Patch<String>) {
+    if let Some(value) = change.clone().mentioned() {
+        *column = Set(value);
+    }
+}
+
+/// JSON null and an empty column are the same to everybody who reads.
+fn set_json(column: &mut Column<Option<Value>>, change: Option<&Value>) {
+    if let Some(value) = change {
+        *column = Set(Some(value.clone()).filter(|value| !value.is_null()));
+    }
+}
+
+async fn select_team(tx: &Tx, project_id: &ProjectId, id: UserId, changes: &Changes) -> Result<()> {
+    let Some(team_id) = changes.selected_team_id.mentioned() else { return Ok(()) };
+    if teams::select_in(tx, project_id, id, team_id).await? {
+        return Ok(());
+    }
+    match team_id {
+        Some(team_id) => refuse(teams::membership_not_found(team_id, id)),
+        None => Ok(()),
+    }
+}
