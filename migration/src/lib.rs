@@ -16,6 +16,7 @@ mod m0005_jobs;
 mod m0006_emails;
 mod m0007_webhooks;
 mod m0008_idempotency;
+mod m0009_installation;
 
 /// One change a line.
 macro_rules! changes {
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             m0006_emails
             m0007_webhooks
             m0008_idempotency
+            m0009_installation
         }
     }
 }

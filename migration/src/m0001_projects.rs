@@ -24,10 +24,13 @@ impl MigrationTrait for Migration {
                     .col(text_null("logo_dark_mode_url"))
                     .col(text_null("logo_full_dark_mode_url"))
                     .col(flag("is_production_mode"))
+                    .col(flag("is_development_environment"))
                     .col(uuid_null("owner_team_id"))
                     .col(text("onboarding_status"))
+                    .col(json_null("onboarding_state"))
                     .col(time("created_at"))
                     .col(time("updated_at"))
+                    .col(time_null("deleted_at"))
                     .to_owned(),
             )
             .await?;

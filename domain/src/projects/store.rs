@@ -16,13 +16,13 @@ use crate::{
 };
 
 pub(super) async fn project(connection: &impl ConnectionTrait, id: &ProjectId) -> Result<Option<project::Model>> {
-    Ok(project::Entity::find_by_id(id.clone()).one(connection).await?)
+    Ok(project::Entity::find_by_id(id.clone()).filter(project::Column::DeletedAt.is_null()).one(connection).await?)
 }
 
 /// The project, held until the transaction ends: whoever changes it or its config comes one after the other. A project that
 /// was deleted meanwhile is refused.
 pub(super) async fn lock_project(tx: &Tx, id: &ProjectId) -> Result<project::Model> {
-    let mut query = project::Entity::find_by_id(id.clone());
+    let mut query = project::Entity::find_by_id(id.clone()).filter(project::Column::DeletedAt.is_null());
     if tx.backend() == crate::db::Backend::Postgres {
         query = query.lock_exclusive();
     }

@@ -105,10 +105,13 @@ impl TestBench {
             logo_dark_mode_url: None,
             logo_full_dark_mode_url: None,
             is_production_mode: false,
+            is_development_environment: false,
             owner_team_id: None,
             onboarding_status: "completed".to_owned(),
+            onboarding_state: None,
             created_at: START,
             updated_at: START,
+            deleted_at: None,
         };
         self.deps
             .db
