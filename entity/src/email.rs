@@ -28,8 +28,10 @@ pub struct Model {
 
     /// Source of the template, as the REST contract carries it in `tsx_source`.
     pub template_source: String,
-    /// Chosen theme; null means none.
+    /// Chosen theme; null means none. Rewritten at rendering when it follows the project's selection.
     pub theme_id: Option<String>,
+    /// Rendered with whatever theme the project has selected by then.
+    pub uses_selected_theme: bool,
     /// `user-primary-email`, `user-custom-emails` or `custom-emails`.
     pub recipient_kind: String,
     /// The user, for the first two kinds.

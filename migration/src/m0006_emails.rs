@@ -88,6 +88,7 @@ fn content_columns(email: &mut TableCreateStatement) {
     email
         .col(text("template_source"))
         .col(text_null("theme_id"))
+        .col(flag("uses_selected_theme"))
         .col(text("recipient_kind"))
         .col(uuid_null("recipient_user_id"))
         .col(json("recipient_emails"))

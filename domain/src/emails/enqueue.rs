@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::{
+    jobs::SendEmail,
     seal::{Column, SecretVariables, exposed, redact, seal},
     store,
     template::{self, BuiltInTemplate},
@@ -15,6 +16,7 @@ use crate::{
     db::Tx,
     deps::Deps,
     error::{Error, Result},
+    queue::{self, Enqueue},
 };
 
 /// The secrets of a mail are of no use any longer than the codes in them live (wire: 7 days by default).
@@ -140,6 +142,7 @@ pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
         message_id: Set(message_id(deps, id)),
         template_source: Set(built_in.source.to_owned()),
         theme_id: Set(Some(DEFAULT_THEME.id.to_owned())),
+        uses_selected_theme: Set(true),
         recipient_kind: Set(kind.to_owned()),
         recipient_user_id: Set(user_id),
         recipient_emails: Set(json!(emails)),
@@ -155,7 +158,11 @@ pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
     };
     let once = OnConflict::columns([email::Column::ProjectId, email::Column::DedupKey]).do_nothing().to_owned();
     match email::Entity::insert(row).on_conflict(once).try_insert().exec_without_returning(&**tx).await? {
-        TryInsertResult::Inserted(_) => Ok(id),
+        TryInsertResult::Inserted(_) => {
+            let job = Enqueue::new(&SendEmail { project_id: project_id.clone(), email_id: id })?;
+            queue::enqueue(deps, tx, job.project(project_id)).await?;
+            Ok(id)
+        }
         TryInsertResult::Conflicted | TryInsertResult::Empty => {
             let earlier = store::by_dedup_key(&**tx, &project_id, &dedup_key.unwrap_or_default()).await?;
             earlier.ok_or_else(|| Error::internal("a mail was neither inserted nor there before"))

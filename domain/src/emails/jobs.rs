@@ -23,3 +23,17 @@ impl Job for SendEmail {
     /// More than rendering and a mail server that answers at the last moment take together.
     const TIMEOUT: Duration = Duration::from_secs(120);
 }
+
+/// Forgets what lets somebody in of a mail that failed and was not corrected in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipeEmailSecrets {
+    /// Owner of the mail.
+    pub project_id: ProjectId,
+    /// The mail.
+    pub email_id: EmailId,
+}
+
+impl Job for WipeEmailSecrets {
+    const KIND: &'static str = "wipe_email_secrets";
+    const PRIORITY: Priority = Priority::Low;
+}

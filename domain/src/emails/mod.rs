@@ -10,16 +10,29 @@
 //!
 //! To add a built-in template: its source in `templates/`, a line in `template.rs`, a variant of [`Template`].
 
+mod capacity;
+mod category;
 mod enqueue;
+mod failure;
 pub mod jobs;
+pub mod mailbox;
+pub mod outbox;
+mod prepare;
+mod recipients;
 mod render;
+mod route;
 mod seal;
+mod send;
+mod status;
 mod store;
 mod template;
 mod theme;
 
 pub use enqueue::{NewEmail, Recipient, Template, enqueue};
-pub use jobs::SendEmail;
+pub use failure::wipe_secrets;
+pub use jobs::{SendEmail, WipeEmailSecrets};
 pub use seal::REDACTED;
+pub use send::send;
+pub use status::{SimpleStatus, Status};
 pub use template::{BUILT_IN_TEMPLATES, BuiltInTemplate};
 pub use theme::{BUILT_IN_THEMES, BuiltInTheme, DEFAULT_THEME};

@@ -20,3 +20,10 @@ pub const DEFAULT_THEME: BuiltInTheme = BuiltInTheme {
 
 /// All of them, in the order in which they are listed.
 pub const BUILT_IN_THEMES: &[BuiltInTheme] = &[DEFAULT_THEME];
+
+/// The source of the theme with this id, of the default one when there is no such theme; `None` when none is wanted.
+pub(super) fn source(id: Option<&str>) -> Option<String> {
+    let id = id?;
+    let theme = BUILT_IN_THEMES.iter().find(|theme| theme.id == id).unwrap_or(&DEFAULT_THEME);
+    Some(theme.source.to_owned())
+}

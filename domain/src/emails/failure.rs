@@ -1,0 +1,115 @@
+//! What becomes of a mail that a server did not take: tried again a few times, further and further apart, or ended with
+//! the reason (wire: emails §7).
+
+use chrono::SecondsFormat;
+use postern_entity::{Timestamp, email};
+use sea_orm::ActiveValue::Set;
+use serde_json::{Value, json};
+
+use super::{jobs::WipeEmailSecrets, send::wiped, store};
+use crate::{
+    db::Tx,
+    deps::Deps,
+    error::Result,
+    ports::mail::MailError,
+    queue::{self, Ending, Enqueue, Lease},
+};
+
+/// How often a mail is tried.
+const MAX_ATTEMPTS: i32 = 5;
+/// The wait after the first failure is twice this, then it doubles.
+const WAIT_MILLIS: f64 = 20_000.0;
+/// Most characters that are kept of what a server said.
+const MAX_TEXT_CHARS: usize = 1000;
+
+/// What a failed try means for the row.
+pub(super) struct Failed {
+    pub(super) changes: email::ActiveModel,
+    /// When to try again; `None` when it has failed for good.
+    pub(super) retry_at: Option<Timestamp>,
+}
+
+/// Counts a failed try of `row`.
+pub(super) fn failed(row: &email::Model, error: &MailError, now: Timestamp) -> Result<Failed> {
+    let attempt = row.send_retries.saturating_add(1);
+    let text: String = error.text.chars().take(MAX_TEXT_CHARS).collect();
+    let mut attempts = match &row.send_attempt_errors {
+        Some(Value::Array(attempts)) => attempts.clone(),
+        _ => Vec::new(),
+    };
+    attempts.push(json!({
+        "attempt_number": attempt,
+        "timestamp": now.to_utc().map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        "external_message": text,
+        "external_details": { "errorType": error.kind.as_str() },
+        "internal_message": text,
+        "internal_details": {},
+    }));
+    let retry_at = (error.kind.is_transient() && attempt < MAX_ATTEMPTS).then(|| now.plus_millis(wait_millis(attempt)));
+    let mut changes = email::ActiveModel {
+        send_retries: Set(attempt),
+        send_attempt_errors: Set(Some(Value::Array(attempts))),
+        next_send_retry_at: Set(retry_at),
+        ..Default::default()
+    };
+    if retry_at.is_some() {
+        changes.is_queued = Set(false);
+        changes.started_sending_at = Set(None);
+        changes.sending_claim_id = Set(None);
+    } else {
+        changes.finished_sending_at = Set(Some(now));
+        changes.can_have_delivery_info = Set(Some(false));
+        changes.send_error = Set(Some(text));
+    }
+    Ok(Failed { changes, retry_at })
+}
+
+/// Mean 40, 80, 160 and 320 s after the first four attempts.
+#[expect(clippy::cast_possible_truncation, reason = "at most 480,000")]
+fn wait_millis(attempt: i32) -> i64 {
+    (rand::random_range(0.5..=1.5) * WAIT_MILLIS * 2_f64.powi(attempt)) as i64
+}
+
+/// A mail that failed keeps its secrets, since an administrator may correct it and have it sent after all; but no longer
+/// than they are of any use.
+pub(super) async fn schedule_wiping(deps: &Deps, tx: &Tx, row: &email::Model) -> Result<()> {
+    let Some(expiry) = row.secrets_expire_at else { return Ok(()) };
+    let job = WipeEmailSecrets { project_id: row.project_id.clone(), email_id: row.id };
+    queue::enqueue(deps, tx, Enqueue::new(&job)?.project(row.project_id.clone()).at(expiry)).await?;
+    Ok(())
+}
+
+/// Runs the job that [`schedule_wiping`] enqueued.
+///
+/// # Errors
+/// Internal only; the queue tries again.
+pub async fn wipe_secrets(deps: &Deps, lease: &Lease, job: &WipeEmailSecrets) -> Result<Ending> {
+    deps.db
+        .write(async |tx| {
+            lease.guard(&tx).await?;
+            let now = deps.now();
+            if let Some(row) = store::lock(&tx, &job.project_id, job.email_id).await?
+                && row.mailbox_recipients.is_none()
+                && row.secrets_expire_at.is_some_and(|expiry| expiry <= now)
+            {
+                store::update(&tx, &row, now, wiped()).await?;
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(Ending::done())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_around_40_to_320_seconds() {
+        for (attempt, mean) in [(1, 40_000), (2, 80_000), (3, 160_000), (4, 320_000)] {
+            for _ in 0..50 {
+                assert!((mean / 2..=mean * 3 / 2).contains(&wait_millis(attempt)));
+            }
+        }
+    }
+}
