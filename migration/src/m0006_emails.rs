@@ -43,6 +43,13 @@ impl MigrationTrait for Migration {
         manager.create_index(index("email_dedup", "email", &["project_id", "dedup_key"], true)).await?;
         manager
             .create_index(
+                index("email_by_expiry", "email", &["secrets_expire_at"], false)
+                    .and_where(Expr::col("secrets_expire_at").is_not_null())
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_index(
                 index("email_in_mailbox", "email", &["finished_sending_at", "id"], false)
                     .and_where(Expr::col("mailbox_recipients").is_not_null())
                     .to_owned(),

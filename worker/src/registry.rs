@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postern_domain::{
     Result,
+    emails::WipeExpiredEmailSecrets,
     events::{self, jobs::PruneEvents},
     queue::jobs::PruneJobs,
     signal::Signal,
@@ -11,7 +12,7 @@ use postern_domain::{
 
 use crate::{
     Follow, Registry,
-    jobs::{erase_user_events, prune},
+    jobs::{erase_user_events, prune, send_email, wipe_expired_email_secrets},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -25,8 +26,11 @@ pub fn registry() -> Result<Registry> {
         .job(erase_user_events::run)
         .job(prune::events)
         .job(prune::jobs)
+        .job(send_email::run)
+        .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(MINUTE, &PruneJobs {})?
+        .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?
         .follow(
             Follow::new("sequence events", |deps| async move { events::sequence(&deps).await })
                 .woken_by(|signal| *signal == Signal::EventsWritten),

@@ -158,12 +158,12 @@ pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
     };
     let once = OnConflict::columns([email::Column::ProjectId, email::Column::DedupKey]).do_nothing().to_owned();
     match email::Entity::insert(row).on_conflict(once).try_insert().exec_without_returning(&**tx).await? {
-        TryInsertResult::Inserted(_) => {
+        TryInsertResult::Inserted(1..) => {
             let job = Enqueue::new(&SendEmail { project_id: project_id.clone(), email_id: id })?;
             queue::enqueue(deps, tx, job.project(project_id)).await?;
             Ok(id)
         }
-        TryInsertResult::Conflicted | TryInsertResult::Empty => {
+        TryInsertResult::Inserted(0) | TryInsertResult::Conflicted | TryInsertResult::Empty => {
             let earlier = store::by_dedup_key(&**tx, &project_id, &dedup_key.unwrap_or_default()).await?;
             earlier.ok_or_else(|| Error::internal("a mail was neither inserted nor there before"))
         }

@@ -6,14 +6,7 @@ use postern_entity::{Timestamp, email};
 use sea_orm::ActiveValue::Set;
 use serde_json::{Value, json};
 
-use super::{jobs::WipeEmailSecrets, send::wiped, store};
-use crate::{
-    db::Tx,
-    deps::Deps,
-    error::Result,
-    ports::mail::MailError,
-    queue::{self, Ending, Enqueue, Lease},
-};
+use crate::ports::mail::MailError;
 
 /// How often a mail is tried.
 const MAX_ATTEMPTS: i32 = 5;
@@ -30,7 +23,7 @@ pub(super) struct Failed {
 }
 
 /// Counts a failed try of `row`.
-pub(super) fn failed(row: &email::Model, error: &MailError, now: Timestamp) -> Result<Failed> {
+pub(super) fn failed(row: &email::Model, error: &MailError, now: Timestamp) -> Failed {
     let attempt = row.send_retries.saturating_add(1);
     let text: String = error.text.chars().take(MAX_TEXT_CHARS).collect();
     let mut attempts = match &row.send_attempt_errors {
@@ -61,43 +54,13 @@ pub(super) fn failed(row: &email::Model, error: &MailError, now: Timestamp) -> R
         changes.can_have_delivery_info = Set(Some(false));
         changes.send_error = Set(Some(text));
     }
-    Ok(Failed { changes, retry_at })
+    Failed { changes, retry_at }
 }
 
 /// Mean 40, 80, 160 and 320 s after the first four attempts.
 #[expect(clippy::cast_possible_truncation, reason = "at most 480,000")]
 fn wait_millis(attempt: i32) -> i64 {
     (rand::random_range(0.5..=1.5) * WAIT_MILLIS * 2_f64.powi(attempt)) as i64
-}
-
-/// A mail that failed keeps its secrets, since an administrator may correct it and have it sent after all; but no longer
-/// than they are of any use.
-pub(super) async fn schedule_wiping(deps: &Deps, tx: &Tx, row: &email::Model) -> Result<()> {
-    let Some(expiry) = row.secrets_expire_at else { return Ok(()) };
-    let job = WipeEmailSecrets { project_id: row.project_id.clone(), email_id: row.id };
-    queue::enqueue(deps, tx, Enqueue::new(&job)?.project(row.project_id.clone()).at(expiry)).await?;
-    Ok(())
-}
-
-/// Runs the job that [`schedule_wiping`] enqueued.
-///
-/// # Errors
-/// Internal only; the queue tries again.
-pub async fn wipe_secrets(deps: &Deps, lease: &Lease, job: &WipeEmailSecrets) -> Result<Ending> {
-    deps.db
-        .write(async |tx| {
-            lease.guard(&tx).await?;
-            let now = deps.now();
-            if let Some(row) = store::lock(&tx, &job.project_id, job.email_id).await?
-                && row.mailbox_recipients.is_none()
-                && row.secrets_expire_at.is_some_and(|expiry| expiry <= now)
-            {
-                store::update(&tx, &row, now, wiped()).await?;
-            }
-            Ok(())
-        })
-        .await?;
-    Ok(Ending::done())
 }
 
 #[cfg(test)]

@@ -24,16 +24,11 @@ impl Job for SendEmail {
     const TIMEOUT: Duration = Duration::from_secs(120);
 }
 
-/// Forgets what lets somebody in of a mail that failed and was not corrected in time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WipeEmailSecrets {
-    /// Owner of the mail.
-    pub project_id: ProjectId,
-    /// The mail.
-    pub email_id: EmailId,
-}
+/// Forgets what lets somebody in of mails that were neither sent nor corrected before it expired. Runs on a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WipeExpiredEmailSecrets {}
 
-impl Job for WipeEmailSecrets {
-    const KIND: &'static str = "wipe_email_secrets";
+impl Job for WipeExpiredEmailSecrets {
+    const KIND: &'static str = "wipe_expired_email_secrets";
     const PRIORITY: Priority = Priority::Low;
 }

@@ -27,12 +27,16 @@ mod status;
 mod store;
 mod template;
 mod theme;
+mod wipe;
 
 pub use enqueue::{NewEmail, Recipient, Template, enqueue};
-pub use failure::wipe_secrets;
-pub use jobs::{SendEmail, WipeEmailSecrets};
+pub use jobs::{SendEmail, WipeExpiredEmailSecrets};
 pub use seal::REDACTED;
 pub use send::send;
 pub use status::{SimpleStatus, Status};
 pub use template::{BUILT_IN_TEMPLATES, BuiltInTemplate};
 pub use theme::{BUILT_IN_THEMES, BuiltInTheme, DEFAULT_THEME};
+pub use wipe::wipe_expired_secrets;
+
+#[cfg(test)]
+mod tests;

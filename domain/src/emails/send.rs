@@ -103,27 +103,26 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
                 if cut_off_at > now {
                     return Ok(Begun::NotBefore(cut_off_at));
                 }
-                if !note_cut_off(deps, &tx, &mut row, now).await? {
+                if !note_cut_off(&tx, &mut row, now).await? {
                     return Ok(Begun::Over);
                 }
             }
-            decide(deps, &tx, row, route, now).await
+            decide(&tx, row, route, now).await
         })
         .await
 }
 
 /// Counts a try that nobody ended: its process died, or was stopped. The server may have taken the mail, so the next try
 /// may be a duplicate, under the same `Message-ID`. Answers whether there is a next try.
-async fn note_cut_off(deps: &Deps, tx: &Tx, row: &mut email::Model, now: Timestamp) -> Result<bool> {
+async fn note_cut_off(tx: &Tx, row: &mut email::Model, now: Timestamp) -> Result<bool> {
     let error = MailError::new(MailErrorKind::Interrupted, "the try was cut off; the server may have taken the mail");
-    let Failed { mut changes, retry_at } = failure::failed(row, &error, now)?;
+    let Failed { mut changes, retry_at } = failure::failed(row, &error, now);
     if retry_at.is_some() {
         // Nothing was wrong with mail or server: no reason to wait.
         changes.next_send_retry_at = Set(Some(now));
     }
     store::update(tx, row, now, changes).await?;
     if retry_at.is_none() {
-        failure::schedule_wiping(deps, tx, row).await?;
         return Ok(false);
     }
     let again = store::find(&**tx, &row.project_id, row.id).await?;
@@ -131,14 +130,14 @@ async fn note_cut_off(deps: &Deps, tx: &Tx, row: &mut email::Model, now: Timesta
     Ok(true)
 }
 
-async fn decide(deps: &Deps, tx: &Tx, row: email::Model, route: &Route, now: Timestamp) -> Result<Begun> {
+async fn decide(tx: &Tx, row: email::Model, route: &Route, now: Timestamp) -> Result<Begun> {
     let due = row.scheduled_at.max(row.next_send_retry_at.unwrap_or(row.scheduled_at));
     if due > now {
         return Ok(Begun::NotBefore(due));
     }
     if row.secrets_expire_at.is_some_and(|expiry| expiry <= now) {
         let error = MailError::new(MailErrorKind::Unknown, "the codes in the mail expired before it could be sent");
-        return end_at_once(deps, tx, &row, &error, now).await;
+        return end_at_once(tx, &row, &error, now).await;
     }
     let to = match recipients::recipients(&**tx, &row).await? {
         Recipients::Addresses(to) => to,
@@ -147,7 +146,7 @@ async fn decide(deps: &Deps, tx: &Tx, row: email::Model, route: &Route, now: Tim
     let server = match &route.destination {
         Destination::Mailbox => return catch(tx, &row, &to, now).await,
         Destination::Nowhere(why) => {
-            return end_at_once(deps, tx, &row, &MailError::new(MailErrorKind::Unknown, *why), now).await;
+            return end_at_once(tx, &row, &MailError::new(MailErrorKind::Unknown, *why), now).await;
         }
         Destination::Own(server) => server,
         Destination::Shared(server) => {
@@ -182,15 +181,14 @@ async fn decide(deps: &Deps, tx: &Tx, row: email::Model, route: &Route, now: Tim
 }
 
 /// Ends a mail that cannot be sent, without a try.
-async fn end_at_once(deps: &Deps, tx: &Tx, row: &email::Model, error: &MailError, now: Timestamp) -> Result<Begun> {
+async fn end_at_once(tx: &Tx, row: &email::Model, error: &MailError, now: Timestamp) -> Result<Begun> {
     let changes = email::ActiveModel {
         is_queued: Set(true),
         started_sending_at: Set(Some(now)),
         sending_claim_id: Set(Some(Uuid::new_v4())),
-        ..failure::failed(row, error, now)?.changes
+        ..failure::failed(row, error, now).changes
     };
     store::update(tx, row, now, changes).await?;
-    failure::schedule_wiping(deps, tx, row).await?;
     Ok(Begun::Over)
 }
 
@@ -250,34 +248,27 @@ async fn hand_over(deps: &Deps, this: Try, route: &Route) -> Result<Ending> {
             tracing::info!(email.id = %email_id, "a mail server took a mail");
             Ok(Ending::done().with(move |tx| {
                 let this = this.clone();
-                Box::pin(async move { save(tx, &this, now, sent(now)).await.map(|_| ()) })
+                Box::pin(async move { save(tx, &this, now, sent(now)).await })
             }))
         }
         Err(error) => {
             tracing::warn!(email.id = %email_id, kind = error.kind.as_str(), "a mail server did not take a mail");
-            let Failed { changes, retry_at } = failure::failed(&this.email, &error, now)?;
+            let Failed { changes, retry_at } = failure::failed(&this.email, &error, now);
             let ending = retry_at.map_or_else(Ending::done, |due| snooze_until(deps, due));
-            let deps = deps.clone();
             Ok(ending.with(move |tx| {
-                let (deps, this, changes) = (deps.clone(), this.clone(), changes.clone());
-                Box::pin(async move {
-                    if save(tx, &this, now, changes).await? && retry_at.is_none() {
-                        failure::schedule_wiping(&deps, tx, &this.email).await?;
-                    }
-                    Ok(())
-                })
+                let (this, changes) = (this.clone(), changes.clone());
+                Box::pin(async move { save(tx, &this, now, changes).await })
             }))
         }
     }
 }
 
 /// Writes down what came of a try, unless the mail was taken over by another one meanwhile.
-async fn save(tx: &Tx, this: &Try, now: Timestamp, changes: email::ActiveModel) -> Result<bool> {
-    let saved = store::update_claimed(tx, &this.email, this.claim_id, now, changes).await?;
-    if !saved {
+async fn save(tx: &Tx, this: &Try, now: Timestamp, changes: email::ActiveModel) -> Result<()> {
+    if !store::update_claimed(tx, &this.email, this.claim_id, now, changes).await? {
         tracing::warn!(email.id = %this.email.id, "a try to send a mail ended after it was given up");
     }
-    Ok(saved)
+    Ok(())
 }
 
 fn outgoing(deps: &Deps, this: &Try, route: &Route) -> Result<OutgoingMail> {

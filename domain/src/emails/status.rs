@@ -176,8 +176,10 @@ impl SimpleStatus {
     }
 }
 
+type Rule = (Status, fn() -> Condition);
+
 /// The rules in order; the first that fits decides. None may be unknown (`NULL`), or its negation would hide rows.
-const RULES: &[(Status, fn() -> Condition)] = &[
+const RULES: &[Rule] = &[
     (Status::Paused, || all([Column::IsPaused.eq(true)])),
     (Status::Skipped, || all([Column::SkippedReason.is_not_null()])),
     (Status::Preparing, || all([Column::StartedRenderingAt.is_null()])),

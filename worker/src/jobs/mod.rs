@@ -2,3 +2,5 @@
 
 pub(crate) mod erase_user_events;
 pub(crate) mod prune;
+pub(crate) mod send_email;
+pub(crate) mod wipe_expired_email_secrets;
