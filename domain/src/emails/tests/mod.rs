@@ -7,7 +7,7 @@ mod sending;
 use std::time::Duration;
 
 use postern_entity::{ContactChannelId, EmailId, ProjectId, UserId, contact_channel, email, job, user};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
 use super::{NewEmail, Recipient, SendEmail, Template, enqueue, send};
@@ -104,29 +104,15 @@ pub(super) fn server_actor(project_id: &ProjectId) -> Actor {
 /// A user with a name and, perhaps, a primary address.
 pub(super) async fn insert_user(bench: &TestBench, project_id: &ProjectId, address: Option<&str>) -> UserId {
     let id = UserId::random();
-    let row = user::Model {
-        id,
-        project_id: project_id.clone(),
-        display_name: Some("Ada <b>".to_owned()),
-        profile_image_url: None,
-        client_metadata: None,
-        client_read_only_metadata: None,
-        server_metadata: None,
-        signed_up_at: START,
-        last_active_at: START,
-        password_hash: None,
-        otp_auth_enabled: false,
-        requires_totp_mfa: false,
-        totp_secret: None,
-        is_anonymous: false,
-        restricted_by_admin: false,
-        restricted_by_admin_reason: None,
-        restricted_by_admin_private_details: None,
-        country_code: None,
-        risk_bot: 0,
-        risk_free_trial_abuse: 0,
-        created_at: START,
-        updated_at: START,
+    let row = user::ActiveModel {
+        id: Set(id),
+        project_id: Set(project_id.clone()),
+        display_name: Set(Some("Ada <b>".to_owned())),
+        signed_up_at: Set(START),
+        last_active_at: Set(START),
+        created_at: Set(START),
+        updated_at: Set(START),
+        ..Default::default()
     };
     let channel = address.map(|address| contact_channel::ActiveModel {
         id: Set(ContactChannelId::random()),
@@ -143,7 +129,7 @@ pub(super) async fn insert_user(bench: &TestBench, project_id: &ProjectId, addre
         .deps
         .db
         .write(async |tx| {
-            user::Entity::insert(row.clone().into_active_model()).exec_without_returning(&*tx).await?;
+            user::Entity::insert(row.clone()).exec_without_returning(&*tx).await?;
             if let Some(channel) = channel.clone() {
                 contact_channel::Entity::insert(channel).exec_without_returning(&*tx).await?;
             }
