@@ -14,6 +14,7 @@ pub mod emails;
 pub mod error;
 pub mod events;
 pub mod idempotency;
+pub mod identity;
 pub mod images;
 pub mod network;
 pub mod passwords;

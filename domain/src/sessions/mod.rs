@@ -9,13 +9,15 @@ use std::fmt;
 
 mod codes;
 mod keys;
+mod live;
 mod tokens;
 
 pub use codes::{CodeKind, OneTimeCode, check_code, prune_codes};
 pub use keys::{JwkSet, PublicKey};
-pub use tokens::{Claims, RestrictedReason, Subject, TokenError, UserKind, jwks, mint, verify};
+pub use live::{is_alive, user_exists};
+pub use tokens::{Claims, RestrictedReason, Subject, TokenError, UserKind, access_token_expired, jwks, mint, verify};
 
-use self::{keys::KeyCache, tokens::TokenCache};
+use self::{keys::KeyCache, live::LiveUsers, tokens::TokenCache};
 use crate::signal::Signals;
 
 /// What is kept of sessions between requests. One per process; cheap to clone.
@@ -23,13 +25,14 @@ use crate::signal::Signals;
 pub struct Sessions {
     keys: KeyCache,
     tokens: TokenCache,
+    users: LiveUsers,
 }
 
 impl Sessions {
     /// Nothing is kept yet. Forgets what `signals` tells has ended.
     #[must_use]
-    pub fn new(_signals: &Signals) -> Self {
-        Self { keys: keys::cache(), tokens: tokens::cache() }
+    pub fn new(signals: &Signals) -> Self {
+        Self { keys: keys::cache(), tokens: tokens::cache(), users: LiveUsers::new(signals) }
     }
 }
 

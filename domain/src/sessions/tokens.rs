@@ -7,13 +7,14 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode_claims, decode, decode_header};
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::keys::{self, JwkSet};
 use crate::{
-    Deps, ProjectId, SessionId, TeamId, Timestamp, UserId,
-    error::{Error, Result},
+    Code, Deps, ProjectId, SessionId, TeamId, Timestamp, UserId,
+    error::{Error, Failure, Result},
 };
 
 /// Longer tokens are not ours: names and addresses in them are bounded.
@@ -237,7 +238,7 @@ pub async fn mint(deps: &Deps, subject: &Subject) -> Result<String> {
     let payload = BASE64.encode(serde_json::to_vec(&claims).map_err(Error::internal)?);
     let keys = keys::of(&deps.keyring, &deps.sessions.keys, &audience).await?;
     keys.sign(|key_id| {
-        let header = serde_json::json!({ "alg": "ES256", "kid": key_id }).to_string();
+        let header = json!({ "alg": "ES256", "kid": key_id }).to_string();
         Ok(format!("{}.{payload}", BASE64.encode(header)))
     })
 }
@@ -284,6 +285,17 @@ async fn verify_signature(deps: &Deps, token: &str) -> Result<Claims, TokenError
     validation.set_issuer(&[audience.issuer(deps)]);
     let claims = decode::<Claims>(token, key, &validation).map_err(unparsable)?.claims;
     if claims.project_id == audience.project_id { Ok(claims) } else { Err(TokenError::Unparsable) }
+}
+
+/// The refusal of a token that is no longer good: expired, or its session has ended. Without claims there was no token.
+#[must_use]
+pub fn access_token_expired(claims: Option<&Claims>) -> Failure {
+    Failure::new(Code::AccessTokenExpired, "The access token has expired, or there is none.").with(json!({
+        "expired_at_millis": claims.map(|claims| claims.exp.saturating_mul(1000)),
+        "project_id": claims.map(|claims| &claims.project_id),
+        "user_id": claims.map(|claims| claims.sub),
+        "refresh_token_id": claims.map(|claims| claims.refresh_token_id),
+    }))
 }
 
 /// The public keys that verify tokens of `kinds` of users of the project, which must exist.

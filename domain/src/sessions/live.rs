@@ -1,0 +1,111 @@
+//! What still lives: users behind access tokens, asked about with every request, and sessions, asked about by GraphQL and
+//! by live connections.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use moka::future::Cache;
+use postern_entity::{session, user};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+use crate::{
+    Deps, ProjectId, SessionId, UserId,
+    error::Result,
+    signal::{Signal, Signals},
+};
+
+/// How many users are remembered.
+const MAX_CACHED_USERS: u64 = 20_000;
+/// How long, at most (design §6). What ends in this process is forgotten at once.
+const LIFETIME: Duration = Duration::from_secs(5);
+
+/// Users that were found lately, with their projects.
+#[derive(Clone)]
+pub(super) struct LiveUsers {
+    found: Cache<UserId, ProjectId>,
+    signals: Arc<Mutex<Receiver<Signal>>>,
+    /// How many endings were heard of.
+    endings: Arc<AtomicU64>,
+}
+
+impl LiveUsers {
+    pub(super) fn new(signals: &Signals) -> Self {
+        Self {
+            found: Cache::builder().max_capacity(MAX_CACHED_USERS).time_to_live(LIFETIME).build(),
+            signals: Arc::new(Mutex::new(signals.subscribe())),
+            endings: Arc::default(),
+        }
+    }
+
+    /// Forgets everybody who ended up to now.
+    async fn catch_up(&self) {
+        let mut ended = Vec::new();
+        let mut missed_some = false;
+        {
+            let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                match signals.try_recv() {
+                    Ok(Signal::UserSignedOut { user_id }) => ended.push(user_id),
+                    Ok(_) => {}
+                    Err(TryRecvError::Lagged(_)) => missed_some = true,
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                }
+            }
+            // Before forgetting, so that whoever remembers somebody meanwhile notices (see `exists`).
+            if missed_some || !ended.is_empty() {
+                self.endings.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        if missed_some {
+            self.found.invalidate_all();
+        }
+        for user_id in ended {
+            self.found.invalidate(&user_id).await;
+        }
+    }
+
+    async fn exists(&self, deps: &Deps, project_id: &ProjectId, user_id: UserId) -> Result<bool> {
+        self.catch_up().await;
+        if let Some(owner) = self.found.get(&user_id).await {
+            return Ok(owner == *project_id);
+        }
+        let endings = self.endings.load(Ordering::SeqCst);
+        let rows = user::Entity::find_by_id(user_id).filter(user::Column::ProjectId.eq(project_id.clone()));
+        if rows.count(deps.db.read()).await? == 0 {
+            return Ok(false);
+        }
+        self.found.insert(user_id, project_id.clone()).await;
+        self.catch_up().await;
+        if self.endings.load(Ordering::SeqCst) != endings {
+            // Somebody ended since the question was asked; perhaps this user, and perhaps before it was remembered.
+            self.found.invalidate(&user_id).await;
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the project has this user; known for at most five seconds after it was deleted by another process.
+///
+/// # Errors
+/// Internal only.
+pub async fn user_exists(deps: &Deps, project_id: &ProjectId, user_id: UserId) -> Result<bool> {
+    deps.sessions.users.exists(deps, project_id, user_id).await
+}
+
+/// Whether the session lives: not revoked, not expired, its user still there. Asked of the database each time.
+///
+/// # Errors
+/// Internal only.
+pub async fn is_alive(deps: &Deps, project_id: &ProjectId, session_id: SessionId) -> Result<bool> {
+    // A session goes with its user.
+    let rows = session::Entity::find_by_id(session_id)
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .filter(session::Column::ExpiresAt.gt(deps.now()));
+    Ok(rows.count(deps.db.read()).await? > 0)
+}
