@@ -4,8 +4,6 @@
 
 use std::{fmt, sync::Arc};
 
-use postern_entity::team_membership;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,11 +15,12 @@ pub use require::{
 };
 
 use crate::{
-    Actor, Code, Deps, Level, ProjectId, TeamId, UserId,
+    Actor, Code, Deps, Level, ProjectId,
     actor::ActingUser,
-    error::{Error, Failure, Result, refuse},
+    error::{Failure, Result, refuse},
     projects::{self, NO_PUBLISHABLE_CLIENT_KEY, Project},
     sessions::{self, Claims, TokenError},
+    teams,
 };
 
 /// The only branch.
@@ -239,15 +238,9 @@ async fn owner(deps: &Deps, project: &Project, token: &str) -> Result<ActingUser
         return refuse(Failure::new(Code::Unauthenticated, "The user of the admin access token does not exist."));
     }
     match project.owner_team_id {
-        Some(team) if is_member(deps, &internal, team, claims.sub).await? => Ok(acting_user(&claims)),
+        Some(team) if teams::is_member(deps, &internal, team, claims.sub).await? => Ok(acting_user(&claims)),
         _ => refuse(not_admin()),
     }
-}
-
-async fn is_member(deps: &Deps, project_id: &ProjectId, team_id: TeamId, user_id: UserId) -> Result<bool> {
-    let rows = team_membership::Entity::find_by_id((team_id, user_id))
-        .filter(team_membership::Column::ProjectId.eq(project_id.clone()));
-    Ok(rows.count(deps.db.read()).await? > 0)
 }
 
 /// Step 9: the key of exactly the stated level.

@@ -8,9 +8,10 @@ use super::*;
 use crate::{
     SessionId, TeamId, UserId,
     projects::{CreatedKeySet, KeySetChange, NewKeySet, WantedKeys, create_key_set, update_key_set},
-    sessions::{RestrictedReason, Subject, mint},
+    sessions::{Subject, mint},
     signal::Signal,
     testing::{START, TestBench, TestDatabase, on_each_database, settings},
+    users::RestrictedReason,
 };
 
 /// A project with keys, and what callers of it send.

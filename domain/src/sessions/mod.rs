@@ -15,7 +15,7 @@ mod tokens;
 pub use codes::{CodeKind, OneTimeCode, check_code, prune_codes};
 pub use keys::{JwkSet, PublicKey};
 pub use live::{is_alive, user_exists};
-pub use tokens::{Claims, RestrictedReason, Subject, TokenError, UserKind, access_token_expired, jwks, mint, verify};
+pub use tokens::{Claims, Subject, TokenError, UserKind, access_token_expired, jwks, mint, verify};
 
 use self::{keys::KeyCache, live::LiveUsers, tokens::TokenCache};
 use crate::signal::Signals;

@@ -15,6 +15,7 @@ use super::keys::{self, JwkSet};
 use crate::{
     Code, Deps, ProjectId, SessionId, TeamId, Timestamp, UserId,
     error::{Error, Failure, Result},
+    users::{RestrictedReason, User},
 };
 
 /// Longer tokens are not ours: names and addresses in them are bounded.
@@ -58,18 +59,6 @@ impl UserKind {
             Self::Anonymous => "projects-anonymous-users",
         }
     }
-}
-
-/// Why a user is restricted; the first that applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum RestrictedReason {
-    /// Made without any credentials.
-    Anonymous,
-    /// The project wants a verified primary address.
-    EmailNotVerified,
-    /// By an administrator or a sign-up rule.
-    RestrictedByAdministrator,
 }
 
 /// Whom a token is good for: the claim `aud`, and the label of the keys.
@@ -132,6 +121,23 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The user as it is now, in this session.
+    #[must_use]
+    pub fn new(user: &User, session_id: SessionId) -> Self {
+        Self {
+            project_id: user.project_id.clone(),
+            user_id: user.id,
+            session_id,
+            name: user.display_name.clone(),
+            email: user.primary_address().map(str::to_owned),
+            email_verified: user.primary_email.as_ref().is_some_and(|email| email.is_verified),
+            selected_team_id: user.selected_team.as_ref().map(|team| team.id),
+            signed_up_at: user.signed_up_at,
+            restricted_reason: user.restricted_reason,
+            requires_totp_mfa: user.requires_totp_mfa,
+        }
+    }
+
     fn kind(&self) -> UserKind {
         match self.restricted_reason {
             None => UserKind::Regular,
