@@ -31,3 +31,6 @@ pub use follow::Follow;
 pub use registry::registry;
 pub use runner::Worker;
 pub use settings::{LaneSettings, Settings};
+
+#[cfg(test)]
+mod tests;

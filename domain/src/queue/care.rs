@@ -7,7 +7,11 @@ use postern_entity::{
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{MAX_BATCH, time};
-use crate::{Deps, Result, db::statement, signal::Signal};
+use crate::{
+    Deps, Result,
+    db::{Tx, statement},
+    signal::Signal,
+};
 
 /// Removes at most a hundred finished jobs whose time is up: an hour after their end, three days when they have a key.
 /// Answers whether more may have to go. Dead jobs stay.
@@ -104,6 +108,27 @@ fn dead(row: job::Model) -> Option<DeadJob> {
         created_at: row.created_at,
         died_at: row.finished_at?,
     })
+}
+
+/// A job as it stands; for operators and tests.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(deps: &Deps, scope: &Scope, id: JobId) -> Result<Option<job::Model>> {
+    Ok(job::Entity::find_by_id(id).filter(scope.condition()).one(deps.db.read()).await?)
+}
+
+/// Gives an open job up in the caller's transaction, waiting or running: its cause is gone. A worker that runs it is
+/// stopped when it next renews the lease, and its end does not count. `false` when there is no such open job.
+///
+/// # Errors
+/// Those of the database.
+pub async fn cancel_in(deps: &Deps, tx: &Tx, id: JobId) -> Result<bool> {
+    let sql = format!(
+        "UPDATE job SET state = 'dead', finished_at = {}, last_error = 'cancelled' WHERE id = $1 AND finished_at IS NULL",
+        time::now_sql(deps)
+    );
+    Ok(tx.execute_raw(statement(&**tx, &sql, [id.0.into()])).await?.rows_affected() == 1)
 }
 
 /// Lets a dead job run again, with all its attempts. `false` when there is no such dead job.

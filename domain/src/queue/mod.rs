@@ -20,7 +20,7 @@ pub mod jobs;
 mod lease;
 mod time;
 
-pub use care::{DeadJob, Scope, Stats, dead_jobs, prune_step, redrive, stats};
+pub use care::{DeadJob, Scope, Stats, cancel_in, dead_jobs, find, prune_step, redrive, stats};
 pub use claim::{Claimed, MAX_BATCH, claim, next_due, release, renew};
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};

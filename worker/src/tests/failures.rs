@@ -1,0 +1,203 @@
+//! Jobs that go wrong, and what becomes of them and of the others.
+
+use std::time::Duration;
+
+use postern_domain::{
+    Error,
+    queue::{self, Ending, Enqueue, Job, JobState, Lane, Scope},
+};
+use serde::{Deserialize, Serialize};
+
+use super::support::{CountDrop, Running, Tally, on_each, probe, probes, put, settings, wait_for_state};
+use crate::Registry;
+
+async fn last_error(deps: &postern_domain::Deps, id: postern_domain::JobId) -> String {
+    queue::find(deps, &Scope::Installation, id).await.unwrap().unwrap().last_error.unwrap()
+}
+
+#[tokio::test]
+async fn jobs_that_panic_or_fail_or_hang_are_tried_again_and_die_while_others_are_done() {
+    on_each(async |deps| {
+        let tally = Tally::default();
+        let mut settings = settings();
+        settings.general.timeout = Duration::from_millis(300);
+        let registry = probes({
+            let tally = tally.clone();
+            move |_, _, name| {
+                let tally = tally.clone();
+                async move {
+                    tally.add(&name);
+                    match name.as_str() {
+                        "panics" => panic!("out of cheese"),
+                        "fails" => Err(Error::internal("no luck")),
+                        "hangs" => {
+                            let _cut_off = CountDrop(tally, "cut off");
+                            std::future::pending().await
+                        }
+                        "gives up" => Ok(Ending::give_up("pointless")),
+                        _ => Ok(Ending::done()),
+                    }
+                }
+            }
+        });
+        let worker = Running::start(&deps, settings, registry);
+        let dying = ["panics", "fails", "hangs", "gives up"];
+        let mut ids = Vec::new();
+        for name in dying {
+            ids.push(put(&deps, probe(name)).await);
+        }
+        for _ in 0..20 {
+            put(&deps, probe("works")).await;
+        }
+        tally.wait_for("works", 20).await;
+        for (name, id) in dying.into_iter().zip(ids) {
+            wait_for_state(&deps, id, JobState::Dead).await;
+            let (runs, reason) = match name {
+                "panics" => (2, "out of cheese"),
+                "fails" => (2, "no luck"),
+                "hangs" => (2, "longer than it may"),
+                _ => (1, "pointless"),
+            };
+            assert_eq!(tally.of(name), runs, "{name}");
+            assert!(last_error(&deps, id).await.contains(reason), "{name}: {}", last_error(&deps, id).await);
+        }
+        assert_eq!(tally.of("cut off"), 2);
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[derive(Serialize, Deserialize)]
+struct Unheard;
+
+impl Job for Unheard {
+    const KIND: &'static str = "unheard_of";
+}
+
+#[tokio::test]
+async fn jobs_without_a_handler_or_with_an_unreadable_payload_wait() {
+    on_each(async |deps| {
+        let worker = Running::start(&deps, settings(), probes(async |_, _, _| Ok(Ending::done())));
+        let unheard = put(&deps, Enqueue::new(&Unheard).unwrap()).await;
+        super::support::until("a reason", async || {
+            let job = queue::find(&deps, &Scope::Installation, unheard).await.unwrap().unwrap();
+            job.state == JobState::Pending && job.last_error.is_some_and(|reason| reason.contains("no handler"))
+        })
+        .await;
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_stored_fails_its_own_job_only() {
+    on_each(async |deps| {
+        let registry = probes(async |_, _, name| {
+            Ok(Ending::done().with(move |_| {
+                let fails = name == "bad";
+                Box::pin(async move { if fails { Err(Error::internal("no room")) } else { Ok(()) } })
+            }))
+        });
+        let worker = Running::start(&deps, settings(), registry);
+        let bad = put(&deps, probe("bad").max_attempts(1)).await;
+        let good = put(&deps, probe("good")).await;
+        wait_for_state(&deps, good, JobState::Done).await;
+        wait_for_state(&deps, bad, JobState::Dead).await;
+        assert!(last_error(&deps, bad).await.contains("no room"));
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_longer_than_its_lease_runs_once_though_another_worker_waits_for_it() {
+    on_each(async |deps| {
+        let tally = Tally::default();
+        let registry = probes({
+            let tally = tally.clone();
+            move |_, _, name| {
+                let tally = tally.clone();
+                async move {
+                    tally.add(&name);
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                    Ok(Ending::done())
+                }
+            }
+        });
+        let mut settings = settings();
+        settings.lease = Duration::from_secs(1);
+        settings.poll = Duration::from_millis(20);
+        let workers = [0, 1].map(|_| Running::start(&deps, settings.clone(), registry.clone()));
+        let id = put(&deps, probe("long")).await;
+        wait_for_state(&deps, id, JobState::Done).await;
+        assert_eq!(tally.of("long"), 1);
+        for worker in workers {
+            worker.stop().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_whose_lease_is_lost_is_stopped_and_its_end_does_not_count() {
+    on_each(async |deps| {
+        let tally = Tally::default();
+        let registry = probes({
+            let tally = tally.clone();
+            move |_, _, name| {
+                let tally = tally.clone();
+                async move {
+                    let _stopped = CountDrop(tally.clone(), "stopped");
+                    tally.add(&name);
+                    std::future::pending().await
+                }
+            }
+        });
+        let mut settings = settings();
+        settings.lease = Duration::from_secs(1);
+        let worker = Running::start(&deps, settings, registry);
+        let id = put(&deps, probe("slow")).await;
+        tally.wait_for("slow", 1).await;
+        // Somebody ends the job behind the worker's back.
+        deps.db.write(async |tx| queue::cancel_in(&deps, &tx, id).await).await.unwrap();
+        tally.wait_for("stopped", 1).await;
+        worker.stop().await;
+        assert_eq!((tally.of("slow"), super::support::state(&deps, id).await), (1, JobState::Dead));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lanes_do_not_wait_for_each_other() {
+    #[derive(Serialize, Deserialize)]
+    struct Post;
+    impl Job for Post {
+        const KIND: &'static str = "post";
+        const LANE: Lane = Lane::Webhooks;
+    }
+    on_each(async |deps| {
+        let tally = Tally::default();
+        let registry = Registry::new().job(async |_, _, _: Post| std::future::pending().await).job({
+            let tally = tally.clone();
+            move |_, _, job: super::support::Probe| {
+                let tally = tally.clone();
+                async move {
+                    tally.add(&job.name);
+                    Ok(Ending::done())
+                }
+            }
+        });
+        let mut settings = settings();
+        settings.drain = Duration::from_millis(1);
+        let worker = Running::start(&deps, settings, registry);
+        for _ in 0..20 {
+            put(&deps, Enqueue::new(&Post).unwrap()).await;
+        }
+        for _ in 0..20 {
+            put(&deps, probe("works")).await;
+        }
+        tally.wait_for("works", 20).await;
+        worker.stop().await;
+    })
+    .await;
+}
