@@ -22,10 +22,14 @@ use std::{
 };
 
 use futures::FutureExt;
-use postern_entity::{ProjectId, Timestamp, config_override, project};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, sea_query::OnConflict};
+use postern_entity::{ProjectId, SessionId, Timestamp, UserId, config_override, event, project};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    sea_query::OnConflict,
+};
 
 use crate::{
+    actor::{ActingUser, Actor, Level},
     db::Db,
     deps::Deps,
     passwords::Passwords,
@@ -148,6 +152,38 @@ impl TestBench {
             .await
             .expect("config can be stored");
     }
+
+    /// Type and payload of every event of the project, in the order they were written.
+    pub async fn events(&self, project_id: &ProjectId) -> Vec<(String, serde_json::Value)> {
+        event::Entity::find()
+            .filter(event::Column::ProjectId.eq(project_id.clone()))
+            .order_by_asc(event::Column::Seq)
+            .all(self.deps.db.read())
+            .await
+            .expect("events can be read")
+            .into_iter()
+            .map(|event| (event.kind, event.payload.unwrap_or_default()))
+            .collect()
+    }
+}
+
+/// A caller with the secret server key of the project.
+#[must_use]
+pub fn server(project_id: &ProjectId) -> Actor {
+    Actor::new(project_id.clone(), Level::Server, None)
+}
+
+/// A caller at client level for whom nobody has signed in.
+#[must_use]
+pub fn stranger(project_id: &ProjectId) -> Actor {
+    Actor::new(project_id.clone(), Level::Client, None)
+}
+
+/// A caller at client level with an access token of the user.
+#[must_use]
+pub fn client(project_id: &ProjectId, user_id: UserId) -> Actor {
+    let user = ActingUser { id: user_id, session_id: SessionId::random(), is_anonymous: false, is_restricted: false };
+    Actor::new(project_id.clone(), Level::Client, Some(user))
 }
 
 /// Settings of local mode, without a mail server.

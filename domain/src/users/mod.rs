@@ -69,3 +69,6 @@ async fn record(deps: &Deps, tx: &Tx, kind: EventKind, user: &User) -> Result<()
     let project_id = user.project_id.clone();
     events::record(deps, tx, NewEvent { project_id, kind, user_id: Some(user.id), team_id: None, payload }).await
 }
+
+#[cfg(test)]
+mod tests;
