@@ -1,6 +1,7 @@
 //! Who asks. Made once per request by the request authentication (`identity`), handed to every operation.
 
 use postern_entity::{ProjectId, SessionId, UserId};
+use sha2::{Digest, Sha256};
 
 /// What the caller has proven about the application it speaks for. Ordered: a higher level may do all a lower one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,20 @@ pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 of what was asked, so that the key cannot be used for something else.
     pub request_hash: Vec<u8>,
+}
+
+impl IdempotencyKey {
+    /// For a request that consists of `parts`: its name and its input.
+    #[must_use]
+    pub fn new(key: &str, parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // Length first, so that no two requests read alike.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self { key: key.to_owned(), request_hash: hash.finalize().to_vec() }
+    }
 }
 
 impl Actor {

@@ -1,1 +1,17 @@
-//! .
+//! The doors: GraphQL, REST and pages. Each handler decodes, makes one domain call, and encodes; who asks is found out
+//! once, in [`identity`]. No rule and no query lives here.
+
+pub mod app;
+mod identity;
+mod layers;
+mod rest;
+
+pub use app::{Gateway, router};
+
+/// The OpenAPI 3.1 document of the REST API, as JSON.
+///
+/// # Errors
+/// Internal only.
+pub fn openapi() -> postern_domain::Result<String> {
+    rest::openapi().to_pretty_json().map_err(postern_domain::Error::internal)
+}

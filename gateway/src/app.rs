@@ -1,0 +1,72 @@
+//! Builds the router of all doors, with what every request passes through: an id, limits of size and time, CORS, and the
+//! rewriting of statuses that clients ask for. The root serves it; tests call it too.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use ipnet::IpNet;
+use postern_domain::Deps;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{Any, CorsLayer},
+    timeout::TimeoutLayer,
+};
+
+use crate::{
+    identity::{ClientAddress, client_address},
+    layers, rest,
+};
+
+/// The longest body that any door reads.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How long a request over plain HTTP may take. Live connections end by rules of their own.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    pub(crate) deps: Deps,
+    trusted_proxies: Arc<[IpNet]>,
+    /// Cancelled when the process is to stop: live connections end then, plain requests may finish.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Gateway {
+    /// A gateway over these parts. The headers of `trusted_proxies` tell where a request came from.
+    #[must_use]
+    pub fn new(deps: Deps, trusted_proxies: Vec<IpNet>, stopping: CancellationToken) -> Self {
+        Self { deps, trusted_proxies: trusted_proxies.into(), stopping }
+    }
+
+    /// Where `request` came from.
+    pub(crate) fn client_address(&self, request: &Request) -> ClientAddress {
+        client_address(request, &self.trusted_proxies)
+    }
+}
+
+/// The router of all doors. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or clients have no address.
+pub fn router(gateway: Gateway) -> Router {
+    let plain = rest::router()
+        .route("/health", get(health).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
+    Router::new()
+        .merge(plain)
+        .fallback(layers::unknown_path)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn(layers::default_headers))
+        .layer(from_fn_with_state(gateway.clone(), layers::request_id))
+        .with_state(gateway)
+}
+
+async fn health() -> ([(header::HeaderName, &'static str); 1], Json<serde_json::Value>) {
+    ([(header::CACHE_CONTROL, "no-store, max-age=0")], Json(json!({ "status": "ok" })))
+}

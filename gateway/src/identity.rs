@@ -1,0 +1,116 @@
+//! Request to caller: which headers say who asks, in both families of names, and from where.
+//! What they mean is decided by `domain::identity`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::HeaderMap,
+};
+use ipnet::IpNet;
+use postern_domain::identity::Credentials;
+
+/// The prefixes of the contract's headers. Newer clients send the first, older ones the second; the newer wins when a
+/// request has both, and answers carry both.
+pub(crate) const HEADER_FAMILIES: [&str; 2] = ["x-hexclave", "x-stack"];
+
+/// The value of a header of the contract by its name without prefix. Empty values count as absent.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    HEADER_FAMILIES
+        .iter()
+        .filter_map(|family| headers.get(format!("{family}-{name}")))
+        .filter_map(|value| value.to_str().ok())
+        .find(|value| !value.is_empty())
+}
+
+/// What the headers claim.
+pub(crate) fn credentials(headers: &HeaderMap) -> Credentials {
+    let text = |name| header(headers, name).map(str::to_owned);
+    let flag = |name| header(headers, name) == Some("true");
+    Credentials {
+        access_type: text("access-type"),
+        project_id: text("project-id"),
+        branch_id: text("branch-id"),
+        publishable_client_key: text("publishable-client-key"),
+        secret_server_key: text("secret-server-key"),
+        super_secret_admin_key: text("super-secret-admin-key"),
+        admin_access_token: text("admin-access-token"),
+        access_token: text("access-token"),
+        // REST does not look at `Authorization`; the GraphQL door fills this in.
+        bearer_token: None,
+        development_override_key: text("development-override-key"),
+        allow_anonymous_user: flag("allow-anonymous-user"),
+        allow_restricted_user: flag("allow-restricted-user"),
+    }
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientAddress {
+    /// The address of the client, past the proxies that are trusted.
+    pub(crate) ip: Option<IpAddr>,
+    /// Its User-Agent, cut to a bounded length.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// How much of a User-Agent is kept.
+const MAX_USER_AGENT_CHARS: usize = 512;
+
+/// Finds the client's address: that of the connection, or, while that is a trusted proxy, the next one to the left in
+/// `X-Forwarded-For`.
+pub(crate) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> ClientAddress {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let user_agent = request.headers().get(axum::http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+    ClientAddress {
+        ip: peer.map(|peer| past_proxies(peer, request.headers(), trusted_proxies)),
+        user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
+    }
+}
+
+fn past_proxies(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+    let trusted = |ip: &IpAddr| trusted_proxies.iter().any(|net| net.contains(ip));
+    let forwarded: Vec<_> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|part| part.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()))
+        .collect();
+    let mut client = peer;
+    for next in forwarded.into_iter().rev() {
+        // What stands left of the first address that is no trusted proxy was written by the client itself.
+        if !trusted(&client) {
+            break;
+        }
+        let Ok(next) = next else { break };
+        client = next;
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newer_family_wins_and_empty_is_absent() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-stack-project-id", "old".parse().unwrap());
+        assert_eq!(header(&headers, "project-id"), Some("old"));
+        headers.insert("x-hexclave-project-id", "new".parse().unwrap());
+        assert_eq!(header(&headers, "project-id"), Some("new"));
+        headers.insert("x-hexclave-project-id", "".parse().unwrap());
+        assert_eq!(header(&headers, "project-id"), Some("old"));
+    }
+
+    #[test]
+    fn forwarded_addresses_count_only_behind_trusted_proxies() {
+        let nets = ["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.0.0.9".parse().unwrap());
+        let find = |peer: &str, nets: &[IpNet]| past_proxies(peer.parse().unwrap(), &headers, nets).to_string();
+        assert_eq!(find("10.0.0.1", &nets), "2.2.2.2");
+        assert_eq!(find("9.9.9.9", &nets), "9.9.9.9");
+        assert_eq!(find("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

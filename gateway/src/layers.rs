@@ -1,0 +1,173 @@
+//! What requests pass through on their way in and out, around every handler.
+
+use std::{any::Any, sync::LazyLock};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use postern_domain::random::{base32, random_bytes};
+use tracing::Instrument;
+
+use crate::{app::Gateway, identity, identity::HEADER_FAMILIES, rest::reply::text};
+
+/// Request headers that browsers may send, without the prefix of their family.
+const ALLOWED_FAMILY_HEADERS: [&str; 15] = [
+    "project-id",
+    "branch-id",
+    "override-error-status",
+    "random-nonce",
+    "client-version",
+    "disable-artificial-development-delay",
+    "access-type",
+    "publishable-client-key",
+    "secret-server-key",
+    "super-secret-admin-key",
+    "admin-access-token",
+    "refresh-token",
+    "access-token",
+    "allow-anonymous-user",
+    "allow-restricted-user",
+];
+/// Answer headers that browsers may read, likewise.
+const EXPOSED_FAMILY_HEADERS: [&str; 2] = ["actual-status", "known-error"];
+/// The same for those that stand alone.
+const ALLOWED_HEADERS: [&str; 9] = [
+    "content-type",
+    "authorization",
+    "x-stack-api-key",
+    "idempotency-key",
+    "baggage",
+    "sentry-trace",
+    "traceparent",
+    "x-vercel-protection-bypass",
+    "ngrok-skip-browser-warning",
+];
+
+/// Gives the request an id: 16 characters of base32, in the answer's `x-stack-request-id` and on every line of its log.
+pub(crate) async fn request_id(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
+    let address = gateway.client_address(&request);
+    let span = tracing::info_span!(
+        "request",
+        request.id = %id,
+        http.method = %request.method(),
+        http.path = %request.uri().path(),
+        client.ip = address.ip.map(tracing::field::display),
+    );
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| tracing::debug!(http.status = response.status().as_u16(), "answered"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        for family in HEADER_FAMILIES {
+            insert(response.headers_mut(), &format!("{family}-request-id"), value.clone());
+        }
+    }
+    response
+}
+
+/// Answers are not cached unless they say so.
+pub(crate) async fn default_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store, max-age=0"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The CORS answers of the REST contract (wire requests-and-errors §7): any origin, never credentials.
+pub(crate) async fn cors(request: Request, next: Next) -> Response {
+    let preflight = request.method() == Method::OPTIONS;
+    let mut response = if preflight { StatusCode::OK.into_response() } else { next.run(request).await };
+    response.headers_mut().extend(CORS.iter().map(|(name, value)| (name.clone(), value.clone())));
+    response
+}
+
+/// Made once: every answer carries them.
+static CORS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let of_both = |names: &'static [&str]| {
+        HEADER_FAMILIES.iter().flat_map(move |family| names.iter().map(move |name| format!("{family}-{name}")))
+    };
+    let allowed: Vec<_> =
+        ALLOWED_HEADERS.iter().map(ToString::to_string).chain(of_both(&ALLOWED_FAMILY_HEADERS)).collect();
+    let exposed: Vec<_> = std::iter::once("content-type".to_owned()).chain(of_both(&EXPOSED_FAMILY_HEADERS)).collect();
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("access-control-allow-origin", "*".to_owned()),
+        ("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS".to_owned()),
+        ("access-control-max-age", "86400".to_owned()),
+        ("access-control-allow-headers", allowed.join(", ")),
+        ("access-control-expose-headers", exposed.join(", ")),
+        ("vary", allowed.join(", ")),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            insert(&mut headers, name, value);
+        }
+    }
+    headers
+});
+
+/// Clients may ask for refusals as 200 with the real status in a header, so that browsers do not log them as errors
+/// (wire requests-and-errors §6). 5xx stay as they are.
+pub(crate) async fn override_status(request: Request, next: Next) -> Response {
+    let asked = identity::header(request.headers(), "override-error-status").is_some();
+    let mut response = next.run(request).await;
+    if asked && response.status().is_client_error() {
+        let real = HeaderValue::from(response.status().as_u16());
+        for family in HEADER_FAMILIES {
+            insert(response.headers_mut(), &format!("{family}-actual-status"), real.clone());
+        }
+        *response.status_mut() = StatusCode::OK;
+    }
+    response
+}
+
+/// JSON is indented for people, which is who sends `Accept: text/html`.
+pub(crate) async fn indent_for_people(request: Request, next: Next) -> Response {
+    let for_people = mentions(request.headers(), &header::ACCEPT, "text/html");
+    let response = next.run(request).await;
+    if !for_people || !mentions(response.headers(), &header::CONTENT_TYPE, "application/json") {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let indented =
+        serde_json::from_slice::<serde_json::Value>(&bytes).and_then(|value| serde_json::to_vec_pretty(&value));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(indented.unwrap_or_else(|_| bytes.to_vec())))
+}
+
+/// A path that no door knows.
+pub(crate) async fn unknown_path() -> Response {
+    text(StatusCode::NOT_FOUND, "There is nothing at this path.")
+}
+
+/// A path that is known, with a method that is not.
+pub(crate) async fn unknown_method() -> Response {
+    text(StatusCode::METHOD_NOT_ALLOWED, "This path does not know this method.")
+}
+
+/// A handler that panicked: our fault; the caller learns nothing more than of any other.
+pub(crate) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let cause = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(cause, "a handler panicked");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "The server could not do this.")
+}
+
+fn mentions(headers: &HeaderMap, name: &HeaderName, what: &str) -> bool {
+    headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what))
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: HeaderValue) {
+    if let Ok(name) = HeaderName::try_from(name) {
+        headers.insert(name, value);
+    }
+}

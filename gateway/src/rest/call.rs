@@ -1,0 +1,179 @@
+//! One REST request on its way in: body parsed first, then authentication, then the access type, then the schema, as the
+//! contract orders its refusals (wire requests-and-errors §3).
+
+use std::collections::HashMap;
+
+use axum::{
+    RequestExt,
+    body::Bytes,
+    extract::{FromRequest, Path, Request},
+    http::{HeaderMap, Method, header},
+};
+use postern_domain::{
+    Actor, Code, Deps, Failure, Level,
+    actor::IdempotencyKey,
+    error::refuse,
+    identity::{self, Identified},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    input::{Object, Violations},
+    reply::Refusal,
+};
+use crate::{
+    app::{Gateway, MAX_BODY_BYTES},
+    identity::{ClientAddress, credentials},
+};
+
+/// For every access type.
+pub(crate) const OPEN: &[Level] = &[Level::Client, Level::Server, Level::Admin];
+/// For servers and administrators.
+pub(crate) const SERVER: &[Level] = &[Level::Server, Level::Admin];
+/// For administrators.
+pub(crate) const ADMIN: &[Level] = &[Level::Admin];
+
+/// A parsed and authenticated request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// What operations are handed.
+    pub(crate) deps: Deps,
+    /// The headers, for the few handlers that read one of their own.
+    pub(crate) headers: HeaderMap,
+    /// Where the caller is.
+    pub(crate) address: ClientAddress,
+    identified: Option<Identified>,
+    request: String,
+    path: Map<String, Value>,
+    query: Map<String, Value>,
+    body: Option<Value>,
+}
+
+impl FromRequest<Gateway> for Call {
+    type Rejection = Refusal;
+
+    async fn from_request(mut request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
+        let path =
+            request.extract_parts::<Path<HashMap<String, String>>>().await.map(|path| path.0).unwrap_or_default();
+        let query = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+        // A repeated key keeps its last value.
+        let query = query.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect();
+        let name = format!("{} {}", request.method(), request.uri().path());
+        let method = request.method().clone();
+        let headers = request.headers().clone();
+        let address = gateway.client_address(&request);
+        let bytes = Bytes::from_request(request, gateway).await.map_err(|_| {
+            Failure::new(Code::PayloadTooLarge, format!("The body is cut short or longer than {MAX_BODY_BYTES} bytes."))
+        })?;
+        let body = parse_body(&method, &headers, &bytes)?;
+        let mut identified = identity::identify(&gateway.deps, &credentials(&headers)).await?;
+        if let Some(identified) = &mut identified {
+            identified.actor.idempotency = idempotency_key(&headers, &name, &bytes);
+        }
+        Ok(Self {
+            deps: gateway.deps.clone(),
+            headers,
+            address,
+            identified,
+            request: name,
+            path: path.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
+            query,
+            body,
+        })
+    }
+}
+
+impl Call {
+    /// The caller, if its access type is one of `allowed`.
+    ///
+    /// # Errors
+    /// `ACCESS_TYPE_REQUIRED`, `INSUFFICIENT_ACCESS_TYPE`.
+    pub(crate) fn actor(&mut self, allowed: &[Level]) -> Result<Actor, Refusal> {
+        Ok(self.identified(allowed)?.actor)
+    }
+
+    /// The same with all that is known of the caller.
+    ///
+    /// # Errors
+    /// `ACCESS_TYPE_REQUIRED`, `INSUFFICIENT_ACCESS_TYPE`.
+    pub(crate) fn identified(&mut self, allowed: &[Level]) -> Result<Identified, Refusal> {
+        let identified = identity::require_auth(self.identified.take())?;
+        identity::require_level(&identified.actor, allowed)?;
+        Ok(identified)
+    }
+
+    /// Reads path parameters, query and body, and refuses with all that is wrong in them.
+    ///
+    /// # Errors
+    /// `SCHEMA_ERROR`.
+    pub(crate) fn read<P: Object, Q: Object, B: Object>(&mut self) -> Result<(P, Q, B), Refusal> {
+        let mut violations = Violations::default();
+        let path = P::read_object(std::mem::take(&mut self.path), "path", &mut violations);
+        let query = Q::read_object(std::mem::take(&mut self.query), "query", &mut violations);
+        let body = match self.body.take() {
+            Some(Value::Object(body)) => B::read_object(body, "body", &mut violations),
+            _ if B::MAY_BE_ABSENT => B::read_object(Map::new(), "body", &mut violations),
+            Some(_) => {
+                violations.note("body", "must be an object");
+                None
+            }
+            None => {
+                violations.note("body", "is required; send it with the header content-type: application/json");
+                None
+            }
+        };
+        match (violations.into_failure(&self.request), path, query, body) {
+            (None, Some(path), Some(query), Some(body)) => Ok((path, query, body)),
+            (Some(failure), ..) => Err(failure.into()),
+            (None, ..) => Err(postern_domain::Error::internal("an input was not read and nothing was noted").into()),
+        }
+    }
+
+    /// Only the body: neither path parameters nor query are looked at.
+    ///
+    /// # Errors
+    /// `SCHEMA_ERROR`.
+    pub(crate) fn body<B: Object>(&mut self) -> Result<B, Refusal> {
+        let (_, _, body) = self.read::<super::input::Ignored, super::input::Ignored, B>()?;
+        Ok(body)
+    }
+
+    /// The refusal for an endpoint whose schema demands a user, when there is none.
+    pub(crate) fn user_demanded(&self) -> Refusal {
+        Failure::schema(format!("{}: the request must carry a user's access token", self.request)).into()
+    }
+}
+
+/// What makes the request repeatable, if it asks to be.
+fn idempotency_key(headers: &HeaderMap, name: &str, body: &[u8]) -> Option<IdempotencyKey> {
+    let key = headers.get("idempotency-key")?.to_str().ok().filter(|key| !key.is_empty())?;
+    Some(IdempotencyKey::new(key, &[name.as_bytes(), body]))
+}
+
+fn parse_body(method: &Method, headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Value>, Refusal> {
+    if method == Method::GET || method == Method::HEAD {
+        return Ok(None);
+    }
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
+    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let unparsed = |message: String| refuse(Failure::new(Code::BodyParsingError, message));
+    match essence {
+        "application/json" => match serde_json::from_slice(bytes) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Ok(unparsed(format!("The body is not JSON: {error}."))?),
+        },
+        "application/x-www-form-urlencoded" => {
+            let fields = url::form_urlencoded::parse(bytes);
+            Ok(Some(fields.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect()))
+        }
+        "text/plain" | "application/octet-stream" => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(Value::String(text.to_owned()))),
+            Err(_) => Ok(unparsed("The body is not UTF-8 text.".to_owned())?),
+        },
+        _ => Ok(unparsed(
+            "The content type is none of application/json, application/x-www-form-urlencoded, text/plain, \
+             application/octet-stream."
+                .to_owned(),
+        )?),
+    }
+}

@@ -1,0 +1,39 @@
+//! The REST door: `/api/v1/**`, and the same under `/api/latest/**`. One file per noun: decode, one domain call, encode.
+//!
+//! To add an endpoint: declare its inputs with `input!` in the noun's file, write the handler (read the [`call::Call`],
+//! ask for the level, call the operation, answer with [`reply::Reply`]), and add a line to that file's `routes`.
+
+pub(crate) mod call;
+mod contact_channels;
+pub(crate) mod input;
+pub(crate) mod reply;
+pub(crate) mod routes;
+mod teams;
+mod users;
+
+use axum::{Router, middleware::from_fn};
+use routes::Routes;
+
+use crate::{app::Gateway, layers};
+
+/// The routes of all nouns under both versions, with CORS and the other manners of the contract.
+pub(crate) fn router() -> Router<Gateway> {
+    let api = routes()
+        .into_router()
+        .fallback(layers::unknown_path)
+        .method_not_allowed_fallback(layers::unknown_method)
+        .layer(from_fn(layers::indent_for_people))
+        .layer(from_fn(layers::override_status))
+        .layer(from_fn(layers::cors));
+    Router::new().nest("/api/v1", api.clone()).nest("/api/latest", api)
+}
+
+/// The OpenAPI document of the REST door.
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi("/api/v1")
+}
+
+/// Every noun.
+fn routes() -> Routes {
+    Routes::new().merge(contact_channels::routes()).merge(teams::routes()).merge(users::routes())
+}

@@ -1,0 +1,150 @@
+//! `/teams`: making, reading and changing teams.
+
+use postern_domain::{
+    Failure, Level, TeamId,
+    identity::UserRef,
+    patch::Patch,
+    teams::{
+        self, CreateTeam, Team, UpdateTeam,
+        wire::{ClientTeam, ServerTeam},
+    },
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    call::{Call, OPEN, SERVER},
+    input::{Empty, Ignored, UrlText, input},
+    reply::{Answer, List, Reply},
+    routes::{About, Routes},
+};
+
+pub(super) fn routes() -> Routes {
+    let about = |summary| About::new("Teams", summary, OPEN);
+    Routes::new()
+        .get("/teams", list, about("Lists teams").query::<TeamQuery>())
+        .post("/teams", create, about("Makes a team").body::<ServerCreate>().makes())
+        .get("/teams/{team_id}", get, about("Reads a team").path::<TeamPath>())
+        .patch(
+            "/teams/{team_id}",
+            update,
+            About::new("Teams", "Changes a team", SERVER).path::<TeamPath>().body::<ServerPatch>(),
+        )
+}
+
+input! {
+    struct TeamPath { team_id: TeamId }
+}
+
+input! {
+    struct TeamQuery { user_id: Option<UserRef>, add_current_user: Option<bool> }
+}
+
+input! {
+    struct ClientCreate {
+        display_name: String,
+        profile_image_url: Option<UrlText>,
+        client_metadata: Option<Value>,
+        creator_user_id: Option<UserRef>,
+    }
+}
+
+input! {
+    struct ServerCreate {
+        display_name: String,
+        profile_image_url: Option<UrlText>,
+        client_metadata: Option<Value>,
+        client_read_only_metadata: Option<Value>,
+        server_metadata: Option<Value>,
+        creator_user_id: Option<UserRef>,
+    }
+}
+
+input! {
+    struct ServerPatch {
+        display_name: Option<String>,
+        profile_image_url: Patch<UrlText>,
+        client_metadata: Option<Value>,
+        client_read_only_metadata: Option<Value>,
+        server_metadata: Option<Value>,
+    }
+}
+
+/// A team as the caller may see it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum TeamView {
+    Client(ClientTeam),
+    Server(ServerTeam),
+}
+
+impl TeamView {
+    fn of(team: Team, level: Level) -> Self {
+        if level >= Level::Server { Self::Server(team.into()) } else { Self::Client(team.into()) }
+    }
+}
+
+async fn list(mut call: Call) -> Answer<List<TeamView>> {
+    let actor = call.actor(OPEN)?;
+    let (_, query, _) = call.read::<Empty, TeamQuery, Ignored>()?;
+    let user_id = query.user_id.map(|user| user.resolve(&actor)).transpose()?;
+    let teams = teams::list(&call.deps, &actor, user_id).await?;
+    Ok(Reply::ok(List::whole(teams.into_iter().map(|team| TeamView::of(team, actor.level)).collect())))
+}
+
+async fn create(mut call: Call) -> Answer<TeamView> {
+    let actor = call.actor(OPEN)?;
+    let (query, body) = if actor.is_server() {
+        let (_, query, body) = call.read::<Empty, TeamQuery, ServerCreate>()?;
+        (query, body)
+    } else {
+        let (_, query, body) = call.read::<Empty, TeamQuery, ClientCreate>()?;
+        let ClientCreate { display_name, profile_image_url, client_metadata, creator_user_id } = body;
+        let (client_read_only_metadata, server_metadata) = (None, None);
+        let body = ServerCreate {
+            display_name,
+            profile_image_url,
+            client_metadata,
+            client_read_only_metadata,
+            server_metadata,
+            creator_user_id,
+        };
+        (query, body)
+    };
+    let creator = match (body.creator_user_id, query.add_current_user.unwrap_or_default()) {
+        (Some(_), true) => {
+            return Err(Failure::bad_request("Send either creator_user_id or add_current_user, not both.").into());
+        }
+        (creator, false) => creator,
+        (None, true) => Some(UserRef::Me),
+    };
+    let input = CreateTeam {
+        display_name: body.display_name,
+        profile_image_url: body.profile_image_url.map(|url| url.0),
+        client_metadata: body.client_metadata,
+        client_read_only_metadata: body.client_read_only_metadata,
+        server_metadata: body.server_metadata,
+        creator_user_id: creator.map(|user| user.resolve(&actor)).transpose()?,
+    };
+    let team = teams::create(&call.deps, &actor, input).await?;
+    Ok(Reply::created(TeamView::of(team, actor.level)))
+}
+
+async fn get(mut call: Call) -> Answer<TeamView> {
+    let actor = call.actor(OPEN)?;
+    let (path, _, _) = call.read::<TeamPath, TeamQuery, Ignored>()?;
+    Ok(Reply::ok(TeamView::of(teams::get(&call.deps, &actor, path.team_id).await?, actor.level)))
+}
+
+async fn update(mut call: Call) -> Answer<ServerTeam> {
+    let actor = call.actor(SERVER)?;
+    let (path, _, patch) = call.read::<TeamPath, TeamQuery, ServerPatch>()?;
+    let input = UpdateTeam {
+        display_name: patch.display_name,
+        profile_image_url: patch.profile_image_url.map(|url| url.0),
+        client_metadata: patch.client_metadata,
+        client_read_only_metadata: patch.client_read_only_metadata,
+        server_metadata: patch.server_metadata,
+    };
+    Ok(Reply::ok(teams::update(&call.deps, &actor, path.team_id, input).await?.into()))
+}
