@@ -102,6 +102,11 @@ impl Call {
         Ok(identified)
     }
 
+    /// The caller, whoever it is.
+    pub(crate) fn caller(&self) -> Option<&Actor> {
+        self.identified.as_ref().map(|identified| &identified.actor)
+    }
+
     /// Reads path parameters, query and body, and refuses with all that is wrong in them.
     ///
     /// # Errors

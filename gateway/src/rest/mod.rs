@@ -5,7 +5,9 @@
 
 pub(crate) mod call;
 mod contact_channels;
+mod greeting;
 pub(crate) mod input;
+mod jwks;
 pub(crate) mod reply;
 pub(crate) mod routes;
 mod teams;
@@ -35,5 +37,6 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every noun.
 fn routes() -> Routes {
-    Routes::new().merge(contact_channels::routes()).merge(teams::routes()).merge(users::routes())
+    let nouns = [greeting::routes(), contact_channels::routes(), jwks::routes(), teams::routes(), users::routes()];
+    nouns.into_iter().fold(Routes::new(), Routes::merge)
 }
