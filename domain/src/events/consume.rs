@@ -32,6 +32,19 @@ pub async fn has_unconsumed(deps: &Deps, name: &str) -> Result<bool> {
 /// # Errors
 /// Those of the database.
 pub async fn consume(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEvent>> {
+    let events = upcoming(deps, tx, name).await?;
+    if let Some(last) = events.last() {
+        pass(deps, tx, name, last.position).await?;
+    }
+    Ok(events)
+}
+
+/// The same without moving the cursor, for a consumer that may deal with some of them only: it calls [`pass`] in the same
+/// transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn upcoming(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEvent>> {
     let insert =
         "INSERT INTO event_consumer (name, position, updated_at) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
     let now = deps.now().millis();
@@ -47,12 +60,18 @@ pub async fn consume(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEvent
         .all(&**tx)
         .await?;
     // An event of a type that only a newer version knows stops this one: nobody else would deal with it later.
-    let events: Vec<_> = rows.into_iter().map_while(logged).collect();
-    if let Some(last) = events.last() {
-        let sql = "UPDATE event_consumer SET position = $2, updated_at = $3 WHERE name = $1";
-        tx.execute_raw(statement(&**tx, sql, [name.into(), last.position.into(), now.into()])).await?;
-    }
-    Ok(events)
+    Ok(rows.into_iter().map_while(logged).collect())
+}
+
+/// Moves the cursor `name`, which [`upcoming`] has locked, past the event at `position`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn pass(deps: &Deps, tx: &Tx, name: &str, position: i64) -> Result<()> {
+    let sql = "UPDATE event_consumer SET position = $2, updated_at = $3 WHERE name = $1";
+    let values = [name.into(), position.into(), deps.now().millis().into()];
+    tx.execute_raw(statement(&**tx, sql, values)).await?;
+    Ok(())
 }
 
 /// Up to which position every cursor has come; `end` when there is none.

@@ -22,7 +22,7 @@ mod read;
 mod retention;
 mod sequencer;
 
-pub use consume::{consume, has_unconsumed};
+pub use consume::{consume, has_unconsumed, pass, upcoming};
 pub use kinds::{Audience, EventKind, UnknownEventKind};
 pub use read::{EventFilter, EventPage, LoggedEvent, MAX_PAGE, newest, oldest, read};
 pub use retention::{Left, RETENTION_DAYS, erase_step, erase_user, prune_step};

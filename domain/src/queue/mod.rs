@@ -18,15 +18,18 @@ mod enqueue;
 mod job;
 pub mod jobs;
 mod lease;
+mod result;
 mod time;
 
 pub use care::{DeadJob, Scope, Stats, cancel_in, dead_jobs, find, prune_step, redrive, stats};
 pub use claim::{Claimed, MAX_BATCH, claim, next_due, release, renew};
+pub(crate) use ending::placeholders;
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};
 pub use job::{Job, Lane, Priority};
 pub use lease::{Lease, LeaseLost, finish_in, give_up_in, retry_in};
 pub use postern_entity::job::JobState;
+pub use result::JobResult;
 
 #[cfg(test)]
 mod tests;
