@@ -6,6 +6,7 @@
 //! Nothing here knows HTTP, GraphQL, SMTP or a vendor; what is needed of the outer world is a trait in [`ports`].
 
 pub mod actor;
+mod batch;
 pub mod codes;
 pub mod db;
 pub mod deps;
@@ -33,6 +34,7 @@ pub mod testing;
 pub mod time;
 pub mod users;
 pub mod validation;
+pub mod webhooks;
 
 pub use actor::{Actor, Level};
 pub use codes::{Code, Kind};

@@ -1,0 +1,290 @@
+//! Endpoints: registering, changing, deleting, reading.
+
+use std::collections::BTreeMap;
+
+use postern_entity::{WebhookEndpointId, webhook_endpoint as row};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    MAX_PAGE, Page, PageRequest, Place, headers, no_such_endpoint, require_admin,
+    rules::{self, MAX_DESCRIPTION_CHARS, MAX_ENDPOINTS},
+    secret, store,
+};
+use crate::{
+    Deps, ProjectId, Timestamp,
+    actor::Actor,
+    error::{Error, Failure, Result, refuse},
+    events::{self, EventKind, NewEvent},
+    patch::Patch,
+    validation::Violations,
+};
+
+/// An endpoint as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The endpoint.
+    pub id: WebhookEndpointId,
+    /// Where deliveries go, normalised.
+    pub url: String,
+    /// Shown to people.
+    pub description: String,
+    /// The event types it wants; `None` means those of the webhook contract.
+    pub filter_types: Option<Vec<String>>,
+    /// The channels it listens to; `None` means every message.
+    pub channels: Option<Vec<String>>,
+    /// The owner's own headers, lower-case name to value, without the sensitive ones.
+    pub headers: BTreeMap<String, String>,
+    /// Names of the headers whose values are never shown.
+    pub sensitive_headers: Vec<String>,
+    /// Gets nothing.
+    pub disabled: bool,
+    /// Since when messages have been given up without any success in between.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    /// Where it stands in [`endpoints`].
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.0 }
+    }
+
+    fn of(deps: &Deps, row: row::Model) -> Result<Self> {
+        let stored = headers::open(&deps.keyring, &row.project_id, row.id, row.headers.as_deref())?;
+        let (headers, sensitive_headers) = headers::shown(&stored);
+        Ok(Self {
+            id: row.id,
+            url: row.url,
+            description: row.description,
+            filter_types: texts(row.filter_types)?,
+            channels: texts(row.channels)?,
+            headers,
+            sensitive_headers,
+            disabled: row.disabled,
+            failing_since: row.failing_since,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// What a new endpoint is to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewEndpoint {
+    /// Absolute `http` or `https` URL.
+    pub url: String,
+    /// Shown to people.
+    pub description: String,
+    /// The event types it wants.
+    pub filter_types: Option<Vec<String>>,
+    /// The channels it listens to.
+    pub channels: Option<Vec<String>>,
+    /// The owner's own headers.
+    pub headers: BTreeMap<String, SecretString>,
+    /// Made, but not sent to yet.
+    pub disabled: bool,
+    /// Its signing secret, `whsec_…`; a random one otherwise.
+    pub secret: Option<SecretString>,
+}
+
+/// What is to change of an endpoint; `None` leaves as is.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointChange {
+    /// Absolute `http` or `https` URL.
+    pub url: Option<String>,
+    /// Shown to people.
+    pub description: Option<String>,
+    /// The event types it wants.
+    pub filter_types: Patch<Vec<String>>,
+    /// The channels it listens to.
+    pub channels: Patch<Vec<String>>,
+    /// Headers to set or to remove; those not named stay.
+    pub headers: BTreeMap<String, Patch<SecretString>>,
+    /// Disabling drops the retries that wait; enabling stops the clock of its failures.
+    pub disabled: Option<bool>,
+}
+
+/// Registers an endpoint.
+///
+/// # Errors
+/// Every violation of the input at once; too many endpoints; access; internal.
+pub async fn create(deps: &Deps, actor: &Actor, new: NewEndpoint) -> Result<Endpoint> {
+    require_admin(actor)?;
+    let secret = &secret::chosen_or_random(new.secret.as_ref())?;
+    let row = &new_row(deps, &actor.project_id, new)?;
+    deps.mutate(actor, "createWebhookEndpoint", |tx| async move {
+        // The lock makes the count hold: two requests at once would both see the last free place.
+        store::lock_project(&tx, &actor.project_id).await?;
+        if store::count_endpoints(&*tx, &actor.project_id).await? >= MAX_ENDPOINTS {
+            return refuse(Failure::bad_request(format!("A project has at most {MAX_ENDPOINTS} webhook endpoints.")));
+        }
+        store::insert_endpoint(&tx, row.clone()).await?;
+        let secret = secret::sealed(&deps.keyring, &row.project_id, row.id, 1, secret, row.created_at)?;
+        store::insert_secret(&tx, secret).await?;
+        events::record(deps, &tx, event(EventKind::WebhookEndpointCreated, row)).await?;
+        Endpoint::of(deps, row.clone())
+    })
+    .await
+}
+
+fn new_row(deps: &Deps, project_id: &ProjectId, new: NewEndpoint) -> Result<row::Model> {
+    let mut violations = Violations::default();
+    let url = violations.take("url", rules::url(&new.url, &deps.settings.allowed_subnets));
+    violations.text("description", &new.description, MAX_DESCRIPTION_CHARS);
+    let filter_types = violations.take("filterTypes", rules::filter_types(new.filter_types));
+    let channels = violations.take("channels", rules::channels(new.channels));
+    let patch = new.headers.into_iter().map(|(name, value)| (name, Patch::Set(value))).collect();
+    let headers = headers::patched(headers::Headers::new(), &patch, &mut violations);
+    violations.finish()?;
+    let (id, now) = (WebhookEndpointId::random(), deps.now());
+    Ok(row::Model {
+        id,
+        project_id: project_id.clone(),
+        url: url.unwrap_or_default(),
+        description: new.description,
+        filter_types: filter_types.flatten().map(Value::from),
+        channels: channels.flatten().map(Value::from),
+        headers: headers::seal(&deps.keyring, project_id, id, &headers)?,
+        rate_limit: None,
+        fifo: false,
+        disabled: new.disabled,
+        failing_since: None,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    })
+}
+
+/// Changes an endpoint. Applies to messages that wait already.
+///
+/// # Errors
+/// Every violation of the input at once; not found; access; internal.
+pub async fn update(deps: &Deps, actor: &Actor, id: WebhookEndpointId, change: EndpointChange) -> Result<Endpoint> {
+    require_admin(actor)?;
+    let change = &change;
+    deps.mutate(actor, "updateWebhookEndpoint", |tx| async move {
+        let Some(row) = store::endpoint_for_update(&tx, &actor.project_id, id).await? else {
+            return no_such_endpoint();
+        };
+        let row = changed(deps, row, change)?;
+        store::update_endpoint(&tx, row.clone()).await?;
+        events::record(deps, &tx, event(EventKind::WebhookEndpointUpdated, &row)).await?;
+        Endpoint::of(deps, row)
+    })
+    .await
+}
+
+fn changed(deps: &Deps, mut row: row::Model, change: &EndpointChange) -> Result<row::Model> {
+    let mut violations = Violations::default();
+    if let Some(url) = &change.url
+        && let Some(url) = violations.take("url", rules::url(url, &deps.settings.allowed_subnets))
+    {
+        row.url = url;
+    }
+    if let Some(description) = &change.description {
+        violations.text("description", description, MAX_DESCRIPTION_CHARS);
+        row.description.clone_from(description);
+    }
+    if let Some(filter) = change.filter_types.clone().mentioned()
+        && let Some(filter) = violations.take("filterTypes", rules::filter_types(filter))
+    {
+        row.filter_types = filter.map(Value::from);
+    }
+    if let Some(channels) = change.channels.clone().mentioned()
+        && let Some(channels) = violations.take("channels", rules::channels(channels))
+    {
+        row.channels = channels.map(Value::from);
+    }
+    if !change.headers.is_empty() {
+        let stored = headers::open(&deps.keyring, &row.project_id, row.id, row.headers.as_deref())?;
+        let headers = headers::patched(stored, &change.headers, &mut violations);
+        row.headers = headers::seal(&deps.keyring, &row.project_id, row.id, &headers)?;
+    }
+    violations.finish()?;
+    if let Some(disabled) = change.disabled {
+        if row.disabled && !disabled {
+            row.failing_since = None;
+        }
+        row.disabled = disabled;
+    }
+    row.updated_at = deps.now();
+    Ok(row)
+}
+
+/// Deletes an endpoint with its secrets and headers. Its messages and attempts stay readable; its waiting retries are
+/// dropped.
+///
+/// # Errors
+/// Not found, access; internal.
+pub async fn delete(deps: &Deps, actor: &Actor, id: WebhookEndpointId) -> Result<()> {
+    require_admin(actor)?;
+    deps.mutate(actor, "deleteWebhookEndpoint", |tx| async move {
+        let Some(mut row) = store::endpoint_for_update(&tx, &actor.project_id, id).await? else {
+            return no_such_endpoint();
+        };
+        row.headers = None;
+        row.disabled = true;
+        row.updated_at = deps.now();
+        row.deleted_at = Some(row.updated_at);
+        store::delete_all_secrets(&tx, id).await?;
+        store::update_endpoint(&tx, row.clone()).await?;
+        events::record(deps, &tx, event(EventKind::WebhookEndpointDeleted, &row)).await
+    })
+    .await
+}
+
+/// One endpoint.
+///
+/// # Errors
+/// Not found, access; internal.
+pub async fn endpoint(deps: &Deps, actor: &Actor, id: WebhookEndpointId) -> Result<Endpoint> {
+    require_admin(actor)?;
+    match store::endpoint(deps.db.read(), &actor.project_id, id).await? {
+        Some(row) => Endpoint::of(deps, row),
+        None => no_such_endpoint(),
+    }
+}
+
+/// The project's endpoints, oldest first.
+///
+/// # Errors
+/// Access; internal.
+pub async fn endpoints(deps: &Deps, actor: &Actor, page: PageRequest) -> Result<Page<Endpoint>> {
+    require_admin(actor)?;
+    let limit = page.limit.min(MAX_PAGE);
+    let rows = store::endpoints(deps.db.read(), &actor.project_id, page.after, limit + 1).await?;
+    let endpoints = rows.into_iter().map(|row| Endpoint::of(deps, row)).collect::<Result<Vec<_>>>()?;
+    Ok(Page::of(endpoints, limit, |endpoint| endpoint))
+}
+
+/// Those of `ids` that there are, deleted ones left out, in no order.
+///
+/// # Errors
+/// Access; internal.
+pub async fn endpoints_by_ids(deps: &Deps, actor: &Actor, ids: &[WebhookEndpointId]) -> Result<Vec<Endpoint>> {
+    require_admin(actor)?;
+    let rows = store::endpoints_by_ids(deps.db.read(), &actor.project_id, ids).await?;
+    rows.into_iter().map(|row| Endpoint::of(deps, row)).collect()
+}
+
+/// What the log keeps of a change of an endpoint.
+pub(super) fn event(kind: EventKind, endpoint: &row::Model) -> NewEvent {
+    NewEvent {
+        project_id: endpoint.project_id.clone(),
+        kind,
+        user_id: None,
+        team_id: None,
+        payload: json!({ "id": endpoint.id }),
+    }
+}
+
+/// A stored array of texts.
+pub(super) fn texts(stored: Option<Value>) -> Result<Option<Vec<String>>> {
+    stored.map(serde_json::from_value).transpose().map_err(Error::internal)
+}

@@ -1,0 +1,178 @@
+//! Signatures of the Standard Webhooks specification (symmetric scheme `v1`): HMAC-SHA256 over `{id}.{timestamp}.{body}`.
+//! Pure. wire/webhooks §4.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use postern_entity::WebhookMessageId;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use standardwebhooks::Webhook;
+
+use super::wire_id::wire_message_id;
+use crate::{
+    Timestamp,
+    error::{Error, Result},
+    random::random_bytes,
+};
+
+const PREFIX: &str = "whsec_";
+/// Lengths of the decoded key that the specification recommends.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=75;
+/// Length of the keys we make.
+const NEW_KEY_BYTES: usize = 24;
+/// Both families say the same; libraries look for either.
+const FAMILIES: [&str; 2] = ["svix", "webhook"];
+
+/// A symmetric signing secret.
+#[derive(Clone)]
+pub struct Secret(SecretSlice<u8>);
+
+impl Secret {
+    /// A fresh random one.
+    ///
+    /// # Errors
+    /// Internal, when the system has no randomness to give.
+    pub fn random() -> Result<Self> {
+        Ok(Self(random_bytes::<NEW_KEY_BYTES>()?.to_vec().into()))
+    }
+
+    /// From its text: `whsec_` and standard base64 of 24 to 75 bytes. `None` when it is not that.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let key = BASE64_STANDARD.decode(text.strip_prefix(PREFIX)?).ok()?;
+        KEY_BYTES.contains(&key.len()).then(|| Self(key.into()))
+    }
+
+    /// As the owner sees it.
+    #[must_use]
+    pub fn to_text(&self) -> SecretString {
+        format!("{PREFIX}{}", BASE64_STANDARD.encode(self.0.expose_secret())).into()
+    }
+
+    fn sign(&self, message_id: &str, timestamp_seconds: i64, body: &[u8]) -> Result<String> {
+        Webhook::from_bytes(self.0.expose_secret().to_vec())
+            .and_then(|webhook| webhook.sign(message_id, timestamp_seconds, body))
+            .map_err(Error::internal)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The six headers of one attempt, in both families: id, timestamp, and one signature per secret, separated by spaces.
+/// `secrets` are the valid ones, newest first; `body` must be the very bytes that are sent.
+///
+/// # Errors
+/// Internal, when the body is not UTF-8: it is JSON, so it always is.
+pub fn signature_headers(
+    secrets: &[Secret],
+    message_id: WebhookMessageId,
+    at: Timestamp,
+    body: &[u8],
+) -> Result<Vec<(String, String)>> {
+    signed_headers(secrets, &wire_message_id(message_id), at.seconds(), body)
+}
+
+fn signed_headers(
+    secrets: &[Secret],
+    message_id: &str,
+    timestamp_seconds: i64,
+    body: &[u8],
+) -> Result<Vec<(String, String)>> {
+    let signatures: Vec<_> =
+        secrets.iter().map(|secret| secret.sign(message_id, timestamp_seconds, body)).collect::<Result<_>>()?;
+    let signatures = signatures.join(" ");
+    let family = |family: &str| {
+        [
+            (format!("{family}-id"), message_id.to_owned()),
+            (format!("{family}-timestamp"), timestamp_seconds.to_string()),
+            (format!("{family}-signature"), signatures.clone()),
+        ]
+    };
+    Ok(FAMILIES.into_iter().flat_map(family).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    const ID: &str = "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk";
+    const BODY: &[u8] = br#"{"email":"test@example.com","username":"test_user"}"#;
+
+    fn header<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
+        headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str()).unwrap()
+    }
+
+    #[test]
+    fn the_published_vector_is_met_in_both_families() {
+        let headers = signed_headers(&[Secret::parse(SECRET).unwrap()], ID, 1_649_367_553, BODY).unwrap();
+        for family in FAMILIES {
+            assert_eq!(header(&headers, &format!("{family}-id")), ID);
+            assert_eq!(header(&headers, &format!("{family}-timestamp")), "1649367553");
+            assert_eq!(
+                header(&headers, &format!("{family}-signature")),
+                "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="
+            );
+        }
+    }
+
+    #[test]
+    fn every_valid_secret_signs_newest_first() {
+        let (new, old) = (Secret::random().unwrap(), Secret::parse(SECRET).unwrap());
+        let headers = signed_headers(&[new.clone(), old], ID, 1_649_367_553, BODY).unwrap();
+        let signatures: Vec<_> = header(&headers, "svix-signature").split(' ').collect();
+        assert_eq!(signatures.len(), 2);
+        assert_eq!(signatures[0], new.sign(ID, 1_649_367_553, BODY).unwrap());
+        assert_eq!(signatures[1], "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
+    }
+
+    #[test]
+    fn a_library_accepts_them_within_five_minutes_and_not_beyond() {
+        let now = chrono::Utc::now().timestamp();
+        let secret = Secret::random().unwrap();
+        let verify = |timestamp: i64, body: &[u8]| {
+            let headers: http::HeaderMap = signed_headers(std::slice::from_ref(&secret), ID, timestamp, BODY)
+                .unwrap()
+                .into_iter()
+                .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()))
+                .collect();
+            Webhook::new(secret.to_text().expose_secret()).unwrap().verify(body, &headers)
+        };
+        assert!(verify(now, BODY).is_ok());
+        assert!(verify(now - 290, BODY).is_ok());
+        assert!(verify(now + 290, BODY).is_ok());
+        assert!(verify(now - 310, BODY).is_err());
+        assert!(verify(now + 310, BODY).is_err());
+        assert!(verify(now, b"{}").is_err());
+    }
+
+    #[test]
+    fn secrets_are_read_back_from_their_text_and_never_shown() {
+        let secret = Secret::random().unwrap();
+        let text = secret.to_text();
+        assert_eq!(text.expose_secret().len(), PREFIX.len() + 32);
+        assert_eq!(Secret::parse(text.expose_secret()).unwrap().to_text().expose_secret(), text.expose_secret());
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+    }
+
+    #[test]
+    fn malformed_secrets_are_refused() {
+        let of_length = |bytes: usize| format!("whsec_{}", BASE64_STANDARD.encode(vec![7; bytes]));
+        for (text, good) in [
+            (of_length(24), true),
+            (of_length(75), true),
+            (of_length(23), false),
+            (of_length(76), false),
+            ("whsec_".to_owned(), false),
+            ("whsec_!!!!".to_owned(), false),
+            (of_length(24).replace("whsec_", "whsk_"), false),
+            (of_length(24).replace("whsec_", ""), false),
+        ] {
+            assert_eq!(Secret::parse(&text).is_some(), good, "{text}");
+        }
+    }
+}
