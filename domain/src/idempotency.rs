@@ -184,3 +184,6 @@ pub async fn prune(deps: &Deps) -> Result<u64> {
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,10 @@ use std::{fmt, sync::Arc};
 use serde_json::json;
 use uuid::Uuid;
 
+mod oauth_client;
 mod require;
 
+pub use oauth_client::oauth_client;
 pub use require::{
     UserRef, require_auth, require_internal_project, require_level, require_live_sessions, require_own_user,
     require_user,
