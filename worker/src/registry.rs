@@ -8,11 +8,14 @@ use postern_domain::{
     events::{self, jobs::PruneEvents},
     queue::jobs::PruneJobs,
     signal::Signal,
+    webhooks,
 };
 
 use crate::{
     Follow, Registry,
-    jobs::{erase_user_events, prune, send_email, wipe_expired_email_secrets},
+    jobs::{
+        deliver_webhook, erase_user_events, prune, recover_webhook_endpoint, send_email, wipe_expired_email_secrets,
+    },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,9 +26,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Internal, when the payload of a schedule cannot be written as JSON.
 pub fn registry() -> Result<Registry> {
     Ok(Registry::new()
+        .job(deliver_webhook::handler())
         .job(erase_user_events::run)
         .job(prune::events)
         .job(prune::jobs)
+        .job(recover_webhook_endpoint::run)
         .job(send_email::run)
         .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
@@ -34,5 +39,9 @@ pub fn registry() -> Result<Registry> {
         .follow(
             Follow::new("sequence events", |deps| async move { events::sequence(&deps).await })
                 .woken_by(|signal| *signal == Signal::EventsWritten),
+        )
+        .follow(
+            Follow::new("fan out webhooks", |deps| async move { webhooks::fan_out(&deps).await })
+                .woken_by(|signal| matches!(signal, Signal::LogAdvanced { .. })),
         ))
 }
