@@ -59,3 +59,6 @@ impl From<postern_entity::team::Model> for Team {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,8 @@ async fn delete_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, id: UserId) -> 
     // Sessions go with the row; this also tells whoever holds one open.
     end_sessions_in(tx, project_id, id).await?;
     store::delete(tx, project_id, id).await?;
-    events::record_all(deps, tx, deletion_events(project_id, id, &teams)).await
+    events::record_all(deps, tx, deletion_events(project_id, id, &teams)).await?;
+    events::erase_user(deps, tx, project_id, id).await
 }
 
 /// One event per team left, then the end of the user.
