@@ -30,6 +30,7 @@ impl MigrationTrait for Migration {
             )
             .await?;
         manager.create_index(index("session_token", "session", &["token_hash"], true)).await?;
+        manager.create_index(index("session_expiry", "session", &["expires_at"], false)).await?;
         manager.create_index(index("session_by_user", "session", &["user_id", "created_at"], false)).await?;
         manager
             .create_table(

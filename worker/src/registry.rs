@@ -7,6 +7,7 @@ use postern_domain::{
     emails::WipeExpiredEmailSecrets,
     events::{self, jobs::PruneEvents},
     queue::jobs::PruneJobs,
+    sessions::jobs::PruneSessions,
     signal::Signal,
     webhooks,
 };
@@ -30,11 +31,13 @@ pub fn registry() -> Result<Registry> {
         .job(erase_user_events::run)
         .job(prune::events)
         .job(prune::jobs)
+        .job(prune::sessions)
         .job(recover_webhook_endpoint::run)
         .job(send_email::run)
         .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(MINUTE, &PruneJobs {})?
+        .schedule(60 * MINUTE, &PruneSessions {})?
         .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?
         .follow(
             Follow::new("sequence events", |deps| async move { events::sequence(&deps).await })

@@ -264,13 +264,11 @@ fn not_found() -> Failure {
     Failure::new(Code::VerificationCodeNotFound, "There is no such code.")
 }
 
-/// Removes some codes that expired long ago, used or not. Answers how many; none means nothing is left to remove.
-///
-/// # Errors
-/// Internal only.
-pub async fn prune_codes(deps: &Deps) -> Result<u64> {
+/// Removes some codes that expired long ago, used or not. Answers whether more may be left.
+pub(super) async fn prune(deps: &Deps) -> Result<bool> {
     let before = deps.now().plus_seconds(-KEPT_SECONDS);
-    deps.db
+    let removed = deps
+        .db
         .write(|tx| async move {
             let old: Vec<VerificationCodeId> = verification_code::Entity::find()
                 .select_only()
@@ -283,7 +281,8 @@ pub async fn prune_codes(deps: &Deps) -> Result<u64> {
             let outdated = verification_code::Entity::delete_many().filter(verification_code::Column::Id.is_in(old));
             Ok(outdated.exec(&*tx).await?.rows_affected)
         })
-        .await
+        .await?;
+    Ok(removed == PRUNE_BATCH)
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 
-use super::{not_found, password::end_sessions_in, read::no_own_user, store};
+use super::{not_found, read::no_own_user, store};
 use crate::{
     Actor, Deps, Failure, ProjectId, TeamId, UserId,
     db::Tx,
     error::{Result, refuse},
     events::{self, EventKind, NewEvent},
-    projects, teams,
+    projects,
+    signal::Signal,
+    teams,
 };
 
 /// Deletes a user, for servers.
@@ -45,9 +47,9 @@ async fn delete_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, id: UserId) -> 
         return refuse(not_found());
     }
     let teams = teams::memberships_of(&**tx, project_id, id).await?;
-    // Sessions go with the row; this also tells whoever holds one open.
-    end_sessions_in(tx, project_id, id).await?;
+    // Its sessions go with it.
     store::delete(tx, project_id, id).await?;
+    tx.raise(Signal::UserSignedOut { user_id: id });
     events::record_all(deps, tx, deletion_events(project_id, id, &teams)).await?;
     events::erase_user(deps, tx, project_id, id).await
 }

@@ -1,6 +1,6 @@
 //! What becomes of a stored password outside a change of the user as a whole.
 
-use postern_entity::{session, user};
+use postern_entity::user;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -10,7 +10,6 @@ use crate::{
     db::Tx,
     error::Result,
     events::{self, EventKind, NewEvent},
-    signal::Signal,
 };
 
 /// Sets the password of a user, in the caller's transaction. No `user.updated` is written and no session ends: what
@@ -70,15 +69,4 @@ pub(super) async fn changed_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, id:
         payload: json!({ "user_id": id }),
     };
     events::record(deps, tx, event).await
-}
-
-/// Ends every session of the user.
-pub(super) async fn end_sessions_in(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<()> {
-    session::Entity::delete_many()
-        .filter(session::Column::ProjectId.eq(project_id.clone()))
-        .filter(session::Column::UserId.eq(id))
-        .exec(&**tx)
-        .await?;
-    tx.raise(Signal::UserSignedOut { user_id: id });
-    Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{
     images::ImageSource,
     patch::Patch,
     projects::{self, ProjectConfig},
-    teams,
+    sessions, teams,
 };
 
 /// Changes a user, for servers. Writes `user.updated` even when nothing changes.
@@ -87,7 +87,7 @@ pub async fn apply_in(
     }
     if !changes.password_hash.is_keep() {
         password::changed_in(deps, tx, project_id, id).await?;
-        password::end_sessions_in(tx, project_id, id).await?;
+        sessions::end_all_in(deps, tx, project_id, id, None).await?;
     }
     let Some(after) = store::find(&**tx, project_id, id).await? else {
         return Err(Error::internal("a user vanished while it was held"));

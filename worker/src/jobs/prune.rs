@@ -6,6 +6,7 @@ use postern_domain::{
     Deps, Result, events,
     events::jobs::PruneEvents,
     queue::{self, Ending, Lease, jobs::PruneJobs},
+    sessions::{self, jobs::PruneSessions},
 };
 use tokio::time::Instant;
 
@@ -21,5 +22,11 @@ pub(crate) async fn events(deps: Deps, _: Lease, _: PruneEvents) -> Result<Endin
 pub(crate) async fn jobs(deps: Deps, _: Lease, _: PruneJobs) -> Result<Ending> {
     let started = Instant::now();
     while queue::prune_step(&deps).await? && started.elapsed() < MAX_RUN {}
+    Ok(Ending::done())
+}
+
+pub(crate) async fn sessions(deps: Deps, _: Lease, _: PruneSessions) -> Result<Ending> {
+    let started = Instant::now();
+    while sessions::prune_step(&deps).await? && started.elapsed() < MAX_RUN {}
     Ok(Ending::done())
 }

@@ -195,9 +195,10 @@ async fn codes_are_stored_as_hashes_and_pruned_a_month_after_their_expiry() {
         let row = verification_code::Entity::find().one(bench.deps.db.read()).await.unwrap().unwrap();
         assert_eq!((row.code_hash, row.tail_hash), (hash_token(&code), hash_token(&code[6..])));
         bench.clock.advance_seconds(60 + KEPT_SECONDS);
-        assert_eq!(prune_codes(&bench.deps).await.unwrap(), 0);
+        assert!(!prune(&bench.deps).await.unwrap());
+        assert_eq!(verification_code::Entity::find().count(bench.deps.db.read()).await.unwrap(), 1);
         bench.clock.advance_seconds(1);
-        assert_eq!(prune_codes(&bench.deps).await.unwrap(), 1);
+        assert!(!prune(&bench.deps).await.unwrap());
         assert_eq!(check(&bench, &project, &code).await, Some(Code::VerificationCodeNotFound));
     })
     .await;

@@ -1,0 +1,106 @@
+//! Queries of sessions, each scoped by project. None begins a transaction.
+
+use postern_entity::session;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::LockType,
+};
+
+use crate::{
+    ProjectId, SessionId, Timestamp, UserId,
+    db::{Backend, Tx},
+    error::Result,
+};
+
+pub(super) async fn insert(tx: &Tx, row: session::Model) -> Result<()> {
+    session::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
+    Ok(())
+}
+
+pub(super) async fn by_token(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    token_hash: Vec<u8>,
+) -> Result<Option<session::Model>> {
+    let found = session::Entity::find()
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .filter(session::Column::TokenHash.eq(token_hash))
+        .one(connection)
+        .await?;
+    Ok(found)
+}
+
+pub(super) async fn find(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    id: SessionId,
+) -> Result<Option<session::Model>> {
+    Ok(session::Entity::find_by_id(id)
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .one(connection)
+        .await?)
+}
+
+/// The newest sessions of a user, expired ones included.
+pub(super) async fn of_user(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    user_id: UserId,
+    with_impersonation: bool,
+    limit: u64,
+) -> Result<Vec<session::Model>> {
+    let mut select = session::Entity::find()
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .filter(session::Column::UserId.eq(user_id));
+    if !with_impersonation {
+        select = select.filter(session::Column::IsImpersonation.eq(false));
+    }
+    Ok(select
+        .order_by_desc(session::Column::CreatedAt)
+        .order_by_desc(session::Column::Id)
+        .limit(limit)
+        .all(connection)
+        .await?)
+}
+
+/// Holds the sessions of a user, in key order, and answers their ids.
+pub(super) async fn lock_of_user(tx: &Tx, project_id: &ProjectId, user_id: UserId) -> Result<Vec<SessionId>> {
+    let mut select = session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .filter(session::Column::UserId.eq(user_id))
+        .order_by_asc(session::Column::Id);
+    if tx.backend() == Backend::Postgres {
+        QueryTrait::query(&mut select).lock(LockType::Update);
+    }
+    Ok(select.into_tuple().all(&**tx).await?)
+}
+
+/// Removes sessions of the project; answers how many there were.
+pub(super) async fn delete(
+    tx: &Tx,
+    project_id: &ProjectId,
+    ids: impl IntoIterator<Item = SessionId> + Send,
+) -> Result<u64> {
+    let deleted = session::Entity::delete_many()
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .filter(session::Column::Id.is_in(ids))
+        .exec(&**tx)
+        .await?;
+    Ok(deleted.rows_affected)
+}
+
+/// Removes some sessions of all projects that expired before `before`.
+pub(super) async fn delete_expired(tx: &Tx, before: Timestamp, limit: u64) -> Result<u64> {
+    let old: Vec<SessionId> = session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::ExpiresAt.lt(before))
+        .limit(limit)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    let expired = session::Entity::delete_many().filter(session::Column::Id.is_in(old));
+    Ok(expired.exec(&**tx).await?.rows_affected)
+}
