@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use ipnet::IpNet;
-use postern_domain::Deps;
+use postern_domain::{Deps, sessions::ClientInfo};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -20,10 +20,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{
-    identity::{ClientAddress, client_address},
-    layers, rest,
-};
+use crate::{identity::client_info, layers, rest};
 
 /// The longest body that any door reads.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -47,8 +44,8 @@ impl Gateway {
     }
 
     /// Where `request` came from.
-    pub(crate) fn client_address(&self, request: &Request) -> ClientAddress {
-        client_address(request, &self.trusted_proxies)
+    pub(crate) fn client_info(&self, request: &Request) -> ClientInfo {
+        client_info(request, &self.trusted_proxies)
     }
 }
 

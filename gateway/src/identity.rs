@@ -8,7 +8,7 @@ use axum::{
     http::HeaderMap,
 };
 use ipnet::IpNet;
-use postern_domain::identity::Credentials;
+use postern_domain::{identity::Credentials, sessions::ClientInfo};
 
 /// The prefixes of the contract's headers. Newer clients send the first, older ones the second; the newer wins when a
 /// request has both, and answers carry both.
@@ -44,26 +44,14 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Credentials {
     }
 }
 
-/// Where a request came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClientAddress {
-    /// The address of the client, past the proxies that are trusted.
-    pub(crate) ip: Option<IpAddr>,
-    /// Its User-Agent, cut to a bounded length.
-    pub(crate) user_agent: Option<String>,
-}
-
-/// How much of a User-Agent is kept.
-const MAX_USER_AGENT_CHARS: usize = 512;
-
 /// Finds the client's address: that of the connection, or, while that is a trusted proxy, the next one to the left in
 /// `X-Forwarded-For`.
-pub(crate) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> ClientAddress {
+pub(crate) fn client_info(request: &Request, trusted_proxies: &[IpNet]) -> ClientInfo {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let user_agent = request.headers().get(axum::http::header::USER_AGENT).and_then(|value| value.to_str().ok());
-    ClientAddress {
+    ClientInfo {
         ip: peer.map(|peer| past_proxies(peer, request.headers(), trusted_proxies)),
-        user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
+        user_agent: user_agent.map(str::to_owned),
     }
 }
 

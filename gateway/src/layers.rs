@@ -50,13 +50,13 @@ const ALLOWED_HEADERS: [&str; 9] = [
 /// Gives the request an id: 16 characters of base32, in the answer's `x-stack-request-id` and on every line of its log.
 pub(crate) async fn request_id(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
-    let address = gateway.client_address(&request);
+    let client = gateway.client_info(&request);
     let span = tracing::info_span!(
         "request",
         request.id = %id,
         http.method = %request.method(),
         http.path = %request.uri().path(),
-        client.ip = address.ip.map(tracing::field::display),
+        client.ip = client.ip.map(tracing::field::display),
     );
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| tracing::debug!(http.status = response.status().as_u16(), "answered"));

@@ -14,6 +14,7 @@ use postern_domain::{
     actor::IdempotencyKey,
     error::refuse,
     identity::{self, Identified},
+    sessions::ClientInfo,
 };
 use serde_json::{Map, Value};
 
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     app::{Gateway, MAX_BODY_BYTES},
-    identity::{ClientAddress, credentials},
+    identity::credentials,
 };
 
 /// For every access type.
@@ -40,8 +41,8 @@ pub(crate) struct Call {
     pub(crate) deps: Deps,
     /// The headers, for the few handlers that read one of their own.
     pub(crate) headers: HeaderMap,
-    /// Where the caller is.
-    pub(crate) address: ClientAddress,
+    /// From where it came.
+    pub(crate) client: ClientInfo,
     identified: Option<Identified>,
     request: String,
     path: Map<String, Value>,
@@ -61,7 +62,7 @@ impl FromRequest<Gateway> for Call {
         let name = format!("{} {}", request.method(), request.uri().path());
         let method = request.method().clone();
         let headers = request.headers().clone();
-        let address = gateway.client_address(&request);
+        let client = gateway.client_info(&request);
         let bytes = Bytes::from_request(request, gateway).await.map_err(|_| {
             Failure::new(Code::PayloadTooLarge, format!("The body is cut short or longer than {MAX_BODY_BYTES} bytes."))
         })?;
@@ -73,7 +74,7 @@ impl FromRequest<Gateway> for Call {
         Ok(Self {
             deps: gateway.deps.clone(),
             headers,
-            address,
+            client,
             identified,
             request: name,
             path: path.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
@@ -141,6 +142,14 @@ impl Call {
     pub(crate) fn body<B: Object>(&mut self) -> Result<B, Refusal> {
         let (_, _, body) = self.read::<super::input::Ignored, super::input::Ignored, B>()?;
         Ok(body)
+    }
+
+    /// The body as it is, for an endpoint that takes any keys; empty when there is none.
+    pub(crate) fn any_body(&mut self) -> Map<String, Value> {
+        match self.body.take() {
+            Some(Value::Object(body)) => body,
+            _ => Map::new(),
+        }
     }
 
     /// The refusal for an endpoint whose schema demands a user, when there is none.

@@ -8,8 +8,10 @@ mod contact_channels;
 mod greeting;
 pub(crate) mod input;
 mod jwks;
+mod oauth_token;
 pub(crate) mod reply;
 pub(crate) mod routes;
+mod sessions;
 mod teams;
 mod users;
 
