@@ -7,6 +7,7 @@
 
 pub mod actor;
 mod batch;
+pub mod ci_order;
 pub mod codes;
 pub mod db;
 pub mod deps;

@@ -5,21 +5,35 @@
 
 mod cache;
 mod config;
+mod input;
+pub mod jobs;
 mod keys;
+mod legacy;
+mod project;
+mod purge;
+mod seed;
 mod store;
 mod trusted;
+pub mod wire;
 
 use std::{fmt, sync::Arc};
 
-pub use config::*;
-pub use keys::*;
+pub use self::{
+    config::*,
+    input::{ConfigChange, NewProject, ProjectChange},
+    keys::*,
+    legacy::{SYSTEM_PERMISSIONS, is_permission_id},
+    project::{client_project, create_project, current_project, delete_project, owned_projects, update_project},
+    purge::{Purged, purge_step},
+    seed::{DemoProject, Seed, Seeded, demo_project, seed},
+    trusted::{is_trusted_origin, trusted_url},
+};
 pub use postern_entity::project::Model as Project;
-pub use trusted::*;
 
 use self::cache::{Changes, ProjectCache};
 use crate::{
     Deps, Level, ProjectId, Timestamp,
-    error::{Error, Result},
+    error::{Result, refuse},
     signal::Signals,
 };
 
@@ -73,11 +87,11 @@ pub async fn lookup(deps: &Deps, id: &ProjectId) -> Result<Option<Arc<Project>>>
 /// What the project allows; at most five seconds old.
 ///
 /// # Errors
-/// Internal only, also when there is no such project: whoever asks has found it before.
+/// `CURRENT_PROJECT_NOT_FOUND` when it was deleted since the caller found it.
 pub async fn config(deps: &Deps, id: &ProjectId) -> Result<Arc<ProjectConfig>> {
     match loaded(deps, id).await? {
         Some(loaded) => Ok(Arc::clone(&loaded.config)),
-        None => Err(Error::internal(format!("the config of project {id} was asked for, which is not there"))),
+        None => refuse(store::no_such_project(id)),
     }
 }
 
@@ -89,3 +103,6 @@ async fn loaded(deps: &Deps, id: &ProjectId) -> Result<Option<Arc<Loaded>>> {
     };
     deps.projects.0.projects.get(id, id, load).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Queries of projects, config overrides and key sets. Everything but finding a project itself is scoped by it.
 
-use postern_entity::{config_override, key_set, project};
+use postern_entity::{config_override, installation_secret, key_set, project};
 use sea_orm::{
+    ActiveModelTrait,
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::OnConflict,
@@ -9,7 +10,7 @@ use sea_orm::{
 use serde_json::{Map, Value};
 
 use crate::{
-    Code, KeySetId, Level, ProjectId, Timestamp,
+    Code, KeySetId, Level, ProjectId, TeamId, Timestamp,
     db::Tx,
     error::{Error, Failure, Result, refuse},
     projects::KeySet,
@@ -17,6 +18,52 @@ use crate::{
 
 pub(super) async fn project(connection: &impl ConnectionTrait, id: &ProjectId) -> Result<Option<project::Model>> {
     Ok(project::Entity::find_by_id(id.clone()).filter(project::Column::DeletedAt.is_null()).one(connection).await?)
+}
+
+/// Projects that any of the teams owns, oldest first.
+pub(super) async fn projects_of(
+    connection: &impl ConnectionTrait,
+    owner_team_ids: &[TeamId],
+) -> Result<Vec<project::Model>> {
+    Ok(project::Entity::find()
+        .filter(project::Column::OwnerTeamId.is_in(owner_team_ids.iter().copied()))
+        .filter(project::Column::DeletedAt.is_null())
+        .order_by_asc(project::Column::CreatedAt)
+        .order_by_asc(project::Column::Id)
+        .all(connection)
+        .await?)
+}
+
+pub(super) async fn insert_project(tx: &Tx, row: project::Model) -> Result<()> {
+    project::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
+    Ok(())
+}
+
+/// Writes every column of a project that is there.
+pub(super) async fn update_project(tx: &Tx, row: project::Model) -> Result<()> {
+    let id = row.id.clone();
+    project::Entity::update_many()
+        .set(row.into_active_model().reset_all())
+        .filter(project::Column::Id.eq(id))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Whether the project is marked as deleted and its row still there.
+pub(super) async fn is_deleted(connection: &impl ConnectionTrait, id: &ProjectId) -> Result<bool> {
+    let row = project::Entity::find_by_id(id.clone()).one(connection).await?;
+    Ok(row.is_some_and(|row| row.deleted_at.is_some()))
+}
+
+/// Removes the row of a project marked as deleted, and what hangs on it.
+pub(super) async fn remove_deleted(tx: &Tx, id: &ProjectId) -> Result<()> {
+    project::Entity::delete_many()
+        .filter(project::Column::Id.eq(id.clone()))
+        .filter(project::Column::DeletedAt.is_not_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// The project, held until the transaction ends: whoever changes it or its config comes one after the other. A project that
@@ -167,4 +214,32 @@ pub(super) async fn key_expiry(
         .one(connection)
         .await?;
     Ok(found.map(|row| row.expires_at))
+}
+
+pub(super) async fn delete_key_set(tx: &Tx, project_id: &ProjectId, id: KeySetId) -> Result<()> {
+    key_set::Entity::delete_many()
+        .filter(key_set::Column::Id.eq(id))
+        .filter(key_set::Column::ProjectId.eq(project_id.clone()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn installation_secret(
+    connection: &impl ConnectionTrait,
+    name: &str,
+) -> Result<Option<installation_secret::Model>> {
+    Ok(installation_secret::Entity::find_by_id(name.to_owned()).one(connection).await?)
+}
+
+/// Writes it, over one of the same name.
+pub(super) async fn put_installation_secret(tx: &Tx, row: installation_secret::Model) -> Result<()> {
+    let over = OnConflict::column(installation_secret::Column::Name)
+        .update_column(installation_secret::Column::Value)
+        .to_owned();
+    installation_secret::Entity::insert(row.into_active_model())
+        .on_conflict(over)
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(())
 }

@@ -36,6 +36,14 @@ pub fn is_trusted_origin(config: &ProjectConfig, origin: &str) -> bool {
     origin.len() <= MAX_URL_BYTES && Url::parse(origin).is_ok_and(|url| is_trusted(config, &url))
 }
 
+/// Whether `text` is a domain that could be trusted: a URL, or one with wildcards.
+pub(super) fn is_domain(text: &str) -> bool {
+    if text.contains('*') {
+        return Pattern::parse(text).is_some();
+    }
+    Url::parse(text).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+}
+
 fn is_trusted(config: &ProjectConfig, url: &Url) -> bool {
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return false };
     if SCRIPTS.contains(&url.scheme()) {

@@ -20,6 +20,7 @@ pub use self::{
 };
 pub(crate) use self::{
     personal::{create_personal_in, rename_personal_in},
+    read::is_member_in,
     store::{memberships_of, select_in},
 };
 use crate::{ProjectId, TeamId, Timestamp};

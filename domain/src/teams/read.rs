@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use sea_orm::ConnectionTrait;
+
 use super::{Team, store};
 use crate::{
     Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
@@ -83,6 +85,16 @@ pub async fn of_users(deps: &Deps, project_id: &ProjectId, user_ids: &[UserId]) 
 /// Internal only.
 pub async fn is_member(deps: &Deps, project_id: &ProjectId, team_id: TeamId, user_id: UserId) -> Result<bool> {
     store::is_member(deps.db.read(), project_id, team_id, user_id).await
+}
+
+/// The same, asked within a transaction.
+pub(crate) async fn is_member_in(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_id: TeamId,
+    user_id: UserId,
+) -> Result<bool> {
+    store::is_member(connection, project_id, team_id, user_id).await
 }
 
 pub(super) fn not_found(id: TeamId) -> Failure {

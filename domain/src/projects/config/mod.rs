@@ -18,7 +18,17 @@ mod view;
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
-pub use self::{edit::*, overrides::MAX_OVERRIDE_CHARS, schema::ConfigLevel, table::OAUTH_PROVIDERS, view::*};
+pub(super) use self::edit::write_settings;
+pub use self::{
+    edit::{
+        ConfigSource, config_source, config_text, merge_override, override_text, replace_override, reset_config_keys,
+        unlink_config_source,
+    },
+    overrides::MAX_OVERRIDE_CHARS,
+    schema::ConfigLevel,
+    table::{APPS, OAUTH_PROVIDERS},
+    view::*,
+};
 use super::store;
 use crate::{
     ProjectId,

@@ -26,7 +26,7 @@ const fn row(path: &'static str, kinds: &'static [Kind], default: Default, lowes
 }
 
 /// The apps, in the order of the catalogue.
-pub(super) const APPS: &[&str] = &[
+pub const APPS: &[&str] = &[
     "authentication",
     "fraud-protection",
     "onboarding",

@@ -1,0 +1,281 @@
+//! Making, reading, changing and deleting projects (wire: projects-config-webhooks §2).
+//!
+//! Owners are users of project `internal`: every member of the team that owns a project administers it. Reading and changing
+//! the current project needs ADMIN there, however it was proven.
+
+use serde_json::{Map, Value};
+
+use super::{
+    ConfigLevel, NewProject, Project, ProjectChange, ProjectConfig, config,
+    jobs::PurgeProject,
+    legacy, store,
+    wire::{AdminProject, ClientProject, OnboardingState},
+};
+use crate::{
+    Actor, Code, Deps, Level, ProjectId, Timestamp, UserId,
+    db::Tx,
+    error::{Error, Failure, Result, refuse},
+    patch::Patch,
+    queue::{self, Enqueue},
+    signal::Signal,
+    teams,
+};
+
+/// What everybody may know of the caller's project.
+///
+/// # Errors
+/// `CURRENT_PROJECT_NOT_FOUND`.
+pub async fn client_project(deps: &Deps, actor: &Actor) -> Result<ClientProject> {
+    let id = &actor.project_id;
+    match super::loaded(deps, id).await? {
+        Some(loaded) => Ok(ClientProject {
+            id: id.clone(),
+            display_name: loaded.project.display_name.clone(),
+            config: legacy::client_config(&loaded.config),
+        }),
+        None => refuse(store::no_such_project(id)),
+    }
+}
+
+/// All projects that a team of the calling owner owns.
+///
+/// # Errors
+/// `USER_AUTHENTICATION_REQUIRED`; `EXPECTED_INTERNAL_PROJECT`.
+pub async fn owned_projects(deps: &Deps, actor: &Actor) -> Result<Vec<AdminProject>> {
+    let user_id = owner(actor)?;
+    let teams = teams::of_users(deps, &actor.project_id, &[user_id]).await?.remove(&user_id).unwrap_or_default();
+    let team_ids: Vec<_> = teams.iter().map(|team| team.id).collect();
+    let mut owned = Vec::new();
+    for project in store::projects_of(deps.db.read(), &team_ids).await? {
+        owned.push(described(deps, deps.db.read(), project).await?);
+    }
+    Ok(owned)
+}
+
+/// Makes a project for a team of the calling owner.
+///
+/// # Errors
+/// `USER_AUTHENTICATION_REQUIRED`; `EXPECTED_INTERNAL_PROJECT`; `TEAM_MEMBERSHIP_NOT_FOUND` for a team the caller is not
+/// in; `SCHEMA_ERROR` and `BAD_REQUEST` for values that do not fit.
+pub async fn create_project(deps: &Deps, actor: &Actor, new: NewProject) -> Result<AdminProject> {
+    let user_id = owner(actor)?;
+    new.check()?;
+    let new = &new;
+    deps.mutate(actor, "create_project", |tx| async move {
+        if !teams::is_member_in(&*tx, &actor.project_id, new.owner_team_id, user_id).await? {
+            return refuse(teams::membership_not_found(new.owner_team_id, user_id));
+        }
+        let mut row = bare_row(ProjectId::random(), new.display_name.clone(), deps.now());
+        row.owner_team_id = Some(new.owner_team_id);
+        row.is_development_environment = new.is_development_environment;
+        apply(&mut row, &new.settings)?;
+        row.display_name.clone_from(&new.display_name);
+        let mut settings = default_settings();
+        settings.extend(new.settings.config.settings());
+        insert_in(deps, &tx, row.clone(), settings).await?;
+        let described = described(deps, &*tx, row).await?;
+        check_theme(&new.settings, &described)?;
+        Ok(described)
+    })
+    .await
+}
+
+/// The project as its administrators see it.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`.
+pub async fn current_project(deps: &Deps, actor: &Actor) -> Result<AdminProject> {
+    require_admin(actor)?;
+    match store::project(deps.db.read(), &actor.project_id).await? {
+        Some(project) => described(deps, deps.db.read(), project).await,
+        None => refuse(store::no_such_project(&actor.project_id)),
+    }
+}
+
+/// Changes the project and the settings that the older view of its config names; those go to the environment level.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`; `SCHEMA_ERROR` and `BAD_REQUEST` for values that do not fit.
+pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -> Result<AdminProject> {
+    require_admin(actor)?;
+    change.check()?;
+    let change = &change;
+    deps.mutate(actor, "update_project", |tx| async move {
+        let mut row = store::lock_project(&tx, &actor.project_id).await?;
+        apply(&mut row, change)?;
+        row.updated_at = deps.now();
+        store::update_project(&tx, row.clone()).await?;
+        let settings = change.config.settings();
+        if !settings.is_empty() {
+            config::write_settings(deps, &tx, &actor.project_id, ConfigLevel::Environment, settings).await?;
+        }
+        tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
+        let described = described(deps, &*tx, row).await?;
+        check_theme(change, &described)?;
+        Ok(described)
+    })
+    .await
+}
+
+/// Deletes the project for good. It is gone for everybody at once; its rows are removed by a job, a few at a time.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`; `BAD_REQUEST` for project `internal`, without which nobody could
+/// administer anything.
+pub async fn delete_project(deps: &Deps, actor: &Actor) -> Result<()> {
+    require_admin(actor)?;
+    if actor.project_id.is_internal() {
+        return refuse(Failure::bad_request("the project internal cannot be deleted"));
+    }
+    deps.mutate(actor, "delete_project", |tx| async move {
+        let mut row = store::lock_project(&tx, &actor.project_id).await?;
+        row.deleted_at = Some(deps.now());
+        store::update_project(&tx, row).await?;
+        let purge = PurgeProject { project_id: actor.project_id.clone() };
+        queue::enqueue(deps, &tx, Enqueue::new(&purge)?.key(actor.project_id.as_str())).await?;
+        tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
+        Ok(())
+    })
+    .await
+}
+
+/// The user of project `internal` that the caller speaks for.
+fn owner(actor: &Actor) -> Result<UserId> {
+    let Some(user_id) = actor.user_id() else {
+        return refuse(Failure::new(Code::UserAuthenticationRequired, "Sign in to administer projects."));
+    };
+    if !actor.project_id.is_internal() {
+        return refuse(Failure::new(Code::ExpectedInternalProject, "Projects are administered from project internal."));
+    }
+    Ok(user_id)
+}
+
+fn require_admin(actor: &Actor) -> Result<()> {
+    if actor.level == Level::Admin {
+        Ok(())
+    } else {
+        refuse(Failure::forbidden("administering a project needs admin access"))
+    }
+}
+
+/// A project that is nothing yet but its name.
+pub(super) fn bare_row(id: ProjectId, display_name: String, now: Timestamp) -> Project {
+    Project {
+        id,
+        display_name,
+        description: String::new(),
+        logo_url: None,
+        logo_full_url: None,
+        logo_dark_mode_url: None,
+        logo_full_dark_mode_url: None,
+        is_production_mode: false,
+        is_development_environment: false,
+        owner_team_id: None,
+        onboarding_status: "completed".to_owned(),
+        onboarding_state: None,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    }
+}
+
+/// Writes a project and what its environment level sets.
+pub(super) async fn insert_in(deps: &Deps, tx: &Tx, row: Project, settings: Map<String, Value>) -> Result<()> {
+    let id = row.id.clone();
+    store::insert_project(tx, row).await?;
+    config::write_settings(deps, tx, &id, ConfigLevel::Environment, settings).await
+}
+
+/// What every new project sets.
+pub(super) fn default_settings() -> Map<String, Value> {
+    let all: Vec<&str> = legacy::SYSTEM_PERMISSIONS.to_vec();
+    settings_with_permissions(&["$invite_members", "$read_members"], &all)
+}
+
+/// The same with other contents of the two permissions that teams begin with.
+pub(super) fn settings_with_permissions(member: &[&str], admin: &[&str]) -> Map<String, Value> {
+    let permission = |description: &str, contained: &[&str]| {
+        let contained: Map<_, _> = contained.iter().map(|id| ((*id).to_owned(), Value::Bool(true))).collect();
+        serde_json::json!({ "scope": "team", "description": description, "containedPermissionIds": contained })
+    };
+    [
+        ("auth.password.allowSignIn", Value::Bool(true)),
+        ("domains.allowLocalhost", Value::Bool(true)),
+        ("apps.installed.authentication.enabled", Value::Bool(true)),
+        ("apps.installed.emails.enabled", Value::Bool(true)),
+        ("rbac.permissions.team_member", permission("What every member of a team may do", member)),
+        ("rbac.permissions.team_admin", permission("What whoever made a team may do", admin)),
+        ("rbac.defaultPermissions.teamMember", serde_json::json!({ "team_member": true })),
+        ("rbac.defaultPermissions.teamCreator", serde_json::json!({ "team_admin": true })),
+    ]
+    .into_iter()
+    .map(|(path, value)| (path.to_owned(), value))
+    .collect()
+}
+
+fn apply(row: &mut Project, change: &ProjectChange) -> Result<()> {
+    if let Some(name) = &change.display_name {
+        row.display_name.clone_from(name);
+    }
+    match &change.description {
+        Patch::Keep => {}
+        Patch::Clear => row.description.clear(),
+        Patch::Set(description) => row.description.clone_from(description),
+    }
+    for (logo, change) in [
+        (&mut row.logo_url, &change.logo_url),
+        (&mut row.logo_full_url, &change.logo_full_url),
+        (&mut row.logo_dark_mode_url, &change.logo_dark_mode_url),
+        (&mut row.logo_full_dark_mode_url, &change.logo_full_dark_mode_url),
+    ] {
+        *logo = change.clone().over(logo.take());
+    }
+    if let Some(flag) = change.is_production_mode {
+        row.is_production_mode = flag;
+    }
+    if let Some(status) = &change.onboarding_status {
+        row.onboarding_status.clone_from(status);
+    }
+    match &change.onboarding_state {
+        Patch::Keep => {}
+        Patch::Clear => row.onboarding_state = None,
+        Patch::Set(state) => row.onboarding_state = Some(serde_json::to_value(state).map_err(Error::internal)?),
+    }
+    Ok(())
+}
+
+/// A theme that is not there was rendered as the default one.
+fn check_theme(change: &ProjectChange, described: &AdminProject) -> Result<()> {
+    match &change.config.email_theme {
+        Some(theme) if *theme != described.config.email_theme => {
+            refuse(Failure::bad_request("config.email_theme: there is no such theme"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn described(deps: &Deps, connection: &impl sea_orm::ConnectionTrait, project: Project) -> Result<AdminProject> {
+    let config = config::view(config::rendered(connection, &deps.keyring, &project.id).await?)?;
+    admin_project(project, &config)
+}
+
+fn admin_project(project: Project, config: &ProjectConfig) -> Result<AdminProject> {
+    let onboarding_state: Option<OnboardingState> =
+        project.onboarding_state.map(serde_json::from_value).transpose().map_err(Error::internal)?;
+    Ok(AdminProject {
+        id: project.id,
+        display_name: project.display_name,
+        description: project.description,
+        logo_url: project.logo_url,
+        logo_full_url: project.logo_full_url,
+        logo_dark_mode_url: project.logo_dark_mode_url,
+        logo_full_dark_mode_url: project.logo_full_dark_mode_url,
+        created_at_millis: project.created_at,
+        is_production_mode: project.is_production_mode,
+        is_development_environment: project.is_development_environment,
+        owner_team_id: project.owner_team_id,
+        onboarding_status: project.onboarding_status,
+        onboarding_state,
+        config: legacy::admin_config(config),
+    })
+}
