@@ -1,0 +1,45 @@
+//! A mail in the form of RFC 5322: headers, and both parts as alternatives (RFC 2046 §5.1.4).
+
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use postern_domain::ports::mail::{MailError, MailErrorKind, OutgoingMail};
+
+/// Says that no person wrote the mail, so that nobody's absence notice answers it (RFC 3834 §5).
+const AUTO_SUBMITTED: (&str, &str) = ("Auto-Submitted", "auto-generated");
+
+/// The message with its envelope.
+///
+/// # Errors
+/// When an address is malformed, or a header cannot be written.
+pub(super) fn build(mail: &OutgoingMail) -> Result<Message, MailError> {
+    let name = Some(mail.from_name.clone()).filter(|name| !name.trim().is_empty());
+    let mut builder = Message::builder()
+        .message_id(Some(format!("<{}>", mail.message_id)))
+        .from(Mailbox::new(name, address(&mail.from_address)?))
+        .subject(mail.subject.clone());
+    for recipient in &mail.to {
+        builder = builder.to(Mailbox::new(None, address(recipient)?));
+    }
+    let own = mail.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in std::iter::once(AUTO_SUBMITTED).chain(own) {
+        let name = HeaderName::new_from_ascii(name.to_owned()).map_err(malformed)?;
+        builder = builder.raw_header(HeaderValue::new(name, value.to_owned()));
+    }
+    builder.multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone())).map_err(malformed)
+}
+
+fn address(text: &str) -> Result<Address, MailError> {
+    // The address is not repeated: the text goes to logs and administrators, and the row says whom it was for.
+    let malformed =
+        |error| MailError::new(MailErrorKind::InvalidEmailAddress, format!("an address is malformed: {error}"));
+    text.parse().map_err(malformed)
+}
+
+fn malformed(error: impl std::error::Error) -> MailError {
+    MailError::new(MailErrorKind::Unknown, format!("the mail cannot be put together: {error}"))
+}
