@@ -17,20 +17,26 @@ const AUTO_SUBMITTED: (&str, &str) = ("Auto-Submitted", "auto-generated");
 /// # Errors
 /// When an address is malformed, or a header cannot be written.
 pub(super) fn build(mail: &OutgoingMail) -> Result<Message, MailError> {
-    let name = Some(mail.from_name.clone()).filter(|name| !name.trim().is_empty());
+    let name = Some(one_line(&mail.from_name)).filter(|name| !name.is_empty());
     let mut builder = Message::builder()
         .message_id(Some(format!("<{}>", mail.message_id)))
         .from(Mailbox::new(name, address(&mail.from_address)?))
-        .subject(mail.subject.clone());
+        .subject(one_line(&mail.subject));
     for recipient in &mail.to {
         builder = builder.to(Mailbox::new(None, address(recipient)?));
     }
     let own = mail.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in std::iter::once(AUTO_SUBMITTED).chain(own) {
         let name = HeaderName::new_from_ascii(name.to_owned()).map_err(malformed)?;
-        builder = builder.raw_header(HeaderValue::new(name, value.to_owned()));
+        builder = builder.raw_header(HeaderValue::new(name, one_line(value)));
     }
     builder.multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone())).map_err(malformed)
+}
+
+/// Without control characters: a line feed would end the header, and the library panics at one in a display name.
+fn one_line(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn address(text: &str) -> Result<Address, MailError> {

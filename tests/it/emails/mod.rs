@@ -1,0 +1,4 @@
+//! Mails on their way out: over real SMTP, and from the outbox to there.
+
+mod outbox;
+mod smtp;
