@@ -5,6 +5,7 @@
 
 pub(crate) mod call;
 mod contact_channels;
+mod emails;
 mod greeting;
 pub(crate) mod input;
 mod jwks;
@@ -39,6 +40,13 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Every noun.
 fn routes() -> Routes {
-    let nouns = [greeting::routes(), contact_channels::routes(), jwks::routes(), teams::routes(), users::routes()];
+    let nouns = [
+        greeting::routes(),
+        contact_channels::routes(),
+        emails::routes(),
+        jwks::routes(),
+        teams::routes(),
+        users::routes(),
+    ];
     nouns.into_iter().fold(Routes::new(), Routes::merge)
 }
