@@ -13,7 +13,7 @@ mod require;
 pub use oauth_client::oauth_client;
 pub use require::{
     UserRef, require_auth, require_internal_project, require_level, require_live_sessions, require_own_user,
-    require_user,
+    require_user, require_user_in_schema,
 };
 
 use crate::{

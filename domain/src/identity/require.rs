@@ -68,6 +68,17 @@ pub fn require_own_user(actor: &Actor) -> Result<&ActingUser> {
     }
 }
 
+/// Somebody must be signed in, for the calls whose input the contract counts the user to.
+///
+/// # Errors
+/// `SCHEMA_ERROR`.
+pub fn require_user_in_schema(actor: &Actor) -> Result<&ActingUser> {
+    match &actor.user {
+        Some(user) => Ok(user),
+        None => refuse(Failure::schema("the request must carry the access token of a user")),
+    }
+}
+
 /// The call belongs to project `internal`.
 ///
 /// # Errors

@@ -45,8 +45,8 @@ pub enum CodeKind {
     EmailVerification,
     /// Sets a new password.
     PasswordReset,
-    /// Finishes a sign-in: magic links, and the second factor.
-    SignIn,
+    /// Stands for a sign-in that waits for its second factor.
+    SecondFactor,
     /// Lets somebody sign up on project `internal` where that needs an invitation.
     InternalInvite,
 }
@@ -57,7 +57,7 @@ impl CodeKind {
         match self {
             Self::EmailVerification => "email_verification",
             Self::PasswordReset => "password_reset",
-            Self::SignIn => "sign_in",
+            Self::SecondFactor => "second_factor",
             Self::InternalInvite => "internal_invite",
         }
     }
@@ -160,8 +160,17 @@ pub async fn check_code(deps: &Deps, project_id: &ProjectId, kind: CodeKind, cod
     outcome.map(|_| ()).map_err(Error::from)
 }
 
+/// A code that somebody uses, and what becomes of it when the effect is refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket<'a> {
+    pub(crate) kind: CodeKind,
+    pub(crate) code: &'a OneTimeCode,
+    /// Used up even then, as the contract wants it of the codes it knows.
+    pub(crate) burns_when_refused: bool,
+}
+
 /// Uses a code up and runs `effect` in the same transaction, repeatable as [`Deps::mutate`] says. When the effect is
-/// refused, nothing of it stays, but the code is used up.
+/// refused, nothing of it stays; the attempt counts, and the code is used up if the ticket says so.
 ///
 /// # Errors
 /// Those of [`check_code`] and of the effect.
@@ -169,7 +178,7 @@ pub(crate) async fn redeem<T, F, Fut>(
     deps: &Deps,
     actor: &Actor,
     operation: &'static str,
-    (kind, code): (CodeKind, &OneTimeCode),
+    ticket: Ticket<'_>,
     effect: F,
 ) -> Result<T>
 where
@@ -177,7 +186,7 @@ where
     F: Fn(Tx, UsedCode) -> Fut + Send + Sync,
     Fut: Future<Output = Result<T>> + Send,
 {
-    let project_id = &actor.project_id;
+    let (project_id, Ticket { kind, code, burns_when_refused }) = (&actor.project_id, ticket);
     if !is_known(deps, project_id, code).await? {
         return refuse(not_found());
     }
@@ -190,16 +199,40 @@ where
         })
         .await;
     if matches!(&outcome, Err(Error::Refused(_))) && looked_at.load(Ordering::Relaxed) {
-        // Rolled back with everything else. What counts is that the attempt is counted and the code gone; whether
-        // somebody else was first by now changes nothing for this caller.
-        let burned = deps.db.write(|tx| async move { use_up(deps, &tx, project_id, kind, code).await }).await?;
-        drop(burned);
+        // The attempt was rolled back with everything else. Whether somebody else was first by now changes nothing for
+        // this caller, so what this transaction finds is not looked at.
+        deps.db
+            .write(|tx| async move {
+                if burns_when_refused {
+                    use_up(deps, &tx, project_id, kind, code).await.map(drop)
+                } else {
+                    attempt(deps, &tx, project_id, kind, code).await.map(drop)
+                }
+            })
+            .await?;
     }
     outcome
 }
 
+/// Whether a code could be used now, without counting an attempt: only to spare work that would be for nothing.
+pub(super) async fn looks_usable(
+    deps: &Deps,
+    project_id: &ProjectId,
+    kind: CodeKind,
+    code: &OneTimeCode,
+) -> Result<bool> {
+    let usable = verification_code::Entity::find()
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::CodeHash.eq(code.hash()))
+        .filter(verification_code::Column::Kind.eq(kind.as_str()))
+        .filter(verification_code::Column::UsedAt.is_null())
+        .filter(verification_code::Column::ExpiresAt.gt(deps.now()))
+        .filter(verification_code::Column::Attempts.lt(MAX_ATTEMPTS));
+    Ok(usable.count(deps.db.read()).await? > 0)
+}
+
 /// Counts an attempt and marks the code as used.
-pub(crate) async fn use_up(
+async fn use_up(
     deps: &Deps,
     tx: &Tx,
     project_id: &ProjectId,

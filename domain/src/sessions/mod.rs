@@ -4,28 +4,42 @@
 //! stateless: REST accepts one until it expires, GraphQL and live connections also ask whether its session lives.
 //!
 //! `keys.rs` derives the signing keys, `tokens.rs` mints and verifies access tokens, `session.rs` holds the sessions they
-//! come from, `activity.rs` their last uses, `codes.rs` the one-time codes of every other way in.
+//! come from, `activity.rs` their last uses. `codes.rs` makes and uses one-time codes; `sign_up.rs`, `password.rs`, `reset.rs`
+//! and `verification.rs` are what people do, `second_factor.rs` the gate that every way to sign in ends at.
 
 use std::fmt;
 
 mod activity;
 mod codes;
+mod invite;
 pub mod jobs;
 mod keys;
+mod links;
 mod live;
+mod password;
+mod reset;
+mod second_factor;
 mod session;
+mod sign_up;
 mod store;
 mod tokens;
+mod verification;
 
 pub use activity::{ACTIVITY_FLUSH_INTERVAL, ClientInfo, flush_activity};
 pub use codes::{CodeKind, OneTimeCode, check_code};
+pub use invite::{Invite, create_invite};
 pub use keys::{JwkSet, PublicKey};
+pub use links::LinkTarget;
 pub use live::{is_alive, user_exists};
+pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};
+pub use reset::{RESET_PASSWORD_PAGE, reset_password, send_password_reset};
 pub use session::{
     MAX_SESSION_MILLIS, NewSession, Refreshed, Session, SignedIn, create, end_all_in, list, refresh, revoke,
     revoke_all, sign_out,
 };
+pub use sign_up::{PasswordSignUp, sign_up_anonymously, sign_up_with_password};
 pub use tokens::{Claims, Subject, TokenError, UserKind, access_token_expired, jwks, mint, verify};
+pub use verification::{VERIFY_EMAIL_PAGE, send_verification, send_verification_to_primary, verify_email};
 
 use self::{activity::Activity, keys::KeyCache, live::LiveUsers, tokens::TokenCache};
 use crate::{Deps, error::Result, signal::Signals};

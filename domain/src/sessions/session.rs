@@ -314,8 +314,8 @@ pub async fn end_all_in(
     Ok(ended)
 }
 
-/// The live session of the user that a refresh token belongs to.
-pub(super) async fn session_of_token(
+/// The session of the user that a refresh token belongs to.
+pub(super) async fn of_token_in(
     tx: &Tx,
     project_id: &ProjectId,
     user_id: UserId,

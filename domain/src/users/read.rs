@@ -103,7 +103,16 @@ pub async fn credentials_by_email(
     Ok(loaded.map(|loaded| credentials(loaded, &config)))
 }
 
-/// The same for a known user, as the transaction sees it.
+/// The same for a known user.
+///
+/// # Errors
+/// Internal only.
+pub async fn credentials_of(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<Credentials>> {
+    let config = projects::config(deps, project_id).await?;
+    Ok(store::find(deps.db.read(), project_id, id).await?.map(|loaded| credentials(loaded, &config)))
+}
+
+/// The same, as the transaction sees it.
 ///
 /// # Errors
 /// Internal only.

@@ -33,6 +33,10 @@ fn parsed(code: &str) -> OneTimeCode {
     OneTimeCode::parse(code).unwrap()
 }
 
+fn ticket(code: &OneTimeCode) -> Ticket<'_> {
+    Ticket { kind: KIND, code, burns_when_refused: true }
+}
+
 fn client(project_id: &ProjectId) -> Actor {
     Actor::new(project_id.clone(), Level::Client, None)
 }
@@ -44,7 +48,7 @@ async fn check(bench: &TestBench, project_id: &ProjectId, code: &str) -> Option<
 
 async fn redeem_once(bench: &TestBench, project_id: &ProjectId, code: &str) -> Option<Code> {
     let (actor, code) = (client(project_id), parsed(code));
-    let redeemed = redeem(&bench.deps, &actor, "test", (KIND, &code), |_, used| async move {
+    let redeemed = redeem(&bench.deps, &actor, "test", ticket(&code), |_, used| async move {
         assert_eq!(used.data, json!({"for": "test"}));
         Ok(())
     });
@@ -131,7 +135,7 @@ async fn of_a_hundred_racers_exactly_one_succeeds() {
         let code = issued(&bench, &project).await;
         let (effects, parsed, actor) = (AtomicUsize::new(0), parsed(&code), client(&project));
         let race = || {
-            redeem(&bench.deps, &actor, "test", (KIND, &parsed), |_, _| async {
+            redeem(&bench.deps, &actor, "test", ticket(&parsed), |_, _| async {
                 effects.fetch_add(1, Ordering::SeqCst);
                 Ok(())
             })
@@ -153,10 +157,10 @@ async fn a_refused_effect_leaves_nothing_but_uses_the_code_up() {
         let project = bench.insert_project().await;
         let (code, deps) = (issued(&bench, &project).await, &bench.deps);
         let project_id = &project;
-        let refused: Result<()> = redeem(deps, &client(&project), "test", (KIND, &parsed(&code)), |tx, _| async move {
+        let refused: Result<()> = redeem(deps, &client(&project), "test", ticket(&parsed(&code)), |tx, _| async move {
             let new = NewCode {
                 project_id: project_id.clone(),
-                kind: CodeKind::SignIn,
+                kind: CodeKind::SecondFactor,
                 user_id: None,
                 data: Value::Null,
                 ttl_seconds: 60,
@@ -173,11 +177,30 @@ async fn a_refused_effect_leaves_nothing_but_uses_the_code_up() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_does_not_burn_outlives_a_refused_effect_but_counts_it() {
+    on_each_database(|bench| async move {
+        let project = bench.insert_project().await;
+        let code = issued(&bench, &project).await;
+        let (actor, parsed) = (client(&project), parsed(&code));
+        let ticket = Ticket { burns_when_refused: false, ..ticket(&parsed) };
+        for _ in 0..20 {
+            assert!(looks_usable(&bench.deps, &project, KIND, &parsed).await.unwrap());
+            let refused: Result<()> =
+                redeem(&bench.deps, &actor, "test", ticket, |_, _| async { refuse(Failure::bad_request("no")) }).await;
+            assert!(refused.unwrap_err().is(Code::BadRequest));
+        }
+        assert!(!looks_usable(&bench.deps, &project, KIND, &parsed).await.unwrap());
+        assert_eq!(redeem_once(&bench, &project, &code).await, Some(Code::VerificationCodeMaxAttemptsReached));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_effect_that_breaks_leaves_the_code_usable() {
     on_each_database(|bench| async move {
         let project = bench.insert_project().await;
         let code = issued(&bench, &project).await;
-        let broken: Result<()> = redeem(&bench.deps, &client(&project), "test", (KIND, &parsed(&code)), |_, _| async {
+        let broken: Result<()> = redeem(&bench.deps, &client(&project), "test", ticket(&parsed(&code)), |_, _| async {
             Err(Error::internal("broken"))
         })
         .await;
