@@ -39,7 +39,12 @@ impl FixedClock {
 
     /// Moves the clock by `seconds`, backwards when negative.
     pub fn advance_seconds(&self, seconds: i64) {
-        self.0.fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
+        self.advance_millis(seconds.saturating_mul(1000));
+    }
+
+    /// Moves the clock by `millis`, backwards when negative.
+    pub fn advance_millis(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
     }
 }
 
