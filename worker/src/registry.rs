@@ -15,7 +15,8 @@ use postern_domain::{
 use crate::{
     Follow, Registry,
     jobs::{
-        deliver_webhook, erase_user_events, prune, recover_webhook_endpoint, send_email, wipe_expired_email_secrets,
+        deliver_webhook, erase_user_events, prune, purge_project, recover_webhook_endpoint, send_email,
+        wipe_expired_email_secrets,
     },
 };
 
@@ -32,6 +33,7 @@ pub fn registry() -> Result<Registry> {
         .job(prune::events)
         .job(prune::jobs)
         .job(prune::sessions)
+        .job(purge_project::run)
         .job(recover_webhook_endpoint::run)
         .job(send_email::run)
         .job(wipe_expired_email_secrets::run)

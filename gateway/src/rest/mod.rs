@@ -4,12 +4,15 @@
 //! ask for the level, call the operation, answer with [`reply::Reply`]), and add a line to that file's `routes`.
 
 pub(crate) mod call;
+mod config;
 mod contact_channels;
 mod emails;
 mod greeting;
 pub(crate) mod input;
 mod jwks;
+mod key_sets;
 mod oauth_token;
+mod projects;
 pub(crate) mod reply;
 pub(crate) mod routes;
 mod sessions;
@@ -42,9 +45,14 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
 fn routes() -> Routes {
     let nouns = [
         greeting::routes(),
+        config::routes(),
         contact_channels::routes(),
         emails::routes(),
         jwks::routes(),
+        key_sets::routes(),
+        oauth_token::routes(),
+        projects::routes(),
+        sessions::routes(),
         teams::routes(),
         users::routes(),
     ];

@@ -3,6 +3,7 @@
 pub(crate) mod deliver_webhook;
 pub(crate) mod erase_user_events;
 pub(crate) mod prune;
+pub(crate) mod purge_project;
 pub(crate) mod recover_webhook_endpoint;
 pub(crate) mod send_email;
 pub(crate) mod wipe_expired_email_secrets;

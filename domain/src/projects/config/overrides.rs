@@ -63,6 +63,8 @@ fn check_value(level: ConfigLevel, path: &str, node: &Node, value: &Value) -> Re
             }
             Ok(())
         }
+        // PostgreSQL has no place for it in text.
+        Value::String(text) if text.contains('\0') => wrong(path, "must not hold the character U+0000"),
         value if node.takes(value) => Ok(()),
         _ => {
             let mut wanted: Vec<String> = node.kinds.iter().map(|kind| kind.describe()).collect();

@@ -272,6 +272,7 @@ fn what_does_not_fit_is_refused_by_its_key() {
         (r#"{"apps":{"installed":{"games":{"enabled":true}}}}"#, "apps.installed.games"),
         (r#"{"emails":{"themes":{"not-a-uuid":{}}}}"#, "emails.themes.not-a-uuid"),
         (r#"{"emails.server.provider":"pigeon"}"#, "emails.server.provider"),
+        (r#"{"emails.server.host":"a\u0000b"}"#, "emails.server.host"),
         (r#"{"payments.autoPay.interval":[1]}"#, "payments.autoPay.interval"),
         (r#"{"payments.autoPay.interval":[1,"hour"]}"#, "payments.autoPay.interval"),
         (r#"{"emails.server.password":{"$sealed":"AAAA"}}"#, "emails.server.password"),
