@@ -130,15 +130,20 @@ impl SmtpMailer {
 
     async fn deliver(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError> {
         let message = message::build(mail)?;
+        let mut conversation = self.begin(server).await?;
+        conversation.transmit(message.envelope(), &message.formatted()).await?;
+        conversation.quit().await;
+        Ok(())
+    }
+
+    /// Everything up to the point where a mail could be handed over.
+    async fn begin(&self, server: &MailServer) -> Result<Conversation, MailError> {
         let (stream, watch) = self.connect(server).await?;
         let connection = self.greet(server, stream, &watch).await?;
         let mut conversation = Conversation { connection, watch, reply_limit: self.limits.reply };
         self.secure(server, &mut conversation).await?;
         conversation.authenticate(server).await?;
-        conversation.transmit(message.envelope(), &message.formatted()).await?;
-        // The mail is taken. Whether the server is polite does not matter.
-        drop(timeout(QUIT_TIMEOUT, conversation.connection.command(Quit)).await);
-        Ok(())
+        Ok(conversation)
     }
 
     async fn connect(&self, server: &MailServer) -> Result<(Bounded, Watch), MailError> {
@@ -198,6 +203,12 @@ impl Mailer for SmtpMailer {
     async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError> {
         within(self.limits.total, Phase::Message, self.deliver(server, mail)).await
     }
+
+    async fn check(&self, server: &MailServer) -> Result<(), MailError> {
+        let mut conversation = within(self.limits.total, Phase::Message, self.begin(server)).await?;
+        conversation.quit().await;
+        Ok(())
+    }
 }
 
 impl Authorities {
@@ -253,6 +264,11 @@ struct Conversation {
 }
 
 impl Conversation {
+    /// The work is done. Whether the server is polite about it does not matter.
+    async fn quit(&mut self) {
+        drop(timeout(QUIT_TIMEOUT, self.connection.command(Quit)).await);
+    }
+
     async fn start_tls(&mut self, parameters: TlsParameters, hello: &ClientId) -> Result<(), MailError> {
         let upgraded = self.connection.starttls(parameters, hello);
         answered(self.reply_limit, Phase::Tls, &self.watch, upgraded).await

@@ -156,4 +156,10 @@ pub trait Mailer: Send + Sync {
     /// # Errors
     /// [`MailError`], which says whether to try again.
     async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError>;
+
+    /// Whether the server answers, protects the connection and takes the credentials, without sending anything.
+    ///
+    /// # Errors
+    /// [`MailError`].
+    async fn check(&self, server: &MailServer) -> Result<(), MailError>;
 }

@@ -52,6 +52,10 @@ impl Mailer for FakeMailer {
         held(&self.sent).push((server.clone(), mail.clone()));
         Ok(())
     }
+
+    async fn check(&self, _server: &MailServer) -> Result<(), MailError> {
+        held(&self.failures).pop_front().map_or(Ok(()), Err)
+    }
 }
 
 /// Hosts that answer every request with 200 and nothing, unless told otherwise.

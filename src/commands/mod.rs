@@ -1,0 +1,110 @@
+//! What each command does. Exit codes: 0 done, 1 failed, 2 refused to start (settings, database of another version).
+
+mod doctor;
+mod keys;
+mod serve;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::CommandFactory;
+use postern_domain::Error;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::{Cli, Command},
+    settings::{Settings, WrongSettings},
+    wiring,
+};
+
+/// Why a command ended without success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// Settings or surroundings do not allow it.
+    #[error("{0}")]
+    Refused(String),
+    /// It was begun and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<WrongSettings> for CommandError {
+    fn from(error: WrongSettings) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs what the command line asks for.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    match run_command(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CommandError::Refused(why)) => fail(2, why),
+        Err(CommandError::Failed(why)) => fail(1, why),
+    }
+}
+
+fn run_command(cli: Cli) -> Result<(), CommandError> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Openapi => say(postern_gateway::openapi()?),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "postern", &mut io::stdout());
+            Ok(())
+        }
+        command => {
+            let settings = Settings::read(cli.config.as_deref())?;
+            log_to_stderr(&settings.log)?;
+            for name in Settings::misspelt() {
+                tracing::warn!(name, "this environment variable looks like a setting but is none");
+            }
+            wiring::install_crypto_provider();
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(async {
+                match command {
+                    Command::Serve => serve::run(settings).await,
+                    Command::Migrate => serve::migrate(settings).await,
+                    Command::Doctor => doctor::run(settings).await,
+                    Command::Keys { target } => keys::run(settings, &target).await,
+                    Command::Openapi | Command::Completions { .. } => Ok(()),
+                }
+            })
+        }
+    }
+}
+
+/// Writes to standard output; a reader that has gone away (`postern schema | head`) is no failure.
+pub(crate) fn say(text: impl Display) -> Result<(), CommandError> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn fail(code: u8, why: impl Display) -> ExitCode {
+    // Standard error may be closed; the exit code says it all the same.
+    drop(writeln!(io::stderr(), "postern: {why}"));
+    ExitCode::from(code)
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), CommandError> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| CommandError::Refused(format!("POSTERN_LOG is no filter: {error}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    Ok(())
+}

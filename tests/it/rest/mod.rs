@@ -1,0 +1,5 @@
+//! The REST door: what holds for every request, then one file per noun.
+
+mod authentication;
+mod manners;
+mod users;
