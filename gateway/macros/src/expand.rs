@@ -213,10 +213,17 @@ mod tests {
             "complexity = 3 , visible = \"crate::graphql::guard::visible_to_servers\"",
             "directive = crate :: graphql :: guard :: access :: apply (crate :: graphql :: guard :: AccessLevel :: Server",
             "crate :: graphql :: guard :: check (__ctx",
-            "visible = \"crate::graphql::guard::visible_to_users\"",
+            "visible = \"crate::graphql::guard::visible_to_clients\"",
         ] {
             assert!(code.contains(part), "{part}\n{code}");
         }
+    }
+
+    #[test]
+    fn a_root_field_with_self_is_shown_to_users_only() {
+        let code = expand("root", "impl Q { /// Me.\n #[access(CLIENT, self)] fn me(&self) -> Option<User> { None } }")
+            .unwrap();
+        assert!(code.contains("guard::visible_to_users"), "{code}");
     }
 
     #[test]

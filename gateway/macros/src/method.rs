@@ -84,9 +84,13 @@ impl Method {
     pub(crate) fn field(&self, arguments: &Arguments) -> TokenStream {
         let (name, resolver, context) = (&self.function.sig.ident, self.resolver_name(), &self.context);
         let (docs, passed_on) = (&self.docs, &self.passed_on);
-        let (visible, directive) = (self.rule.visible(), self.rule.directive());
+        let directive = self.rule.directive();
+        let visible = match arguments.place {
+            Place::Object(_) => self.rule.visible(),
+            Place::Root | Place::Subscription => self.rule.visible_at_root(),
+        };
         let inputs = self.field_inputs();
-        let asyncness = &self.function.sig.asyncness;
+        let (visibility, asyncness) = (&self.function.vis, &self.function.sig.asyncness);
         let value = &self.output.value;
         let refused = self.refused();
         let check = self.check(arguments);
@@ -106,7 +110,7 @@ impl Method {
         quote_spanned! {self.function.sig.span()=>
             #(#docs)*
             #[graphql(#(#passed_on,)* #visible, #directive)]
-            #asyncness fn #name(#(#inputs),*) #return_type {
+            #visibility #asyncness fn #name(#(#inputs),*) #return_type {
                 if let ::std::result::Result::Err(refusal) = #check {
                     return #refused;
                 }
@@ -144,7 +148,7 @@ impl Method {
     }
 
     fn call(&self, resolver: &Ident) -> TokenStream {
-        let context = self.wants_context.then(|| &self.context).into_iter();
+        let context = self.wants_context.then_some(&self.context).into_iter();
         let others = self.function.sig.inputs.iter().skip(1 + usize::from(self.wants_context)).filter_map(|input| {
             if let FnArg::Typed(PatType { pat, .. }) = input { Some(argument_name(pat)) } else { None }
         });

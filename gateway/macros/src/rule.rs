@@ -60,11 +60,25 @@ impl Rule {
         quote!(directive = crate::graphql::guard::access::apply(#level, #own, #permission))
     }
 
-    /// The function that tells introspection whether the caller could use what the rule stands on.
+    /// The function that tells introspection whether the caller could use the object, or the field of one, that the rule
+    /// stands on. Whose object it will be is not known there.
     pub(crate) fn visible(&self) -> TokenStream {
+        self.visible_by("crate::graphql::guard::visible_to_clients")
+    }
+
+    /// The same for a field of a root type: there `self` and permissions need a user.
+    pub(crate) fn visible_at_root(&self) -> TokenStream {
+        let needs_user = self.own || self.permission.is_some();
+        self.visible_by(if needs_user {
+            "crate::graphql::guard::visible_to_users"
+        } else {
+            "crate::graphql::guard::visible_to_clients"
+        })
+    }
+
+    fn visible_by(&self, to_clients: &str) -> TokenStream {
         let function = match self.level {
-            Level::Client if self.own || self.permission.is_some() => "crate::graphql::guard::visible_to_users",
-            Level::Client => "crate::graphql::guard::visible_to_clients",
+            Level::Client => to_clients,
             Level::Server => "crate::graphql::guard::visible_to_servers",
             Level::Admin => "crate::graphql::guard::visible_to_admins",
         };
