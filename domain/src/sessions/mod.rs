@@ -30,7 +30,7 @@ pub use codes::{CodeKind, OneTimeCode, check_code};
 pub use invite::{Invite, create_invite};
 pub use keys::{JwkSet, PublicKey};
 pub use links::LinkTarget;
-pub use live::{is_alive, user_exists};
+pub use live::{alive_among, is_alive, user_exists};
 pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};
 pub use reset::{RESET_PASSWORD_PAGE, reset_password, send_password_reset};
 pub use session::{
