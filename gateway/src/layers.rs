@@ -47,8 +47,12 @@ const ALLOWED_HEADERS: [&str; 9] = [
     "ngrok-skip-browser-warning",
 ];
 
+/// The id of a request, for handlers that tell it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Gives the request an id: 16 characters of base32, in the answer's `x-stack-request-id` and on every line of its log.
-pub(crate) async fn request_id(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+pub(crate) async fn request_id(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
     let client = gateway.client_info(&request);
     let span = tracing::info_span!(
@@ -58,6 +62,7 @@ pub(crate) async fn request_id(State(gateway): State<Gateway>, request: Request,
         http.path = %request.uri().path(),
         client.ip = client.ip.map(tracing::field::display),
     );
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| tracing::debug!(http.status = response.status().as_u16(), "answered"));
     if let Ok(value) = HeaderValue::from_str(&id) {
