@@ -20,7 +20,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{identity::client_info, layers, rest};
+use crate::{graphql, identity::client_info, layers, rest};
 
 /// The longest body that any door reads.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -56,6 +56,7 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
     Router::new()
         .merge(plain)
+        .merge(graphql::router(gateway.clone()))
         .fallback(layers::unknown_path)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(layers::panicked))

@@ -2,6 +2,7 @@
 //! once, in [`identity`]. No rule and no query lives here.
 
 pub mod app;
+pub mod graphql;
 mod identity;
 mod layers;
 mod rest;

@@ -1,0 +1,214 @@
+//! One GraphQL operation from request to answer, whatever it came by: prepared, executed within its time, its errors
+//! completed. Recognising callers is `caller`'s business, reading and writing HTTP is `http`'s.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{Request, Response, ServerError, Value, parser::types::OperationType};
+use axum::http::HeaderMap;
+use futures::{
+    FutureExt, StreamExt,
+    stream::{self, BoxStream},
+};
+use postern_domain::{Deps, sessions::ClientInfo};
+use tokio::time::timeout;
+
+use super::{
+    caller::{self, Caller},
+    document::Documents,
+    error::{self, DoorCode, Error},
+    events::tail::Tails,
+    guard::SignedIn,
+    live::Live,
+    loaders::Loaders,
+    persisted::PersistedQueries,
+    schema::{self, Schema},
+    socket::{Ended, Operations},
+};
+use crate::{app::Gateway, layers::RequestId};
+
+/// How long one operation may take, and one event of a subscription.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Which operations the way that a request came by may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// GET: what changes nothing.
+    Get,
+    /// POST: what answers once.
+    Post,
+    /// GET whose answers are read as events.
+    GetEvents,
+    /// A socket, or POST whose answers are read as events: everything.
+    Stream,
+}
+
+impl Way {
+    fn check(self, kind: OperationType) -> Result<(), ServerError> {
+        let refuse = |code, text: &str| Err(Error::door(code, text).into_server_error());
+        match (self, kind) {
+            (Self::Get | Self::GetEvents, OperationType::Mutation) => {
+                refuse(DoorCode::MethodNotAllowed, "A mutation is sent by POST.")
+            }
+            (Self::Get | Self::Post, OperationType::Subscription) => refuse(
+                DoorCode::NotAcceptable,
+                "A subscription is read over a WebSocket (graphql-transport-ws) or with `Accept: text/event-stream`.",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Everything an operation needs. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Door(Arc<Parts>);
+
+struct Parts {
+    gateway: Gateway,
+    schema: Schema,
+    documents: Documents,
+    persisted: PersistedQueries,
+    live: Live,
+}
+
+impl Door {
+    /// A door to the operations of the domain. Looks after live connections from now on.
+    pub(crate) fn new(gateway: Gateway) -> Self {
+        let deps = gateway.deps.clone();
+        let schema = schema::build(deps.settings.local_mode).data(Tails::new(deps.clone())).data(deps.clone()).finish();
+        let (documents, persisted) = (Documents::default(), PersistedQueries::default());
+        Self(Arc::new(Parts { gateway, schema, documents, persisted, live: Live::new(deps) }))
+    }
+
+    /// What operations are handed.
+    pub(crate) fn deps(&self) -> &Deps {
+        &self.0.gateway.deps
+    }
+
+    /// What all doors share.
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.0.gateway
+    }
+
+    /// Runs an operation that answers once.
+    async fn execute(&self, caller: &Caller, mut request: Request, way: Way) -> Response {
+        let work = async {
+            match self.prepare(&mut request, way).await {
+                Ok(_) => self.0.schema.execute(self.with_data(request, caller)).await,
+                Err(error) => Response::from_errors(vec![error]),
+            }
+        };
+        let mut response = timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow());
+        error::complete(&mut response, caller.request_id());
+        response
+    }
+
+    /// Runs an operation that may answer many times.
+    fn answers(&self, caller: &Caller, mut request: Request, way: Way) -> BoxStream<'static, Response> {
+        let (door, caller) = (self.clone(), caller.clone());
+        let request_id = caller.request_id().map(ToOwned::to_owned);
+        let answers = async move {
+            match timeout(TIME_LIMIT, door.prepare(&mut request, way)).await {
+                Ok(Ok(OperationType::Subscription)) => door.subscribe(&caller, request),
+                Ok(Ok(_)) => {
+                    let request = door.with_data(request, &caller);
+                    let work = async move { timeout(TIME_LIMIT, door.0.schema.execute(request)).await };
+                    stream::once(work.map(|answer| answer.unwrap_or_else(|_| too_slow()))).boxed()
+                }
+                Ok(Err(error)) => stream::once(async { Response::from_errors(vec![error]) }).boxed(),
+                Err(_) => stream::once(async { too_slow() }).boxed(),
+            }
+        };
+        answers
+            .flatten_stream()
+            .map(move |mut response| {
+                error::complete(&mut response, request_id.as_deref());
+                response
+            })
+            .boxed()
+    }
+
+    fn subscribe(&self, caller: &Caller, request: Request) -> BoxStream<'static, Response> {
+        let answers = self.0.schema.execute_stream(self.with_data(request, caller));
+        answers
+            .map(|mut response| {
+                // No event could be made at all: the subscription was refused, or has lost its right.
+                if response.data == Value::Null {
+                    for error in &mut response.errors {
+                        error.path.clear();
+                    }
+                }
+                response
+            })
+            .boxed()
+    }
+
+    async fn prepare(&self, request: &mut Request, way: Way) -> Result<OperationType, ServerError> {
+        self.0.persisted.resolve(request).await?;
+        let kind = self.0.documents.prepare(request).await?;
+        way.check(kind)?;
+        Ok(kind)
+    }
+
+    fn with_data(&self, request: Request, caller: &Caller) -> Request {
+        let request = match caller.actor() {
+            Some(actor) => request.data(Loaders::new(self.deps(), actor)).data(SignedIn::default()).data(actor.clone()),
+            None => request,
+        };
+        request.data(caller.clone())
+    }
+}
+
+fn too_slow() -> Response {
+    let text = format!("The operation took longer than {} seconds.", TIME_LIMIT.as_secs());
+    Response::from_errors(vec![Error::door(DoorCode::Timeout, text).into_server_error()])
+}
+
+/// One conversation: a request, or a socket with its many.
+#[derive(Clone)]
+pub(crate) struct Conversation {
+    door: Door,
+    way: Way,
+    client: ClientInfo,
+    request_id: Option<String>,
+}
+
+impl Conversation {
+    /// A conversation over `door` with whoever sent `request`.
+    pub(crate) fn new(door: Door, way: Way, request: &axum::extract::Request) -> Self {
+        let client = door.gateway().client_info(request);
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        Self { door, way, client, request_id }
+    }
+
+    /// The same whose answers are read as events.
+    pub(crate) fn streaming(mut self) -> Self {
+        self.way = if self.way == Way::Get { Way::GetEvents } else { Way::Stream };
+        self
+    }
+
+    /// Runs an operation that answers once.
+    pub(crate) async fn execute(&self, caller: &Caller, request: Request) -> Response {
+        self.door.execute(caller, request, self.way).await
+    }
+}
+
+impl Operations for Conversation {
+    type Caller = Caller;
+
+    async fn admit(&self, headers: &HeaderMap) -> Result<Caller, ServerError> {
+        let (client, request_id) = (self.client.clone(), self.request_id.clone());
+        caller::recognise(self.door.deps(), headers, client, request_id).await.map_err(Error::into_server_error)
+    }
+
+    fn run(&self, caller: &Caller, request: Request) -> BoxStream<'static, Response> {
+        self.door.answers(caller, request, self.way)
+    }
+
+    async fn ended(&self, caller: &Caller) -> Ended {
+        let parts = &self.door.0;
+        tokio::select! {
+            () = parts.live.gone(caller) => Ended::CallerGone,
+            () = parts.gateway.stopping.cancelled() => Ended::Stopping,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Decisions about fields: may this caller read this field of this object? The attribute
+//! [`guarded`](postern_gateway_macros::guarded) writes a call to this module in front of every resolver, and the
+//! `@access` directive and the visibility in introspection from the same statement.
+//!
+//! Guards are the fence; the domain's own checks are the wall. Nothing here reads the database except for permissions.
+
+use std::{
+    borrow::Cow,
+    sync::{Mutex, PoisonError},
+};
+
+use async_graphql::{Context, Enum, TypeDirective};
+use postern_domain::{Actor, Code, Failure, Level, UserId};
+
+use super::error::Error;
+
+/// What a caller has proven about the application it speaks for; a higher level may do all a lower one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum AccessLevel {
+    /// A browser or an app: holds at most a publishable key, perhaps with a signed-in user.
+    Client,
+    /// The application's backend: holds the secret server key.
+    Server,
+    /// The project's administration.
+    Admin,
+}
+
+/// Who may read this. Servers pass where the level is CLIENT or SERVER, admins always. A client passes where the level is
+/// CLIENT, if the object is its own user's (`self`), and if its user holds `permission`: in the team on the path, else in
+/// the project.
+#[expect(unused_variables, reason = "the directive only describes; `check` decides")]
+#[TypeDirective(location = "FieldDefinition", location = "Object")]
+pub(crate) fn access(level: AccessLevel, #[graphql(name = "self")] own: Option<bool>, permission: Option<String>) {}
+
+/// A rule, as `@access` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// What the caller must have proven.
+    pub(crate) level: AccessLevel,
+    /// A client must own the object.
+    pub(crate) own: bool,
+    /// A client's user must hold this permission.
+    pub(crate) permission: Option<&'static str>,
+}
+
+/// Whose an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The caller's, whoever that is: fields of root types.
+    Caller,
+    /// No user's.
+    Nobody,
+    /// This user's.
+    User(UserId),
+}
+
+impl From<UserId> for Owner {
+    fn from(user: UserId) -> Self {
+        Self::User(user)
+    }
+}
+
+impl From<Option<UserId>> for Owner {
+    fn from(user: Option<UserId>) -> Self {
+        user.map_or(Self::Nobody, Self::User)
+    }
+}
+
+/// What the rule says about a caller, before any permission is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Allowed,
+    Refused,
+    /// Allowed if the caller's user holds the permission.
+    IfHeld,
+}
+
+fn decide(rule: &Rule, actor: &Actor, owner: Owner) -> Decision {
+    let passes_by_level = match rule.level {
+        AccessLevel::Admin => actor.level == Level::Admin,
+        AccessLevel::Client | AccessLevel::Server => actor.is_server(),
+    };
+    if passes_by_level {
+        return Decision::Allowed;
+    }
+    if rule.level != AccessLevel::Client {
+        return Decision::Refused;
+    }
+    let owns = match owner {
+        Owner::Caller => actor.user.is_some(),
+        Owner::Nobody => false,
+        Owner::User(user) => actor.is_user(user),
+    };
+    if rule.own && !owns {
+        Decision::Refused
+    } else if rule.permission.is_none() {
+        Decision::Allowed
+    } else if actor.user.is_some() {
+        Decision::IfHeld
+    } else {
+        Decision::Refused
+    }
+}
+
+/// Whether the caller of this request may read a field with `rule` of an object of `owner`.
+///
+/// # Errors
+/// `FORBIDDEN` when not, `ACCESS_TYPE_REQUIRED` when the request named no project. A rule with a permission is refused
+/// here: it needs a look at the database.
+pub(crate) fn check(ctx: &Context<'_>, rule: &Rule, owner: Owner) -> Result<(), Error> {
+    let Some(actor) = ctx.data_opt::<Actor>() else { return Err(nobody_asks()) };
+    if decide(rule, actor, owner) == Decision::Allowed {
+        return Ok(());
+    }
+    // Somebody who signs in by this very request owns the user that the answer shows, though the request came without it.
+    if let (Owner::User(user), Some(signed_in)) = (owner, ctx.data_opt::<SignedIn>())
+        && signed_in.includes(user)
+        && rule.level == AccessLevel::Client
+        && rule.permission.is_none()
+    {
+        return Ok(());
+    }
+    Err(refusal(rule))
+}
+
+/// The users who proved who they are within this request: by signing up or in, or by a refresh token.
+#[derive(Debug, Default)]
+pub(crate) struct SignedIn(Mutex<Vec<UserId>>);
+
+impl SignedIn {
+    /// Notes that the caller proved to be this user.
+    pub(crate) fn note(ctx: &Context<'_>, user: UserId) {
+        if let Some(Self(users)) = ctx.data_opt::<Self>() {
+            users.lock().unwrap_or_else(PoisonError::into_inner).push(user);
+        }
+    }
+
+    fn includes(&self, user: UserId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&user)
+    }
+}
+
+fn nobody_asks() -> Error {
+    Failure::new(
+        Code::AccessTypeRequired,
+        "Say for which project you ask and as what: the headers x-stack-project-id and x-stack-access-type.",
+    )
+    .into()
+}
+
+fn refusal(rule: &Rule) -> Error {
+    let needs: Cow<'static, str> = match (rule.level, rule.own, rule.permission) {
+        (AccessLevel::Admin, ..) => "This is for the project's administration only.".into(),
+        (AccessLevel::Server, ..) => "This is for the application's backend only.".into(),
+        (AccessLevel::Client, _, Some(permission)) => format!("This needs the permission {permission}.").into(),
+        (AccessLevel::Client, true, None) => "This is for the user it belongs to only.".into(),
+        (AccessLevel::Client, false, None) => "This needs a caller that a project knows.".into(),
+    };
+    Failure::new(Code::Forbidden, needs).into()
+}
+
+/// A refused nullable field: null, with the error at its path.
+#[expect(clippy::unnecessary_wraps, reason = "stands in for the answer of a resolver")]
+pub(crate) fn refused<T>(ctx: &Context<'_>, error: Error) -> async_graphql::Result<Option<T>> {
+    let error = async_graphql::Error::from(error).into_server_error(ctx.item.pos);
+    ctx.add_error(ctx.set_error_path(error));
+    Ok(None)
+}
+
+/// The answer of a nullable field whose resolver may fail: a failure is null, with the error at its path.
+pub(crate) fn or_null<T, E: Into<Error>>(
+    ctx: &Context<'_>,
+    answer: Result<Option<T>, E>,
+) -> async_graphql::Result<Option<T>> {
+    answer.or_else(|error| refused(ctx, error.into()))
+}
+
+/// Visible to every caller that a project knows.
+pub(crate) fn visible_to_clients(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some()
+}
+
+/// Visible to signed-in users, servers and admins: for root fields that need a user.
+pub(crate) fn visible_to_users(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(|actor| actor.is_server() || actor.user.is_some())
+}
+
+/// Visible to servers and admins.
+pub(crate) fn visible_to_servers(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(Actor::is_server)
+}
+
+/// Visible to admins.
+pub(crate) fn visible_to_admins(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(|actor| actor.level == Level::Admin)
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod table {
+    use postern_domain::{ProjectId, SessionId, actor::ActingUser};
+
+    use super::*;
+
+    fn actor(level: Level, user: Option<UserId>) -> Actor {
+        let user = user.map(|id| ActingUser {
+            id,
+            session_id: SessionId::random(),
+            is_anonymous: false,
+            is_restricted: false,
+        });
+        Actor::new(ProjectId::internal(), level, user)
+    }
+
+    /// Every rule against every sort of caller: may it read an object that is its own, another's, nobody's?
+    #[test]
+    fn rules_decide_as_the_table_says() {
+        use Decision::{Allowed as Yes, IfHeld as Held, Refused as No};
+        let (me, other) = (UserId::random(), UserId::random());
+        let rule = |level, own, permission| Rule { level, own, permission };
+        let rules = [
+            rule(AccessLevel::Client, false, None),
+            rule(AccessLevel::Client, true, None),
+            rule(AccessLevel::Client, false, Some("p")),
+            rule(AccessLevel::Client, true, Some("p")),
+            rule(AccessLevel::Server, false, None),
+            rule(AccessLevel::Admin, false, None),
+        ];
+        let owners = [Owner::User(me), Owner::User(other), Owner::Nobody, Owner::Caller];
+        let table: [(Actor, [[Decision; 4]; 6]); 5] = [
+            (actor(Level::Client, None), [[Yes; 4], [No; 4], [No; 4], [No; 4], [No; 4], [No; 4]]),
+            (
+                actor(Level::Client, Some(me)),
+                [[Yes; 4], [Yes, No, No, Yes], [Held; 4], [Held, No, No, Held], [No; 4], [No; 4]],
+            ),
+            (actor(Level::Server, None), [[Yes; 4], [Yes; 4], [Yes; 4], [Yes; 4], [Yes; 4], [No; 4]]),
+            (actor(Level::Server, Some(me)), [[Yes; 4], [Yes; 4], [Yes; 4], [Yes; 4], [Yes; 4], [No; 4]]),
+            (actor(Level::Admin, None), [[Yes; 4]; 6]),
+        ];
+        for (actor, rows) in &table {
+            for (rule, row) in rules.iter().zip(rows) {
+                for (owner, expected) in owners.iter().zip(row) {
+                    assert_eq!(decide(rule, actor, *owner), *expected, "{rule:?} {:?} {owner:?}", actor.level);
+                }
+            }
+        }
+    }
+}

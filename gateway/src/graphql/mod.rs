@@ -1,0 +1,36 @@
+//! The GraphQL door. One folder per noun holds its types, queries and mutations; each field carries its rule (see
+//! [`guard`]). The rest is what every operation passes through: `http` and `socket` read requests, `caller` finds out who
+//! asks, `document` bounds what is asked, `door` runs it, `respond` and `stream` write answers.
+//!
+//! To add a field: a method with a description and `#[access(…)]` in the noun's `types.rs`. To add a mutation: an input, a
+//! payload and a method in its `mutation.rs` that decodes, calls one operation of the domain, and wraps the outcome. Then
+//! bring `schema.graphql` up to date with `postern schema > schema.graphql`.
+
+mod caller;
+mod connection;
+mod contact_channels;
+mod document;
+mod door;
+mod error;
+mod events;
+mod guard;
+mod http;
+mod live;
+mod loaders;
+mod node;
+mod pages;
+mod persisted;
+mod projects;
+mod repeat;
+mod request;
+mod respond;
+mod scalars;
+mod schema;
+mod socket;
+mod stream;
+mod teams;
+mod users;
+
+pub use schema::sdl;
+
+pub(crate) use http::router;

@@ -1,0 +1,4 @@
+//! The caller's project.
+
+pub(crate) mod query;
+pub(crate) mod types;

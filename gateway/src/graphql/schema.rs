@@ -1,0 +1,69 @@
+//! The whole schema: its roots, put together of the nouns' parts, and its text.
+//!
+//! To add a noun: a folder with `types.rs`, `query.rs`, `mutation.rs`, and its parts in the roots below.
+
+use async_graphql::{Context, MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
+use postern_domain::{Actor, Code, Deps, Failure};
+
+use super::{
+    contact_channels::mutation::ContactChannelMutation,
+    document::MAX_COST,
+    error::Result,
+    events::{query::EventQuery, subscription::EventSubscription},
+    guard::visible_to_users,
+    node::Node,
+    projects::query::ProjectQuery,
+    users::{mutation::UserMutation, query::UserQuery},
+};
+
+/// What can be read.
+#[derive(Default, MergedObject)]
+pub(crate) struct Query(UserQuery, ProjectQuery, EventQuery);
+
+/// What can be changed. The mutations of one operation run one after another.
+#[derive(Default, MergedObject)]
+#[graphql(visible = "visible_to_users")]
+pub(crate) struct Mutation(UserMutation, ContactChannelMutation);
+
+/// What can be followed. An operation selects exactly one.
+#[derive(Default, MergedSubscription)]
+#[graphql(visible = "visible_to_users")]
+pub(crate) struct Subscription(EventSubscription);
+
+/// The schema, ready to execute.
+pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// The schema without what its operations need. `suggests`: whether errors name fields with a similar name, whoever asks.
+pub(crate) fn build(suggests: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
+    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .register_output_type::<Node>()
+        .limit_complexity(MAX_COST);
+    if suggests { builder } else { builder.disable_suggestions() }
+}
+
+/// The schema in the Schema Definition Language, as `schema.graphql` has it.
+#[must_use]
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new().prefer_single_line_descriptions().include_specified_by().use_space_ident();
+    build(false).finish().sdl_with_options(options)
+}
+
+/// What operations are handed.
+///
+/// # Errors
+/// Internal only.
+pub(crate) fn deps<'a>(ctx: &Context<'a>) -> Result<&'a Deps> {
+    ctx.data_opt::<Deps>().ok_or_else(|| postern_domain::Error::internal("a schema without its deps").into())
+}
+
+/// Who asks.
+///
+/// # Errors
+/// `ACCESS_TYPE_REQUIRED` when the request named no project; guards refuse before.
+pub(crate) fn actor<'a>(ctx: &Context<'a>) -> Result<&'a Actor> {
+    ctx.data_opt::<Actor>()
+        .ok_or_else(|| Failure::new(Code::AccessTypeRequired, "Say for which project you ask.").into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Answers as server-sent events: the protocol `graphql-sse` in its distinct connections mode. Each answer is an event
+//! `next`; `complete` ends the operation. When the caller's session is gone, a last `next` carries the error.
+
+use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
+
+use async_graphql::{Request, Response};
+use axum::{
+    body::{Body as HttpBody, Bytes},
+    http::{HeaderValue, header},
+};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
+use postern_domain::{Code, Failure};
+
+use super::{
+    error,
+    respond::Body,
+    socket::{Ended, Operations},
+};
+
+/// How often a silent stream sends a comment, so that nobody in between takes it for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(12);
+
+/// The answer to an operation that is read as events.
+pub(crate) fn answer<D: Operations>(door: D, caller: D::Caller, request: Request) -> axum::response::Response {
+    let answers = door.run(&caller, request);
+    let ended = Box::pin(async move { door.ended(&caller).await });
+    let mut response = axum::response::Response::new(HttpBody::from_stream(events(answers, ended)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, max-age=0"));
+    // nginx would else hold events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+enum State {
+    Running { answers: BoxStream<'static, Response>, ended: Pin<Box<dyn Future<Output = Ended> + Send>> },
+    Completing,
+    Over,
+}
+
+fn events(
+    answers: BoxStream<'static, Response>,
+    ended: Pin<Box<dyn Future<Output = Ended> + Send>>,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold(State::Running { answers, ended }, async |state| match state {
+        State::Running { mut answers, mut ended } => {
+            let answer = tokio::select! {
+                ended = &mut ended => return match ended {
+                    Ended::CallerGone => Some((next(&session_gone()), State::Completing)),
+                    // Without `complete`, so that the caller comes back.
+                    Ended::Stopping => None,
+                },
+                () = tokio::time::sleep(KEEP_ALIVE) => {
+                    return Some((Bytes::from_static(b":\n\n"), State::Running { answers, ended }));
+                }
+                answer = answers.next() => answer,
+            };
+            match answer {
+                Some(answer) if error::is_request_error(&answer) => Some((next(&answer), State::Completing)),
+                Some(answer) => Some((next(&answer), State::Running { answers, ended })),
+                None => Some((complete(), State::Over)),
+            }
+        }
+        State::Completing => Some((complete(), State::Over)),
+        State::Over => None,
+    })
+    .map(Ok)
+}
+
+fn next(answer: &Response) -> Bytes {
+    // JSON is one line: line ends within texts are escaped.
+    let mut event = b"event: next\ndata: ".to_vec();
+    if let Err(error) = serde_json::to_writer(&mut event, &Body(answer)) {
+        tracing::error!(%error, "a GraphQL answer could not be written");
+        return complete();
+    }
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+/// With an empty `data`: browsers drop events that have none.
+fn complete() -> Bytes {
+    Bytes::from_static(b"event: complete\ndata: \n\n")
+}
+
+/// What the caller is told when its session, user or key is gone.
+fn session_gone() -> Response {
+    let failure = Failure::new(Code::AccessTokenExpired, "The session, user or key of this connection is gone.");
+    Response::from_errors(vec![error::Error::from(failure).into_server_error()])
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{ServerError, value};
+    use futures::future;
+
+    use super::*;
+
+    async fn text(
+        answers: BoxStream<'static, Response>,
+        ended: impl Future<Output = Ended> + Send + 'static,
+    ) -> String {
+        let parts: Vec<_> = events(answers, Box::pin(ended)).map(|part| part.unwrap()).collect().await;
+        String::from_utf8(parts.concat()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn answers_come_as_next_and_end_with_complete() {
+        let told = text(stream::iter([Response::new(value!({"a": "1\n2"}))]).boxed(), future::pending()).await;
+        assert_eq!(told, "event: next\ndata: {\"data\":{\"a\":\"1\\n2\"}}\n\nevent: complete\ndata: \n\n");
+    }
+
+    #[tokio::test]
+    async fn a_request_error_is_the_last_answer() {
+        let answers =
+            stream::iter([Response::from_errors(vec![ServerError::new("no", None)])]).chain(stream::pending());
+        let told = text(answers.boxed(), future::pending()).await;
+        assert_eq!(told, "event: next\ndata: {\"errors\":[{\"message\":\"no\"}]}\n\nevent: complete\ndata: \n\n");
+    }
+
+    #[tokio::test]
+    async fn a_lost_session_is_told_then_the_stream_ends() {
+        let told = text(stream::pending().boxed(), future::ready(Ended::CallerGone)).await;
+        assert!(told.contains("ACCESS_TOKEN_EXPIRED") && told.ends_with("event: complete\ndata: \n\n"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_stopping_process_ends_the_stream_without_completing_it() {
+        assert_eq!(text(stream::pending().boxed(), future::ready(Ended::Stopping)).await, "");
+    }
+}

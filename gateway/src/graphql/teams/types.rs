@@ -1,0 +1,57 @@
+//! Teams, as the schema shows them.
+
+use async_graphql::ID;
+use postern_domain::teams::Team;
+use postern_gateway_macros::guarded;
+use serde_json::Value;
+
+use crate::graphql::scalars::{DateTime, IntoId, json};
+
+/// A team of the project.
+pub(crate) struct TeamObject(pub(crate) Team);
+
+/// A team: users who belong together. A client sees the teams its user belongs to.
+#[guarded(CLIENT, graphql(name = "Team"))]
+impl TeamObject {
+    /// The id of the team, the same as over REST.
+    #[access(CLIENT)]
+    pub(crate) async fn id(&self) -> ID {
+        self.0.id.into_id()
+    }
+
+    /// The name to show; may be empty.
+    #[access(CLIENT)]
+    fn display_name(&self) -> &str {
+        &self.0.display_name
+    }
+
+    /// URL of the picture.
+    #[access(CLIENT)]
+    fn profile_image_url(&self) -> Option<&str> {
+        self.0.profile_image_url.as_deref()
+    }
+
+    /// Data that members and servers read and write.
+    #[access(CLIENT)]
+    fn client_metadata(&self) -> Option<&Value> {
+        json(&self.0.client_metadata)
+    }
+
+    /// Data that members read and servers write.
+    #[access(CLIENT)]
+    fn client_read_only_metadata(&self) -> Option<&Value> {
+        json(&self.0.client_read_only_metadata)
+    }
+
+    /// Data that only servers read and write.
+    #[access(SERVER)]
+    fn server_metadata(&self) -> Option<&Value> {
+        json(&self.0.server_metadata)
+    }
+
+    /// When the team was made.
+    #[access(CLIENT)]
+    fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+}
