@@ -3,13 +3,26 @@
 use postern_domain::{
     Actor, Level, ProjectId,
     projects::{self, NewKeySet},
+    sessions,
 };
+use secrecy::ExposeSecret;
 
 use super::{CommandError, say, serve::project_keys};
 use crate::{settings::Settings, wiring};
 
+/// What stands in the place of a project to ask for an invitation.
+const INVITE: &str = "invite";
+
 pub(super) async fn run(settings: Settings, target: &str) -> Result<(), CommandError> {
     let deps = wiring::connect(&settings, None).await.map_err(|error| CommandError::Refused(error.to_string()))?;
+    if target == INVITE {
+        let invite = sessions::create_invite(&deps).await?;
+        let until = invite.expires_at.to_utc().map(|time| time.to_rfc3339()).unwrap_or_default();
+        return say(format!(
+            "One person may sign up as an owner of projects until {until}, with this as invite_code:\n\n  {}",
+            invite.code.expose_secret()
+        ));
+    }
     let project_id = ProjectId(target.to_owned());
     if projects::lookup(&deps, &project_id).await?.is_none() {
         return Err(CommandError::Refused(format!("there is no project {target}")));

@@ -151,11 +151,6 @@ impl Call {
             _ => Map::new(),
         }
     }
-
-    /// The refusal for an endpoint whose schema demands a user, when there is none.
-    pub(crate) fn user_demanded(&self) -> Refusal {
-        Failure::schema(format!("{}: the request must carry a user's access token", self.request)).into()
-    }
 }
 
 /// What makes the request repeatable, if it asks to be.

@@ -1,7 +1,7 @@
 //! `/contact-channels`: the addresses of users. Sending and using verification codes is in `verification.rs`.
 
 use postern_domain::{
-    ContactChannelId, Level,
+    ContactChannelId,
     identity::UserRef,
     users::channels::{self, CreateChannel, UpdateChannel, WireContactChannel},
 };
@@ -36,6 +36,7 @@ input! {
     struct ClientCreate {
         user_id: UserRef,
         value: LooseEmail,
+        #[expect(dead_code, reason = "there is one kind")]
         r#type: OneOf<Kind>,
         used_for_auth: bool,
         is_primary: Option<bool>,
@@ -46,6 +47,7 @@ input! {
     struct ServerCreate {
         user_id: UserRef,
         value: LooseEmail,
+        #[expect(dead_code, reason = "there is one kind")]
         r#type: OneOf<Kind>,
         used_for_auth: bool,
         is_primary: Option<bool>,
@@ -56,6 +58,7 @@ input! {
 input! {
     struct ClientPatch {
         value: Option<LooseEmail>,
+        #[expect(dead_code, reason = "there is one kind")]
         r#type: Option<OneOf<Kind>>,
         used_for_auth: Option<bool>,
         is_primary: Option<bool>,
@@ -65,6 +68,7 @@ input! {
 input! {
     struct ServerPatch {
         value: Option<LooseEmail>,
+        #[expect(dead_code, reason = "there is one kind")]
         r#type: Option<OneOf<Kind>>,
         used_for_auth: Option<bool>,
         is_primary: Option<bool>,
@@ -90,19 +94,16 @@ async fn list(mut call: Call) -> Answer<List<WireContactChannel>> {
 
 async fn create(mut call: Call) -> Answer<WireContactChannel> {
     let actor = call.actor(OPEN)?;
-    let body = if actor.level >= Level::Server {
-        call.read::<Empty, ListQuery, ServerCreate>()?.2
+    let input = if actor.is_server() {
+        let body: ServerCreate = call.read::<Empty, ListQuery, _>()?.2;
+        let user_id = body.user_id.resolve(&actor)?;
+        let ServerCreate { value, used_for_auth, is_primary, is_verified, .. } = body;
+        CreateChannel { user_id, value: value.0, used_for_auth, is_primary, is_verified }
     } else {
-        let ClientCreate { user_id, value, r#type, used_for_auth, is_primary } =
-            call.read::<Empty, ListQuery, ClientCreate>()?.2;
-        ServerCreate { user_id, value, r#type, used_for_auth, is_primary, is_verified: None }
-    };
-    let input = CreateChannel {
-        user_id: body.user_id.resolve(&actor)?,
-        value: body.value.0,
-        used_for_auth: body.used_for_auth,
-        is_primary: body.is_primary,
-        is_verified: body.is_verified,
+        let body: ClientCreate = call.read::<Empty, ListQuery, _>()?.2;
+        let user_id = body.user_id.resolve(&actor)?;
+        let ClientCreate { value, used_for_auth, is_primary, .. } = body;
+        CreateChannel { user_id, value: value.0, used_for_auth, is_primary, is_verified: None }
     };
     Ok(Reply::created(channels::create(&call.deps, &actor, input).await?.into()))
 }
@@ -116,19 +117,14 @@ async fn get(mut call: Call) -> Answer<WireContactChannel> {
 
 async fn update(mut call: Call) -> Answer<WireContactChannel> {
     let actor = call.actor(OPEN)?;
-    let (path, patch) = if actor.level >= Level::Server {
+    let (path, input) = if actor.is_server() {
         let (path, _, patch) = call.read::<ChannelPath, ListQuery, ServerPatch>()?;
-        (path, patch)
+        let ServerPatch { value, used_for_auth, is_primary, is_verified, .. } = patch;
+        (path, UpdateChannel { value: value.map(|value| value.0), used_for_auth, is_primary, is_verified })
     } else {
         let (path, _, patch) = call.read::<ChannelPath, ListQuery, ClientPatch>()?;
-        let ClientPatch { value, r#type, used_for_auth, is_primary } = patch;
-        (path, ServerPatch { value, r#type, used_for_auth, is_primary, is_verified: None })
-    };
-    let input = UpdateChannel {
-        value: patch.value.map(|value| value.0),
-        used_for_auth: patch.used_for_auth,
-        is_primary: patch.is_primary,
-        is_verified: patch.is_verified,
+        let ClientPatch { value, used_for_auth, is_primary, .. } = patch;
+        (path, UpdateChannel { value: value.map(|value| value.0), used_for_auth, is_primary, is_verified: None })
     };
     let user_id = path.user_id.resolve(&actor)?;
     Ok(Reply::ok(channels::update(&call.deps, &actor, user_id, path.contact_channel_id, input).await?.into()))

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Routes {
 
 input! {
     #[expect(dead_code, reason = "every version that sends it is served")]
-    struct ClientVersion { clientVersion: String }
+    struct ClientVersion { client_version as "clientVersion": String }
 }
 
 #[derive(Debug, Serialize)]

@@ -102,17 +102,19 @@ pub(crate) trait Object: Sized {
     fn read_object(object: Map<String, Value>, at: &str, violations: &mut Violations) -> Option<Self>;
 }
 
-/// Declares an input: a struct whose fields are read by [`Field`]. Unknown keys are violations.
+/// Declares an input: a struct whose fields are read by [`Field`], under their names or another one (`name as "Name"`).
+/// Unknown keys are violations. No `Debug` is derived, because inputs hold passwords and codes.
 macro_rules! input {
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$field_meta:meta])* $field:ident : $type:ty),* $(,)? }) => {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $field:ident $(as $key:literal)? : $type:ty),* $(,)?
+    }) => {
         $(#[$meta])*
-        #[derive(Debug)]
         $vis struct $name { $($(#[$field_meta])* pub(crate) $field: $type,)* }
 
         impl $crate::rest::input::Object for $name {
             fn fields() -> Vec<(&'static str, utoipa::openapi::RefOr<utoipa::openapi::Schema>, bool)> {
                 vec![$((
-                    stringify!($field).trim_start_matches("r#"),
+                    $crate::rest::input::key!($field $($key)?),
                     <$type as $crate::rest::input::Field>::schema(),
                     <$type as $crate::rest::input::Field>::REQUIRED,
                 )),*]
@@ -125,7 +127,7 @@ macro_rules! input {
             ) -> Option<Self> {
                 $(let $field = $crate::rest::input::take::<$type>(
                     &mut object,
-                    stringify!($field).trim_start_matches("r#"),
+                    $crate::rest::input::key!($field $($key)?),
                     at,
                     violations,
                 );)*
@@ -149,7 +151,18 @@ macro_rules! input {
         }
     };
 }
+
+/// The key of a field on the wire: its own name, or another that was given.
+macro_rules! key {
+    ($field:ident $key:literal) => {
+        $key
+    };
+    ($field:ident) => {
+        stringify!($field).trim_start_matches("r#")
+    };
+}
 pub(crate) use input;
+pub(crate) use key;
 
 /// Takes the field `key` out of `object`.
 pub(crate) fn take<T: Field>(
@@ -562,6 +575,7 @@ mod tests {
 
     input! {
         /// Everything at once.
+        #[derive(Debug)]
         struct Sample {
             name: Text<3>,
             flag: Option<bool>,
@@ -574,6 +588,7 @@ mod tests {
         }
     }
     input! {
+        #[derive(Debug)]
         struct Inner { mail: LooseEmail }
     }
 

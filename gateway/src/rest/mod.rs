@@ -3,6 +3,7 @@
 //! To add an endpoint: declare its inputs with `input!` in the noun's file, write the handler (read the [`call::Call`],
 //! ask for the level, call the operation, answer with [`reply::Reply`]), and add a line to that file's `routes`.
 
+mod auth;
 pub(crate) mod call;
 mod config;
 mod contact_channels;
@@ -18,6 +19,7 @@ pub(crate) mod routes;
 mod sessions;
 mod teams;
 mod users;
+mod verification;
 
 use axum::{Router, middleware::from_fn};
 use routes::Routes;
@@ -45,6 +47,7 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
 fn routes() -> Routes {
     let nouns = [
         greeting::routes(),
+        auth::routes(),
         config::routes(),
         contact_channels::routes(),
         emails::routes(),
@@ -55,6 +58,7 @@ fn routes() -> Routes {
         sessions::routes(),
         teams::routes(),
         users::routes(),
+        verification::routes(),
     ];
     nouns.into_iter().fold(Routes::new(), Routes::merge)
 }

@@ -15,9 +15,9 @@ use crate::identity::HEADER_FAMILIES;
 #[derive(Debug)]
 pub(crate) struct Reply<T>(StatusCode, T);
 
-impl<T: Serialize> Reply<T> {
+impl<T> Reply<T> {
     /// Status 200.
-    pub(crate) fn ok(value: T) -> Self {
+    pub(crate) const fn ok(value: T) -> Self {
         Self(StatusCode::OK, value)
     }
 

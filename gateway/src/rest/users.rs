@@ -178,6 +178,7 @@ input! {
         client_read_only_metadata: Option<Value>,
         server_metadata: Option<Value>,
         otp_auth_enabled: Option<bool>,
+        #[expect(dead_code, reason = "the contract ignores it when a user is made")]
         passkey_auth_enabled: Option<bool>,
         oauth_providers: Option<Vec<OAuthProviderInput>>,
         is_anonymous: Option<bool>,
