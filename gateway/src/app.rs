@@ -20,7 +20,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{graphql, identity::client_info, layers, rest};
+use crate::{graphql, identity::client_info, layers, pages, rest};
 
 /// The longest body that any door reads.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -52,6 +52,7 @@ impl Gateway {
 /// The router of all doors. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or clients have no address.
 pub fn router(gateway: Gateway) -> Router {
     let plain = rest::router()
+        .merge(pages::router(&gateway))
         .route("/health", get(health).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
     Router::new()

@@ -5,6 +5,7 @@ pub mod app;
 pub mod graphql;
 mod identity;
 mod layers;
+mod pages;
 mod rest;
 
 pub use app::{Gateway, router};

@@ -1,0 +1,102 @@
+//! The one look of the plain pages: a title, a few sentences, at most one button. No script; light and dark.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use minijinja::{Environment, Value, context};
+use postern_domain::{Error, random::random_token};
+
+use crate::rest::reply::Refusal;
+
+const SOURCE: &str = include_str!("plain.html");
+
+/// What a page says.
+#[derive(Debug, Default)]
+pub(super) struct Plain<'a> {
+    pub(super) title: &'a str,
+    pub(super) tone: Tone,
+    /// Name of the project that the page is about.
+    pub(super) project: &'a str,
+    pub(super) paragraphs: &'a [&'a str],
+    pub(super) action: Option<Action<'a>>,
+}
+
+/// How the title is meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Tone {
+    #[default]
+    Plain,
+    Good,
+    Bad,
+}
+
+/// A button that posts to the page's own path.
+#[derive(Debug)]
+pub(super) struct Action<'a> {
+    pub(super) label: &'a str,
+    pub(super) fields: &'a [(&'a str, &'a str)],
+}
+
+impl Plain<'_> {
+    /// The page as an answer.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(super) fn respond(&self, status: StatusCode) -> Result<Response, Refusal> {
+        let nonce = random_token()?;
+        let html = self.html(&nonce).map_err(Error::internal)?;
+        // The address of the page may carry a code: it must not leak to wherever somebody goes from here.
+        let headers = [
+            (header::REFERRER_POLICY, "no-referrer".to_owned()),
+            (
+                header::CONTENT_SECURITY_POLICY,
+                format!(
+                    "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; \
+                     frame-ancestors 'none'"
+                ),
+            ),
+        ];
+        Ok((status, headers, Html(html)).into_response())
+    }
+
+    fn html(&self, nonce: &str) -> Result<String, minijinja::Error> {
+        let tone = match self.tone {
+            Tone::Plain => "",
+            Tone::Good => "good",
+            Tone::Bad => "bad",
+        };
+        let action = self.action.as_ref().map(|action| {
+            let fields: Vec<_> =
+                action.fields.iter().map(|(name, value)| context! { name => *name, value => *value }).collect();
+            context! { label => action.label, fields }
+        });
+        let paragraphs: Vec<_> = self.paragraphs.iter().map(|text| Value::from(*text)).collect();
+        // The name ends in .html, so that everything put into it is escaped.
+        Environment::new().render_named_str(
+            "plain.html",
+            SOURCE,
+            context! { nonce, tone, action, title => self.title, project => self.project, paragraphs },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_put_into_a_page_is_escaped() {
+        let evil = "\"><script>alert(1)</script>";
+        let page = Plain {
+            title: evil,
+            project: evil,
+            paragraphs: &[evil],
+            action: Some(Action { label: evil, fields: &[("code", evil)] }),
+            ..Plain::default()
+        };
+        let html = page.html("n").unwrap();
+        assert!(!html.contains("<script"), "{html}");
+        assert_eq!(html.matches("&lt;script&gt;").count(), 7);
+    }
+}
