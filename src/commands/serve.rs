@@ -1,7 +1,5 @@
 //! `postern serve` and `postern migrate`.
 
-use std::fmt::Write;
-
 use postern_domain::{
     ProjectId,
     projects::{DemoProject, Keys, Seeded},
@@ -43,10 +41,7 @@ pub(super) async fn migrate(settings: Settings) -> Result<(), CommandError> {
 fn banner(settings: &Settings, seeded: &Seeded) -> String {
     let url = settings.domain.public_url.as_str().trim_end_matches('/');
     let mut text = format!("\nPostern {} is running.\n\n", env!("CARGO_PKG_VERSION"));
-    let mut line = |name: &str, path: &str| {
-        // Writing to a String cannot fail.
-        drop(writeln!(text, "  {name:<10}{url}{path}"));
-    };
+    let mut line = |name: &str, path: &str| text.push_str(&format!("  {name:<10}{url}{path}\n"));
     line("GraphQL", "/graphql");
     line("REST", "/api/v1");
     if settings.domain.local_mode {

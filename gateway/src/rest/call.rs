@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use axum::{
     RequestExt,
     body::Bytes,
-    extract::{FromRequest, Path, Request},
+    extract::{FromRequest, OriginalUri, Path, Request},
     http::{HeaderMap, Method, header},
 };
 use postern_domain::{
@@ -59,7 +59,9 @@ impl FromRequest<Gateway> for Call {
         let query = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
         // A repeated key keeps its last value.
         let query = query.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect();
-        let name = format!("{} {}", request.method(), request.uri().path());
+        // The whole path, which nesting has cut from the request's own.
+        let path_of_request = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0).path();
+        let name = format!("{} {path_of_request}", request.method());
         let method = request.method().clone();
         let headers = request.headers().clone();
         let client = gateway.client_info(&request);

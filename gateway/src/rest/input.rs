@@ -241,6 +241,10 @@ impl<T: Field> Field for Option<T> {
     fn absent(_: &str, _: &mut Violations) -> Option<Self> {
         Some(None)
     }
+
+    fn null(at: &str, violations: &mut Violations) -> Option<Self> {
+        T::null(at, violations).map(Some)
+    }
 }
 
 /// A field that must be present but may be null.
@@ -589,6 +593,7 @@ mod tests {
     }
     input! {
         #[derive(Debug)]
+        #[expect(dead_code, reason = "only the violations are looked at")]
         struct Inner { mail: LooseEmail }
     }
 
