@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, de::DeserializeOwned};
+
 mod activity;
 mod codes;
 mod invite;
@@ -22,6 +24,8 @@ mod second_factor;
 mod session;
 mod sign_up;
 mod store;
+#[cfg(test)]
+mod test_scene;
 mod tokens;
 mod verification;
 
@@ -42,7 +46,11 @@ pub use tokens::{Claims, Subject, TokenError, UserKind, access_token_expired, jw
 pub use verification::{VERIFY_EMAIL_PAGE, send_verification, send_verification_to_primary, verify_email};
 
 use self::{activity::Activity, keys::KeyCache, live::LiveUsers, tokens::TokenCache};
-use crate::{Deps, error::Result, signal::Signals};
+use crate::{
+    Actor, Deps,
+    error::{Failure, Result, refuse},
+    signal::Signals,
+};
 
 /// What is kept of sessions between requests. One per process; cheap to clone.
 #[derive(Clone)]
@@ -79,4 +87,17 @@ impl fmt::Debug for Sessions {
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let more_codes = codes::prune(deps).await?;
     Ok(session::prune(deps).await? || more_codes)
+}
+
+/// Refuses what a check before the transaction found, unless the request is the repetition of one that succeeded: then the
+/// check found its own effect.
+async fn refuse_unless_repeated<T>(deps: &Deps, actor: &Actor, operation: &'static str, failure: Failure) -> Result<T>
+where
+    T: Serialize + DeserializeOwned + Send,
+{
+    if actor.idempotency.is_none() {
+        return refuse(failure);
+    }
+    let failure = &failure;
+    deps.mutate(actor, operation, |_tx| async move { refuse(failure.clone()) }).await
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     activity::ClientInfo,
-    second_factor,
+    refuse_unless_repeated, second_factor,
     session::{self, Begun, SignedIn},
 };
 use crate::{
@@ -27,6 +27,8 @@ use crate::{
 
 /// The shortest password that users may choose, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 8;
+/// The operation that sets a first password, to the idempotency of requests.
+const SET: &str = "sessions.set_password";
 /// How often a password is checked again when the stored one changes meanwhile.
 const MAX_CHECKS: usize = 3;
 
@@ -138,12 +140,12 @@ pub async fn set_password(deps: &Deps, actor: &Actor, password: &SecretString) -
     require_acceptable(password)?;
     let exists = || Failure::bad_request("The user has a password already: change it instead.");
     match users::find(deps, project_id, user_id).await? {
-        Some(user) if user.has_password => return refuse(exists()),
+        Some(user) if user.has_password => return refuse_unless_repeated(deps, actor, SET, exists()).await,
         Some(_) => {}
         None => return refuse(users::not_found()),
     }
     let hash = &SecretString::from(deps.passwords.hash(password.expose_secret()).await?);
-    deps.mutate(actor, "sessions.set_password", |tx| async move {
+    deps.mutate(actor, SET, |tx| async move {
         users::lock_in(&tx, project_id, user_id).await?;
         match users::credentials_in(&tx, config, project_id, user_id).await? {
             Some(Credentials { password_hash: None, .. }) => {}
@@ -224,7 +226,9 @@ impl<M: Fn() -> Failure + Sync> Check<'_, M> {
         for _ in 0..MAX_CHECKS {
             let found = find().await?;
             let (checked, rehashed) = self.check(found.as_ref()).await?;
-            let Some(found) = found.filter(|_| checked) else { return refuse((self.mismatch)()) };
+            let Some(found) = found.filter(|_| checked) else {
+                return refuse_unless_repeated(self.deps, self.actor, self.operation, (self.mismatch)()).await;
+            };
             let changed_meanwhile = AtomicBool::new(false);
             let outcome = self.write(&found, rehashed.as_ref(), &changed_meanwhile, &effect).await;
             if outcome.is_ok() || !changed_meanwhile.load(Ordering::Relaxed) {

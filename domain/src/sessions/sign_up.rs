@@ -8,7 +8,7 @@ use super::{
     codes::{self, CodeKind, OneTimeCode, Ticket},
     links::{LinkTarget, TrustedTarget},
     password::{self, Outcome},
-    second_factor,
+    refuse_unless_repeated, second_factor,
     session::{self, SignedIn},
     verification::{self, VERIFY_EMAIL_PAGE},
 };
@@ -22,6 +22,9 @@ use crate::{
     settings::InternalSignUp,
     users::{self, Changes, NewPrimaryEmail, NewUser, User, channels},
 };
+
+/// Signing up by password, to the idempotency of requests.
+const OPERATION: &str = "sessions.sign_up";
 
 /// What somebody signs up with.
 #[derive(Clone, Debug)]
@@ -62,17 +65,18 @@ pub async fn sign_up_with_password(
     password::require_acceptable(&input.password)?;
     // Only spares the hashing: what counts is the unique index.
     if channels::find_for_auth(deps, &actor.project_id, &email).await?.is_some() {
-        return refuse(users::email_already_exists(email.as_str()));
+        let exists = users::email_already_exists(email.as_str());
+        let repeated: Outcome = refuse_unless_repeated(deps, actor, OPERATION, exists).await?;
+        return repeated.finish(deps, actor, client).await;
     }
     let password_hash = deps.passwords.hash(input.password.expose_secret()).await?.into();
     let new = &New { deps, actor, config, email, password_hash, target };
-    let operation = "sessions.sign_up";
     let outcome = match &invite {
         Some(code) => {
             let ticket = Ticket { kind: CodeKind::InternalInvite, code, burns_when_refused: false };
-            codes::redeem(deps, actor, operation, ticket, |tx, _| async move { new.write(&tx).await }).await?
+            codes::redeem(deps, actor, OPERATION, ticket, |tx, _| async move { new.write(&tx).await }).await?
         }
-        None => deps.mutate(actor, operation, |tx| async move { new.write(&tx).await }).await?,
+        None => deps.mutate(actor, OPERATION, |tx| async move { new.write(&tx).await }).await?,
     };
     outcome.finish(deps, actor, client).await
 }
@@ -94,7 +98,10 @@ async fn require_open(
         return refuse(sign_up_not_enabled("Signing up here needs an invitation."));
     };
     let code = OneTimeCode::parse(code.expose_secret())?;
-    codes::check_code(deps, &actor.project_id, CodeKind::InternalInvite, &code).await?;
+    // A repeated request comes with a used code and is answered all the same.
+    if actor.idempotency.is_none() {
+        codes::check_code(deps, &actor.project_id, CodeKind::InternalInvite, &code).await?;
+    }
     Ok(Some(code))
 }
 

@@ -148,3 +148,6 @@ pub async fn verify_email(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Res
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

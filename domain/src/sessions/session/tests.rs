@@ -42,12 +42,12 @@ impl Scene {
         Actor::new(self.project.clone(), Level::Client, Some(user))
     }
 
-    fn new(&self) -> NewSession {
+    fn usual(&self) -> NewSession {
         NewSession { user_id: self.user, expires_in_millis: None, is_impersonation: false }
     }
 
     async fn session(&self) -> SignedIn {
-        create(self.deps(), &self.server(), self.new(), &ClientInfo::default()).await.unwrap()
+        create(self.deps(), &self.server(), self.usual(), &ClientInfo::default()).await.unwrap()
     }
 
     async fn refresh(&self, signed_in: &SignedIn) -> Result<Refreshed> {
@@ -110,10 +110,10 @@ async fn sessions_are_begun_for_users_of_the_project_by_servers_for_at_most_367_
             async move { create(deps, &actor, new, &ClientInfo::default()).await }
         };
         let own = scene.client(SessionId::random());
-        assert_eq!(code(try_new(own, scene.new()).await), Code::Forbidden);
+        assert_eq!(code(try_new(own, scene.usual()).await), Code::Forbidden);
         let stranger = create_user(scene.deps(), &scene.bench.insert_project().await).await;
         for user_id in [stranger, UserId::random()] {
-            let refused = try_new(scene.server(), NewSession { user_id, ..scene.new() }).await.unwrap_err();
+            let refused = try_new(scene.server(), NewSession { user_id, ..scene.usual() }).await.unwrap_err();
             let failure = refused.failure().unwrap();
             assert_eq!(
                 (failure.code, failure.details.clone()),
@@ -121,11 +121,11 @@ async fn sessions_are_begun_for_users_of_the_project_by_servers_for_at_most_367_
             );
         }
         for millis in [0, -1, MAX_SESSION_MILLIS + 1, i64::MAX] {
-            let new = NewSession { expires_in_millis: Some(millis), ..scene.new() };
+            let new = NewSession { expires_in_millis: Some(millis), ..scene.usual() };
             assert_eq!(code(try_new(scene.server(), new).await), Code::SchemaError);
         }
         assert_eq!(scene.count().await, 0);
-        let new = NewSession { expires_in_millis: Some(MAX_SESSION_MILLIS), ..scene.new() };
+        let new = NewSession { expires_in_millis: Some(MAX_SESSION_MILLIS), ..scene.usual() };
         try_new(scene.server(), new).await.unwrap();
     })
     .await;
@@ -135,7 +135,7 @@ async fn sessions_are_begun_for_users_of_the_project_by_servers_for_at_most_367_
 async fn a_refresh_token_is_good_again_and_again_until_it_expires() {
     on_each_database(|bench| async move {
         let scene = Scene::on(bench).await;
-        let new = NewSession { expires_in_millis: Some(60_000), ..scene.new() };
+        let new = NewSession { expires_in_millis: Some(60_000), ..scene.usual() };
         let signed_in = create(scene.deps(), &scene.server(), new, &ClientInfo::default()).await.unwrap();
         for refreshed in join_all((0..20).map(|_| scene.refresh(&signed_in))).await {
             assert_eq!(refreshed.unwrap().session_id, signed_in.session_id);
@@ -209,7 +209,7 @@ async fn sessions_are_listed_newest_first_and_tell_which_is_the_callers() {
         let scene = Scene::on(bench).await;
         let first = scene.session().await;
         scene.bench.clock.advance_seconds(1);
-        let impersonation = NewSession { is_impersonation: true, ..scene.new() };
+        let impersonation = NewSession { is_impersonation: true, ..scene.usual() };
         let hidden = create(scene.deps(), &scene.server(), impersonation, &ClientInfo::default()).await.unwrap();
         scene.bench.clock.advance_seconds(1);
         let last = scene.session().await;
@@ -242,7 +242,7 @@ async fn a_user_ends_its_other_sessions_only() {
         assert_eq!(code(revoke(deps, &client, current.session_id).await), Code::CannotDeleteCurrentSession);
         assert_eq!(code(revoke(deps, &client, SessionId::random()).await), Code::NotFound);
         let stranger = create_user(deps, &scene.project).await;
-        let new = NewSession { user_id: stranger, ..scene.new() };
+        let new = NewSession { user_id: stranger, ..scene.usual() };
         let foreign = create(deps, &scene.server(), new, &ClientInfo::default()).await.unwrap().session_id;
         assert_eq!(code(revoke(deps, &client, foreign).await), Code::NotFound);
         let elsewhere = Actor::new(scene.bench.insert_project().await, Level::Admin, None);
@@ -374,7 +374,7 @@ async fn a_flush_writes_many_sessions_and_never_moves_a_time_back() {
 async fn expired_sessions_are_listed_for_a_month_and_then_pruned() {
     on_each_database(|bench| async move {
         let scene = Scene::on(bench).await;
-        let new = NewSession { expires_in_millis: Some(1000), ..scene.new() };
+        let new = NewSession { expires_in_millis: Some(1000), ..scene.usual() };
         create(scene.deps(), &scene.server(), new, &ClientInfo::default()).await.unwrap();
         scene.bench.clock.advance_seconds(1 + KEPT_SECONDS);
         assert!(!prune_step(scene.deps()).await.unwrap());
