@@ -2,4 +2,5 @@
 
 mod authentication;
 mod manners;
+mod projects;
 mod users;
