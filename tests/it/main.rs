@@ -5,3 +5,4 @@ mod emails;
 mod migrations;
 mod rest;
 mod support;
+mod webhooks;

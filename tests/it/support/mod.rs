@@ -1,6 +1,7 @@
 //! Starts the real thing for a test: gateway and worker in this process, on a database of its own, behind real sockets.
 
 pub mod client;
+pub mod receiver;
 pub mod smtp;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
