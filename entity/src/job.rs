@@ -33,6 +33,8 @@ pub struct Model {
     pub max_attempts: i32,
     /// Raised by every claim: an ack with an older number is refused.
     pub fence: i64,
+    /// How many of the latest attempts in a row never ended, so that the job was taken over.
+    pub takeovers: i32,
     /// Who claimed it last; for people.
     pub worker: Option<String>,
     /// What went wrong last; for people.

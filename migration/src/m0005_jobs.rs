@@ -25,6 +25,7 @@ impl MigrationTrait for Migration {
                     .col(count("attempts"))
                     .col(count("max_attempts"))
                     .col(big("fence"))
+                    .col(count("takeovers"))
                     .col(text_null("worker"))
                     .col(text_null("last_error"))
                     .col(time("created_at"))
@@ -41,6 +42,14 @@ impl MigrationTrait for Migration {
             .create_index(
                 index("job_due", "job", &["lane", "priority", "due_at"], false)
                     .and_where(Expr::col("finished_at").is_null())
+                    .to_owned(),
+            )
+            .await?;
+        // Nearly always empty.
+        manager
+            .create_index(
+                index("job_suspect", "job", &["lane", "due_at"], false)
+                    .and_where(Expr::col("takeovers").gt(0).and(Expr::col("finished_at").is_null()))
                     .to_owned(),
             )
             .await?;

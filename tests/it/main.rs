@@ -9,6 +9,7 @@
 
 mod emails;
 mod migrations;
+mod queue;
 mod rest;
 mod support;
 mod webhooks;

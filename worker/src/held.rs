@@ -66,6 +66,11 @@ impl Held {
         }
     }
 
+    /// Whether one of the jobs may be the one that kills its process.
+    pub(crate) fn has_suspect(&self) -> bool {
+        self.entries().values().any(|entry| entry.lease.is_suspect())
+    }
+
     /// Forgets leases that have ended.
     pub(crate) fn forget<'a>(&self, leases: impl IntoIterator<Item = &'a Lease>) {
         let mut entries = self.entries();

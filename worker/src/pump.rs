@@ -108,7 +108,12 @@ impl Pump {
             None => return Ok(Look::Nothing(self.settings.poll)),
         }
         let slots = permits.num_permits();
-        let claimed = queue::claim(&self.deps, self.lane, &self.worker, slots, self.settings.lease).await?;
+        let (deps, lane, worker, lease) = (&self.deps, self.lane, self.worker.as_str(), self.settings.lease);
+        let claimed = if self.held.has_suspect() {
+            queue::claim_unsuspected(deps, lane, worker, slots, lease).await?
+        } else {
+            queue::claim(deps, lane, worker, slots, lease).await?
+        };
         let look = match claimed.len() {
             0 => Look::Contended,
             count if count == slots => Look::Full,

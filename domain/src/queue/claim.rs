@@ -30,9 +30,36 @@ pub struct Claimed {
 /// its lease run out. Higher priorities first, then those due longest. A job that was claimed as often as it may be is
 /// not handed out but dead.
 ///
+/// Among them is at most one suspect ([`Lease::is_suspect`]).
+///
 /// # Errors
 /// Those of the database.
 pub async fn claim(deps: &Deps, lane: Lane, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    claim_some(deps, Claimer { lane, worker, lease }, limit, true).await
+}
+
+/// The same without suspects: for a worker that runs one already.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim_unsuspected(
+    deps: &Deps,
+    lane: Lane,
+    worker: &str,
+    limit: usize,
+    lease: Duration,
+) -> Result<Vec<Claimed>> {
+    claim_some(deps, Claimer { lane, worker, lease }, limit, false).await
+}
+
+#[derive(Clone, Copy)]
+struct Claimer<'a> {
+    lane: Lane,
+    worker: &'a str,
+    lease: Duration,
+}
+
+async fn claim_some(deps: &Deps, claimer: Claimer<'_>, limit: usize, suspects: bool) -> Result<Vec<Claimed>> {
     let limit = limit.min(MAX_BATCH);
     if limit == 0 {
         return Ok(Vec::new());
@@ -41,50 +68,58 @@ pub async fn claim(deps: &Deps, lane: Lane, worker: &str, limit: usize, lease: D
         .write(async |tx| {
             let mut claimed = Vec::new();
             let mut left = limit;
+            if suspects {
+                let suspect = format!("{SUSPECT} AND takeovers > 0");
+                let rows = claim_rows(deps, &tx, claimer, &suspect, 1).await?;
+                left -= rows.len();
+                claimed.extend(rows);
+            }
             for priority in Priority::ALL {
                 if left == 0 {
                     break;
                 }
-                let rows = claim_rows(deps, &tx, lane, *priority, worker, left, lease).await?;
+                let condition = format!("priority = {} AND NOT ({SUSPECT})", priority.as_i32());
+                let rows = claim_rows(deps, &tx, claimer, &condition, left).await?;
                 left = left.saturating_sub(rows.len());
-                claimed.extend(rows.into_iter().flatten());
+                claimed.extend(rows);
             }
-            Ok(claimed)
+            Ok(claimed.into_iter().flatten().collect())
         })
         .await
 }
 
-/// One entry per claimed row; `None` for one that is dead now.
+/// A job that was taken over and has not ended since: see [`Lease::is_suspect`]. Its last attempt is not run again.
+const SUSPECT: &str = "state = 'running' AND takeovers > 0 AND attempts < max_attempts";
+
+/// Claims due jobs that fit `condition`. One entry per claimed row; `None` for one that is dead now.
 async fn claim_rows(
     deps: &Deps,
     tx: &Tx,
-    lane: Lane,
-    priority: Priority,
-    worker: &str,
+    claimer: Claimer<'_>,
+    condition: &str,
     limit: usize,
-    lease: Duration,
 ) -> Result<Vec<Option<Claimed>>> {
     let now = time::now_sql(deps);
     // SKIP LOCKED: several workers claim side by side and never wait for each other. SQLite has one writer anyway.
     let skip = if tx.backend() == Backend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
     let sql = format!(
-        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE lane = $1 AND priority = $2 AND finished_at IS NULL \
-         AND due_at <= {now} ORDER BY due_at LIMIT $3{skip}) \
-         UPDATE job SET fence = fence + 1, worker = $4, due_at = {now} + $5, \
+        "WITH due AS MATERIALIZED (SELECT id FROM job WHERE lane = $1 AND {condition} AND finished_at IS NULL \
+         AND due_at <= {now} ORDER BY due_at LIMIT $2{skip}) \
+         UPDATE job SET fence = fence + 1, worker = $3, due_at = {now} + $4, \
          state = CASE WHEN attempts >= max_attempts THEN 'dead' ELSE 'running' END, \
          finished_at = CASE WHEN attempts >= max_attempts THEN {now} END, \
          last_error = CASE WHEN attempts >= max_attempts AND state = 'running' \
          THEN 'the last attempt never ended: its worker was killed or stopped' ELSE last_error END, \
+         takeovers = CASE WHEN state = 'running' THEN takeovers + 1 ELSE 0 END, \
          attempts = CASE WHEN attempts >= max_attempts THEN attempts ELSE attempts + 1 END \
          WHERE id IN (SELECT id FROM due) \
-         RETURNING id, project_id, kind, payload, state, attempts, max_attempts, fence"
+         RETURNING id, project_id, kind, payload, state, attempts, max_attempts, fence, takeovers"
     );
     let values = [
-        lane.as_str().into(),
-        priority.as_i32().into(),
+        claimer.lane.as_str().into(),
         i64::try_from(limit).unwrap_or(i64::MAX).into(),
-        worker.into(),
-        time::millis(lease).into(),
+        claimer.worker.into(),
+        time::millis(claimer.lease).into(),
     ];
     let rows = tx.query_all_raw(statement(&**tx, &sql, values)).await?;
     rows.iter().map(claimed).collect()
@@ -96,7 +131,7 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
     let attempts: i32 = row.try_get("", "attempts")?;
     let max_attempts: i32 = row.try_get("", "max_attempts")?;
     if row.try_get::<String>("", "state")? == "dead" {
-        tracing::error!(job.id = %job_id, job.kind = kind, attempts, "a job is dead: no attempt ever ended");
+        tracing::error!(job.id = %job_id, job.kind = kind, attempts, "a job is dead: its last attempt never ended");
         return Ok(None);
     }
     let lease = Lease {
@@ -105,6 +140,7 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
         attempt: u16::try_from(attempts).unwrap_or(u16::MAX),
         max_attempts: u16::try_from(max_attempts).unwrap_or(u16::MAX),
         fence: row.try_get("", "fence")?,
+        takeovers: row.try_get("", "takeovers")?,
     };
     Ok(Some(Claimed { lease, kind, payload: row.try_get("", "payload")? }))
 }

@@ -24,6 +24,8 @@ pub struct Lease {
     pub max_attempts: u16,
     /// The job's fencing number at the claim.
     pub(super) fence: i64,
+    /// How many attempts in a row never ended before this one.
+    pub(super) takeovers: i32,
 }
 
 impl Lease {
@@ -31,6 +33,13 @@ impl Lease {
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt >= self.max_attempts
+    }
+
+    /// Whether the two attempts before this one never ended. It may be the job that kills its process, so a worker runs
+    /// one suspect at a time: else the jobs that happen to run beside it would use up their attempts with it.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.takeovers >= 2
     }
 
     /// Makes the transaction fail unless the job is still this lease's: call it first, then write the effect. The row stays

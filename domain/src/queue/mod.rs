@@ -5,7 +5,8 @@
 //!   [`Ending::with`]).
 //! - A claim raises the job's fencing number. Ack, renewal and effects commit only if it still matches, so a worker that
 //!   was stopped for longer than its lease changes nothing when it wakes up.
-//! - Attempts are counted at the claim, so a job that kills its process dies too.
+//! - Attempts are counted at the claim, so a job that kills its process dies too, and without taking its neighbours along
+//!   ([`Lease::is_suspect`]).
 //!
 //! Which handler runs a job, and the loops that do it, are the business of the crate `worker`.
 //!
@@ -22,7 +23,7 @@ mod result;
 mod time;
 
 pub use care::{DeadJob, Scope, Stats, cancel_in, dead_jobs, find, prune_step, redrive, stats};
-pub use claim::{Claimed, MAX_BATCH, claim, next_due, release, renew};
+pub use claim::{Claimed, MAX_BATCH, claim, claim_unsuspected, next_due, release, renew};
 pub(crate) use ending::placeholders;
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};

@@ -236,6 +236,34 @@ async fn a_job_that_never_ends_is_dead_after_its_attempts_and_can_be_redriven() 
 }
 
 #[tokio::test]
+async fn jobs_whose_attempts_never_end_twice_in_a_row_are_handed_out_one_at_a_time() {
+    on_each_database(async |bench| {
+        let deps = &bench.deps;
+        for name in ["a", "b", "c"] {
+            put(deps, greet(name).max_attempts(9)).await;
+        }
+        let suspects = |claimed: &[Claimed]| claimed.iter().filter(|claimed| claimed.lease.is_suspect()).count();
+        for _ in 0..2 {
+            let claimed = take(deps, 10).await;
+            assert_eq!((claimed.len(), suspects(&claimed)), (3, 0));
+            bench.clock.advance_seconds(31);
+        }
+        put(deps, greet("new")).await;
+        let claimed = take(deps, 10).await;
+        assert_eq!((claimed.len(), suspects(&claimed)), (2, 1), "one suspect and the new one");
+        assert_eq!(claim_unsuspected(deps, Lane::General, "test", 10, LEASE).await.unwrap(), []);
+        let second = take(deps, 10).await;
+        assert_eq!((second.len(), suspects(&second)), (1, 1));
+        // An attempt that ends, well or badly, clears the job of suspicion.
+        let endings = [(second[0].lease.clone(), Ending::retry_after(Duration::ZERO, "no luck"))];
+        end_all(deps, &endings).await.unwrap();
+        let cleared = claim_unsuspected(deps, Lane::General, "test", 10, LEASE).await.unwrap();
+        assert_eq!(cleared[0].lease.job_id, second[0].lease.job_id);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_failed_job_waits_for_its_backoff_and_dies_at_the_last_attempt() {
     on_each_database(async |bench| {
         let deps = &bench.deps;
@@ -275,7 +303,7 @@ async fn a_job_that_was_put_off_or_given_back_keeps_its_attempts() {
             release(deps, &[lease], false).await.unwrap();
         }
         let lease = take(deps, 1).await.remove(0).lease;
-        release(deps, &[lease.clone()], true).await.unwrap();
+        release(deps, std::slice::from_ref(&lease), true).await.unwrap();
         // What was begun counts, and a lease that was given back is no lease.
         assert_eq!(end_all(deps, &[(lease.clone(), Ending::done())]).await.unwrap(), [lease.job_id]);
         assert_eq!(take(deps, 1).await[0].lease.attempt, 2);

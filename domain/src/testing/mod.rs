@@ -76,11 +76,16 @@ impl TestBench {
 
     /// The same with other settings.
     pub async fn with_settings(database: &TestDatabase, settings: Settings) -> Self {
+        Self::at(database.url(), settings).await
+    }
+
+    /// A bench on the migrated database at `url`: for a second process, or for a way to the database that can be cut.
+    pub async fn at(url: &str, settings: Settings) -> Self {
         let clock = Arc::new(FixedClock::at(START));
         let (mailer, http) = (Arc::new(FakeMailer::default()), Arc::new(FakeHttp::default()));
         let signals = Signals::default();
         let deps = Deps {
-            db: Db::connect(database.url(), CONNECTIONS, signals.clone()).await.expect("the database is there"),
+            db: Db::connect(url, CONNECTIONS, signals.clone()).await.expect("the database is there"),
             clock: clock.clone(),
             projects: Projects::new(&signals),
             sessions: Sessions::new(&signals),
