@@ -61,7 +61,7 @@ impl JobBackend {
             claimed: sender,
             shutdown: shared.shutdown.clone(),
         };
-        shared.pumps.spawn(pump.run());
+        shared.pumps.spawn(pump.run_for_good());
         let ack = AckLayer {
             held: Arc::clone(&shared.held),
             registry: Arc::clone(&shared.registry),

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
-use postern_domain::{Deps, Result, signal::Signal};
+use postern_domain::{Deps, Error, Result, signal::Signal};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,8 @@ use crate::pause::Pause;
 
 /// How long work may gather after a signal: a step is a commit.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long a step may take before it is given up and tried again.
+const LONGEST_STEP: Duration = Duration::from_secs(60);
 /// How long the last step may take.
 const LAST_STEP: Duration = Duration::from_secs(5);
 
@@ -101,7 +103,9 @@ impl Follow {
 
     /// One step; `None` when it failed.
     pub(crate) async fn step(&self, deps: &Deps) -> Option<bool> {
-        match AssertUnwindSafe((self.step)(deps.clone())).catch_unwind().await {
+        let step = tokio::time::timeout(LONGEST_STEP, (self.step)(deps.clone()));
+        let step = async { step.await.map_err(|_| Error::internal("it took too long"))? };
+        match AssertUnwindSafe(step).catch_unwind().await {
             Ok(Ok(more)) => Some(more),
             Ok(Err(error)) => {
                 tracing::warn!(name = self.name, %error, "a step failed; trying again");

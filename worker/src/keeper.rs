@@ -1,8 +1,9 @@
 //! Writes down how jobs ended and keeps the leases of the others alive: one task for the process, so that many endings
 //! share a commit and the two never wait for each other's rows.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use postern_domain::{
     Deps,
     queue::{self, Lease, MAX_BATCH},
@@ -12,7 +13,11 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{ack::Ended, held::Held, pause::Pause};
+use crate::{
+    ack::Ended,
+    held::Held,
+    pause::{Pause, with_patience},
+};
 
 /// How long endings may gather before they are written down together.
 const GATHER: Duration = Duration::from_millis(2);
@@ -25,8 +30,15 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// Runs like [`Self::run`]; a panic costs the batch at hand, whose jobs run again, but does not end it.
+    pub(crate) async fn run_for_good(mut self) {
+        while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            tracing::error!("writing down the ends of jobs panicked; going on");
+        }
+    }
+
     /// Runs until nobody can send endings any more and all of them are written down.
-    pub(crate) async fn run(&mut self) {
+    async fn run(&mut self) {
         // A lease is renewed at the first tick after a third of it has passed: before half of it has.
         let mut ticks = interval((self.lease / 6).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +64,7 @@ impl Keeper {
 
     async fn renew(&self) {
         for leases in self.held.due(self.lease / 3).chunks(MAX_BATCH) {
-            match queue::renew(&self.deps, leases, self.lease).await {
+            match with_patience(queue::renew(&self.deps, leases, self.lease)).await {
                 Ok(lost) => {
                     self.held.renewed(leases);
                     self.held.lose(&lost);
@@ -84,15 +96,16 @@ impl Keeper {
     async fn try_write_down(&self, batch: &[Ended]) -> Result<(), String> {
         let mut pause = Pause::new();
         loop {
-            match queue::end_all(&self.deps, batch).await {
+            match with_patience(queue::end_all(&self.deps, batch)).await {
                 Ok(lost) => {
+                    tracing::debug!(jobs = batch.len(), "the ends of jobs were written down");
                     for job_id in &lost {
                         tracing::warn!(job.id = %job_id, "the end of a job does not count: its lease was lost");
                     }
                     self.held.forget(batch.iter().map(|(lease, _)| lease));
                     return Ok(());
                 }
-                Err(error) if self.deps.db.ping().await.is_ok() => return Err(error.to_string()),
+                Err(error) if with_patience(self.deps.db.ping()).await.is_ok() => return Err(error.to_string()),
                 Err(error) => {
                     tracing::warn!(%error, "the ends of jobs cannot be written down; trying again");
                     pause.wait().await;
@@ -107,7 +120,7 @@ pub(crate) async fn give_back(deps: &Deps, leases: &[Lease], started: bool) {
     if leases.is_empty() {
         return;
     }
-    match queue::release(deps, leases, started).await {
+    match with_patience(queue::release(deps, leases, started)).await {
         Ok(()) => tracing::info!(jobs = leases.len(), started, "jobs were given back"),
         Err(error) => tracing::warn!(jobs = leases.len(), %error, "jobs could not be given back; their leases run out"),
     }

@@ -1,6 +1,8 @@
 //! Waiting between tries while something is out of reach.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
+
+use postern_domain::{Error, Result};
 
 const MIN: Duration = Duration::from_millis(100);
 const MAX: Duration = Duration::from_secs(5);
@@ -24,5 +26,17 @@ impl Pause {
     /// Starts over: it worked.
     pub(crate) fn reset(&mut self) {
         self.0 = MIN;
+    }
+}
+
+/// How long the database may take for one batch. A connection whose other end vanished without a word would otherwise be
+/// waited for until the network gives it up, which takes a quarter of an hour.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The answer, or an error when it takes too long. What was asked may have happened nevertheless.
+pub(crate) async fn with_patience<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::internal("the database did not answer in time")),
     }
 }

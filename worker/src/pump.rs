@@ -1,8 +1,9 @@
 //! Claims due jobs of one lane, never more than there are free slots, and hands them to the lane's worker. Woken by
 //! signals, by the time the next job is due, and by a slow poll; a lost database is waited for.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use postern_domain::{
     Deps, Result,
     queue::{self, Claimed, Lane, MAX_BATCH},
@@ -11,10 +12,17 @@ use postern_domain::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Sender};
 use tokio_util::sync::CancellationToken;
 
-use crate::{follow::heard, held::Held, pause::Pause, settings::Settings};
+use crate::{
+    follow::heard,
+    held::Held,
+    pause::{Pause, with_patience},
+    settings::Settings,
+};
 
 /// How long jobs may gather after a signal before they are claimed together: a claim is a commit.
 const GATHER: Duration = Duration::from_millis(5);
+/// The pause before claiming goes on after a panic.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 /// The pause when a job is due but somebody else has its row locked.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(25);
 
@@ -43,8 +51,15 @@ enum Look {
 }
 
 impl Pump {
-    /// Runs until `shutdown`, or until nobody takes the jobs any more.
-    pub(crate) async fn run(self) {
+    /// Runs until `shutdown`, or until nobody takes the jobs any more; a panic does not end it.
+    pub(crate) async fn run_for_good(self) {
+        while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            tracing::error!(lane = self.lane.as_str(), "claiming jobs panicked; going on");
+            tokio::time::sleep(AFTER_PANIC).await;
+        }
+    }
+
+    pub(crate) async fn run(&self) {
         let shutdown = self.shutdown.clone();
         // Listening begins before the first look, so a job committed after that look is never missed.
         let mut signals = self.deps.db.signals().subscribe();
@@ -53,7 +68,7 @@ impl Pump {
             let Some(permits) = self.free_slots().await else { return };
             // What was told before this look is covered by it.
             signals = signals.resubscribe();
-            let wait = match self.look(permits).await {
+            let wait = match with_patience(self.look(permits)).await {
                 Ok(look) => {
                     pause.reset();
                     match look {
@@ -114,6 +129,7 @@ impl Pump {
         } else {
             queue::claim(deps, lane, worker, slots, lease).await?
         };
+        tracing::debug!(lane = lane.as_str(), jobs = claimed.len(), "jobs were claimed");
         let look = match claimed.len() {
             0 => Look::Contended,
             count if count == slots => Look::Full,

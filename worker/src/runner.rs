@@ -72,9 +72,9 @@ impl Worker {
         };
         let _stop_pumps = shared.shutdown.clone().drop_guard();
         let (held, registry) = (Arc::clone(&shared.held), Arc::clone(&shared.registry));
-        let mut keeper =
+        let keeper =
             Keeper { deps: deps.clone(), lease: shared.settings.lease, held: Arc::clone(&held), ended: endings };
-        let keeper = AbortOnDropHandle::new(tokio::spawn(async move { keeper.run().await }));
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run_for_good()));
         let loops = start_loops(&shared);
 
         let outcome = run_lanes(shared).await;

@@ -8,3 +8,4 @@ mod database_loss;
 mod killed;
 mod stopped;
 mod support;
+mod throughput;
