@@ -24,6 +24,8 @@ pub enum Command {
     Serve,
     /// Brings the database to the shape of this version and seeds it.
     Migrate,
+    /// Prints the GraphQL schema.
+    Schema,
     /// Prints the OpenAPI document of the REST API.
     Openapi,
     /// Says what is wrong with settings, database, queue and mail.

@@ -61,6 +61,7 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn run_command(cli: Cli) -> Result<(), CommandError> {
     match cli.command.unwrap_or(Command::Serve) {
+        Command::Schema => say(postern_gateway::graphql::sdl()),
         Command::Openapi => say(postern_gateway::openapi()?),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "postern", &mut io::stdout());
@@ -80,7 +81,7 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                     Command::Migrate => serve::migrate(settings).await,
                     Command::Doctor => doctor::run(settings).await,
                     Command::Keys { target } => keys::run(settings, &target).await,
-                    Command::Openapi | Command::Completions { .. } => Ok(()),
+                    Command::Schema | Command::Openapi | Command::Completions { .. } => Ok(()),
                 }
             })
         }

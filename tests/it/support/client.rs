@@ -6,15 +6,15 @@ use serde_json::Value;
 
 /// A project with its keys in the clear.
 #[derive(Clone, Debug)]
-pub struct Keys {
-    pub project_id: String,
-    pub client: String,
-    pub server: String,
-    pub admin: String,
+pub(crate) struct Keys {
+    pub(crate) project_id: String,
+    pub(crate) client: String,
+    pub(crate) server: String,
+    pub(crate) admin: String,
 }
 
 impl Keys {
-    pub fn of(project_id: &ProjectId, keys: &projects::Keys) -> Self {
+    pub(crate) fn of(project_id: &ProjectId, keys: &projects::Keys) -> Self {
         let key = |key: &Option<String>| key.clone().unwrap();
         Self {
             project_id: project_id.to_string(),
@@ -27,7 +27,7 @@ impl Keys {
 
 /// Calls one project. Starts without any header; add a level with [`Client::client`], [`Client::server`], [`Client::admin`].
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     keys: Keys,
@@ -36,19 +36,19 @@ pub struct Client {
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Client {
-    pub fn new(url: &str, keys: &Keys) -> Self {
+    pub(crate) fn new(url: &str, keys: &Keys) -> Self {
         Self { http: reqwest::Client::new(), url: url.to_owned(), keys: keys.clone(), headers: Vec::new() }
     }
 
     /// The same with one more header.
-    pub fn with(&self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
         client.headers.retain(|(known, _)| known != name);
         client.headers.push((name.to_owned(), value.to_owned()));
@@ -56,17 +56,17 @@ impl Client {
     }
 
     /// As a client of the project.
-    pub fn client(&self) -> Self {
+    pub(crate) fn client(&self) -> Self {
         self.level("client").with("x-stack-publishable-client-key", &self.keys.client)
     }
 
     /// As a server of the project.
-    pub fn server(&self) -> Self {
+    pub(crate) fn server(&self) -> Self {
         self.level("server").with("x-stack-secret-server-key", &self.keys.server)
     }
 
     /// As the project's administration.
-    pub fn admin(&self) -> Self {
+    pub(crate) fn admin(&self) -> Self {
         self.level("admin").with("x-stack-super-secret-admin-key", &self.keys.admin)
     }
 
@@ -75,44 +75,44 @@ impl Client {
     }
 
     /// As this user.
-    pub fn user(&self, access_token: &str) -> Self {
+    pub(crate) fn user(&self, access_token: &str) -> Self {
         self.with("x-stack-access-token", access_token)
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
         self.send(Method::PUT, path, Some(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, None).await
     }
 
     /// One GraphQL operation with these variables.
-    pub async fn graphql(&self, query: &str, variables: Value) -> Answer {
+    pub(crate) async fn graphql(&self, query: &str, variables: Value) -> Answer {
         let body = serde_json::json!({ "query": query, "variables": variables });
         self.raw(Method::POST, "/graphql", Some(("application/json", body.to_string()))).await
     }
 
     /// A call below `/api/v1`.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let body = body.map(|body| ("application/json", body.to_string()));
         self.raw(method, &format!("/api/v1{path}"), body).await
     }
 
     /// A call with any body.
-    pub async fn raw(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
+    pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -129,14 +129,14 @@ impl Client {
 impl Answer {
     /// The JSON of an answer that must have this status.
     #[track_caller]
-    pub fn json(self, status: u16) -> Value {
+    pub(crate) fn json(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
     /// Checks for a refusal with a code that clients know; answers its details.
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Value {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(self.headers.get("x-stack-known-error").map(|v| v.to_str().unwrap()), Some(code), "{}", self.text);
         assert_eq!(self.headers.get("x-hexclave-known-error"), self.headers.get("x-stack-known-error"));
         let body = self.json(status);
@@ -147,7 +147,7 @@ impl Answer {
 
     /// Checks for a refusal that has only a text on the wire.
     #[track_caller]
-    pub fn refused_with_text(self, status: u16) -> String {
+    pub(crate) fn refused_with_text(self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert!(self.headers.get("x-stack-known-error").is_none(), "{}", self.text);
         self.text

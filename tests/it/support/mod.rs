@@ -1,8 +1,8 @@
 //! Starts the real thing for a test: gateway and worker in this process, on a database of its own, behind real sockets.
 
-pub mod client;
-pub mod receiver;
-pub mod smtp;
+pub(crate) mod client;
+pub(crate) mod receiver;
+pub(crate) mod smtp;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -17,73 +17,73 @@ use tempfile::TempDir;
 use client::{Client, Keys};
 
 /// A running Postern. Call [`App::stop`] at the end of a test, or let it go with the process.
-pub struct App {
-    pub url: String,
-    pub running: Running,
-    pub demo: Keys,
-    pub internal: Keys,
+pub(crate) struct App {
+    pub(crate) url: String,
+    pub(crate) running: Running,
+    pub(crate) demo: Keys,
+    pub(crate) internal: Keys,
     data: TempDir,
 }
 
 /// How to start it.
 #[derive(Default)]
-pub struct Builder {
+pub(crate) struct Builder {
     settings: BTreeMap<String, String>,
     clock: Option<Arc<dyn Clock>>,
 }
 
 impl App {
     /// With the settings of local mode.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::builder().start().await
     }
 
     /// With other settings.
-    pub fn builder() -> Builder {
+    pub(crate) fn builder() -> Builder {
         Builder::default()
     }
 
     /// What operations are handed, for looking behind the doors.
-    pub fn deps(&self) -> &Deps {
+    pub(crate) fn deps(&self) -> &Deps {
         &self.running.deps
     }
 
     /// Calls the demo project's REST API.
-    pub fn rest(&self) -> Client {
+    pub(crate) fn rest(&self) -> Client {
         Client::new(&self.url, &self.demo)
     }
 
     /// Calls the REST API of the project `internal`.
-    pub fn internal_rest(&self) -> Client {
+    pub(crate) fn internal_rest(&self) -> Client {
         Client::new(&self.url, &self.internal)
     }
 
     /// Where this instance keeps its data.
-    pub fn data(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         self.data.path()
     }
 
     /// Drains and ends.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
 }
 
 impl Builder {
     /// Sets one setting by its name.
-    pub fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Hands in a clock.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
     /// Starts on a database of its own, in the shape that `POSTERN_TEST_SHAPE` names.
-    pub async fn start(mut self) -> App {
+    pub(crate) async fn start(mut self) -> App {
         wiring::install_crypto_provider();
         let data = TempDir::new().unwrap();
         let address = free_address();
@@ -113,12 +113,12 @@ fn free_address() -> std::net::SocketAddr {
 }
 
 /// Whether this run is the one on PostgreSQL.
-pub fn on_postgres() -> bool {
+pub(crate) fn on_postgres() -> bool {
     std::env::var("POSTERN_TEST_SHAPE").is_ok_and(|shape| shape == "postgres")
 }
 
 /// An empty database of the shape of this run.
-pub async fn database_url(data: &Path) -> String {
+pub(crate) async fn database_url(data: &Path) -> String {
     if !on_postgres() {
         return format!("sqlite://{}/postern.db", data.display());
     }

@@ -1,0 +1,63 @@
+//! The official npm clients and the libraries people verify tokens with, unmodified, against a running server: the suites
+//! of `tests/npm`, which say what they need in their README. `scripts/test` installs Node and the packages.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+use crate::support::App;
+
+async fn run(suite: &str) {
+    let app = App::builder().set("POSTERN_RATE_LIMITS", "off").start().await;
+    let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
+    let (demo, internal) = (&app.demo, &app.internal);
+    let output = Command::new("node")
+        .arg("run.mjs")
+        .arg(suite)
+        .current_dir(&npm)
+        .env("POSTERN_URL", &app.url)
+        .env("POSTERN_MAILBOX_URL", format!("{}/mailbox", app.url))
+        .env("POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY", &internal.client)
+        .env("POSTERN_INTERNAL_SECRET_SERVER_KEY", &internal.server)
+        .env("POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY", &internal.admin)
+        .env("POSTERN_DEMO_PROJECT_ID", &demo.project_id)
+        .env("POSTERN_DEMO_PUBLISHABLE_CLIENT_KEY", &demo.client)
+        .env("POSTERN_DEMO_SECRET_SERVER_KEY", &demo.server)
+        .env("POSTERN_DEMO_SUPER_SECRET_ADMIN_KEY", &demo.admin)
+        .output()
+        .await
+        .expect("node is on the PATH; `scripts/test` puts it there");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "suite {suite} failed:\n{out}\n{err}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_app_signs_up_and_in() {
+    run("client").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_app_manages_users() {
+    run("server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_app_makes_projects_and_keys() {
+    run("admin").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_verify_with_jose_and_pyjwt() {
+    run("tokens").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_graphql_over_http_audit_passes() {
+    run("graphql-http").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn graphql_ws_and_graphql_sse_subscribe() {
+    run("live").await;
+}
