@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     ProjectId, TeamId, Timestamp, UserId,
-    db::{Backend, Tx},
+    db::{Backend, Tx, beside_key},
     error::Result,
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn find(
     ids: &[TeamId],
 ) -> Result<Vec<team::Model>> {
     Ok(team::Entity::find()
-        .filter(team::Column::ProjectId.eq(project_id.clone()))
+        .filter(beside_key(connection, team::Column::ProjectId, project_id))
         .filter(team::Column::Id.is_in(ids.iter().copied()))
         .all(connection)
         .await?)
@@ -65,7 +65,7 @@ pub(super) async fn lock(tx: &Tx, project_id: &ProjectId, id: TeamId) -> Result<
     let mut select =
         team::Entity::find().filter(team::Column::ProjectId.eq(project_id.clone())).filter(team::Column::Id.eq(id));
     if tx.backend() == Backend::Postgres {
-        QueryTrait::query(&mut select).lock(LockType::Update);
+        QueryTrait::query(&mut select).lock(LockType::NoKeyUpdate);
     }
     Ok(select.one(&**tx).await?)
 }
@@ -86,7 +86,7 @@ pub(super) async fn of_users(
         .into();
     Ok(team_membership::Entity::find()
         .join(JoinType::InnerJoin, on_team)
-        .filter(team_membership::Column::ProjectId.eq(project_id.clone()))
+        .filter(beside_key(connection, team_membership::Column::ProjectId, project_id))
         .filter(team_membership::Column::UserId.is_in(user_ids.iter().copied()))
         .order_by_asc(team::Column::CreatedAt)
         .order_by_asc(team::Column::Id)

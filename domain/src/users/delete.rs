@@ -43,7 +43,7 @@ async fn run(deps: &Deps, actor: &Actor, id: UserId) -> Result<()> {
 }
 
 async fn delete_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<()> {
-    if !store::lock(tx, project_id, id).await? {
+    if !store::lock_to_delete(tx, project_id, id).await? {
         return refuse(not_found());
     }
     let teams = teams::memberships_of(&**tx, project_id, id).await?;

@@ -2,9 +2,9 @@
 
 use postern_entity::{contact_channel, team_membership, user};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
-    sea_query::{Expr, ExprTrait, LikeExpr},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, LikeExpr, Query, SelectStatement},
 };
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     Actor, Deps, Failure, ProjectId, TeamId, Timestamp, UserId,
+    db::beside_key,
     error::{Result, refuse},
     projects::{self, ProjectConfig},
     validation::Violations,
@@ -24,6 +25,9 @@ use crate::{
 pub const MAX_QUERY_CHARS: usize = crate::email_address::MAX_CHARS;
 /// Shorter search texts match the beginning only: they would match nearly everything.
 const MIN_SUBSTRING_CHARS: usize = 3;
+
+/// What the primary address is called in the condition that it is verified.
+const VERIFIED: &str = "verified_channel";
 
 /// Which users to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,8 +116,8 @@ pub struct UserPage {
 /// # Errors
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for `only_anonymous` alone and for a start that is no user.
 pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserPage> {
-    let config = &*check(deps, actor, input).await?;
-    let mut select = filtered(&actor.project_id, config, input);
+    let (connection, config) = (deps.db.read(), &*check(deps, actor, input).await?);
+    let mut select = page(connection, &actor.project_id, config, input);
     match input.start {
         PageStart::Beginning => {}
         PageStart::At(id) => {
@@ -122,14 +126,12 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserP
         }
         PageStart::After(position) => select = select.filter(from(input, position, false)),
     }
-    let order = if input.descending { Order::Desc } else { Order::Asc };
-    select = select.order_by(input.order_by.column(), order.clone()).order_by(user::Column::Id, order);
     // One more than asked for, to know the first user of the next page.
     let limit = input.limit.map(|limit| Ord::min(limit, u64::from(u32::MAX)));
     if let Some(limit) = limit {
         select = select.limit(limit + 1);
     }
-    let mut rows: Vec<Loaded> = select.into_model().all(deps.db.read()).await?;
+    let mut rows: Vec<Loaded> = select.into_model().all(connection).await?;
     let next = match limit {
         Some(limit) => rows.split_off(rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))).into_iter().next(),
         None => None,
@@ -140,13 +142,27 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserP
     })
 }
 
+/// The users asked for in the order asked for, wherever the page begins and ends.
+pub(super) fn page(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    config: &ProjectConfig,
+    input: &ListUsers,
+) -> Select<user::Entity> {
+    let order = if input.descending { Order::Desc } else { Order::Asc };
+    store::loaded(filters(connection, project_id, config, input))
+        .order_by(input.order_by.column(), order.clone())
+        .order_by(user::Column::Id, order)
+}
+
 /// How many users there are, whatever the page.
 ///
 /// # Errors
 /// Those of [`list`].
 pub async fn count(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<u64> {
     let config = check(deps, actor, input).await?;
-    Ok(filtered(&actor.project_id, &config, input).count(deps.db.read()).await?)
+    let filters = filters(deps.db.read(), &actor.project_id, &config, input);
+    Ok(user::Entity::find().select_only().column(user::Column::Id).filter(filters).count(deps.db.read()).await?)
 }
 
 async fn check(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<std::sync::Arc<ProjectConfig>> {
@@ -194,8 +210,14 @@ fn from(input: &ListUsers, position: UserPosition, inclusive: bool) -> Expr {
     }
 }
 
-fn filtered(project_id: &ProjectId, config: &ProjectConfig, input: &ListUsers) -> Select<user::Entity> {
-    let mut select = store::loaded(project_id).filter(visible(config, input));
+/// Who is listed: of the project, shown, of the team and found.
+fn filters(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    config: &ProjectConfig,
+    input: &ListUsers,
+) -> Condition {
+    let mut condition = visible(config, input);
     if let Some(team_id) = input.team_id {
         let members = team_membership::Entity::find()
             .select_only()
@@ -203,12 +225,16 @@ fn filtered(project_id: &ProjectId, config: &ProjectConfig, input: &ListUsers) -
             .filter(team_membership::Column::ProjectId.eq(project_id.clone()))
             .filter(team_membership::Column::TeamId.eq(team_id))
             .into_query();
-        select = select.filter(user::Column::Id.in_subquery(members));
+        condition = condition
+            .add(beside_key(connection, user::Column::ProjectId, project_id))
+            .add(user::Column::Id.in_subquery(members));
+    } else {
+        condition = condition.add(user::Column::ProjectId.eq(project_id.clone()));
     }
-    if let Some(query) = input.query.as_deref().filter(|query| !query.is_empty()) {
-        select = select.filter(found(project_id, query));
+    match input.query.as_deref() {
+        Some(query) if !query.is_empty() => condition.add(found(project_id, query)),
+        _ => condition,
     }
-    select
 }
 
 /// Who is shown, by the flags (wire/users-teams-permissions.md §1.2).
@@ -221,12 +247,24 @@ fn visible(config: &ProjectConfig, input: &ListUsers) -> Condition {
         if !input.include_restricted {
             condition = condition.add(user::Column::RestrictedByAdmin.eq(false));
             if config.onboarding.require_email_verification {
-                // The joined channel is the primary one; none at all is not verified either.
-                condition = condition.add(contact_channel::Column::IsVerified.eq(true));
+                condition = condition.add(Expr::exists(verified_primary_email()));
             }
         }
     }
     condition
+}
+
+fn verified_primary_email() -> SelectStatement {
+    // Under a name of its own: the statement around it may join the same table.
+    let own = |column| Expr::col((VERIFIED, column));
+    Query::select()
+        .expr(Expr::val(1))
+        .from_as(contact_channel::Entity, VERIFIED)
+        .and_where(own(contact_channel::Column::UserId).equals((user::Entity, user::Column::Id)))
+        .and_where(own(contact_channel::Column::Kind).eq(EMAIL))
+        .and_where(own(contact_channel::Column::IsPrimary).eq(true))
+        .and_where(own(contact_channel::Column::IsVerified).eq(true))
+        .to_owned()
 }
 
 /// Who matches a search text.

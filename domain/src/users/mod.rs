@@ -4,6 +4,7 @@
 //! changes them by [`apply_in`], so that every rule about a user is here once. Teams are [`crate::teams`].
 
 pub mod channels;
+mod check;
 mod create;
 mod delete;
 mod input;

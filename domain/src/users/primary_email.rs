@@ -7,8 +7,8 @@ use sea_orm::{ActiveValue::Set, IntoActiveModel};
 use super::{
     Changes,
     channels::{self, ContactChannel, EMAIL, store as channel_store},
+    check::no_address_to_flag,
     email_already_exists,
-    input::no_address_to_flag,
     store::Loaded,
 };
 use crate::{
@@ -91,7 +91,7 @@ async fn replace(
     flags: Flags,
 ) -> Result<Changed> {
     let for_auth = flags.for_auth.unwrap_or_else(|| primary.is_some_and(|primary| primary.used_for_auth));
-    let mut own = channel_store::of_users(&**tx, project_id, &[before.row.id]).await?.into_iter();
+    let mut own = channel_store::of_user_in(tx, project_id, before.row.id).await?.into_iter();
     let existing = own.find(|channel| channel.value == address.as_str());
     // The contract refuses the user's own address, too, when it already is one to sign in with.
     if for_auth && existing.as_ref().is_some_and(|channel| channel.used_for_auth) {

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use secrecy::SecretString;
 
-use super::{User, not_found, store};
+use super::{
+    User, not_found,
+    store::{self, Loaded},
+};
 use crate::{
     Actor, Code, Deps, Failure, ProjectId, UserId,
     db::Tx,
@@ -74,7 +77,8 @@ pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[UserId]) -> Resu
     let config = projects::config(deps, project_id).await?;
     let mut users = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(MAX_IDS) {
-        let found = store::find_many(deps.db.read(), project_id, ids).await?;
+        let connection = deps.db.read();
+        let found: Vec<Loaded> = store::with_ids(connection, project_id, ids).into_model().all(connection).await?;
         users.extend(found.into_iter().map(|loaded| (loaded.row.id, loaded.into_user(&config))));
     }
     Ok(users)
@@ -99,7 +103,8 @@ pub async fn credentials_by_email(
     address: &EmailAddress,
 ) -> Result<Option<Credentials>> {
     let config = projects::config(deps, project_id).await?;
-    let loaded = store::find_by_auth_email(deps.db.read(), project_id, address).await?;
+    let connection = deps.db.read();
+    let loaded = store::with_auth_email(connection, project_id, address).into_model().one(connection).await?;
     Ok(loaded.map(|loaded| credentials(loaded, &config)))
 }
 
@@ -125,7 +130,7 @@ pub async fn credentials_in(
     Ok(store::find(&**tx, project_id, id).await?.map(|loaded| credentials(loaded, config)))
 }
 
-fn credentials(loaded: store::Loaded, config: &ProjectConfig) -> Credentials {
+fn credentials(loaded: Loaded, config: &ProjectConfig) -> Credentials {
     let password_hash = loaded.row.password_hash.clone().map(SecretString::from);
     let user = loaded.into_user(config);
     Credentials { user, password_hash }

@@ -10,7 +10,7 @@ use sea_orm::{
 use super::{User, channels::EMAIL};
 use crate::{
     ProjectId, UserId,
-    db::{Backend, Tx},
+    db::{Backend, Tx, beside_key},
     email_address::EmailAddress,
     error::Result,
     projects::ProjectConfig,
@@ -43,13 +43,14 @@ impl FromQueryResult for Loaded {
     }
 }
 
-/// All users of the project with what their views are made of: one statement, however many they are.
-pub(super) fn loaded(project_id: &ProjectId) -> Select<user::Entity> {
+/// Users of the project with what their views are made of: one statement, however many they are. The caller adds `scope`,
+/// the condition that they are of the project.
+pub(super) fn loaded(scope: impl IntoCondition) -> Select<user::Entity> {
     let mut select = user::Entity::find()
         .join(JoinType::LeftJoin, to_primary_email())
         .join(JoinType::LeftJoin, to_selected_membership())
         .join(JoinType::LeftJoin, to_team())
-        .filter(user::Column::ProjectId.eq(project_id.clone()));
+        .filter(scope);
     for column in contact_channel::Column::iter() {
         select = select.column_as(column, format!("{PRIMARY}{}", column.as_str()));
     }
@@ -57,6 +58,10 @@ pub(super) fn loaded(project_id: &ProjectId) -> Select<user::Entity> {
         select = select.column_as(column, format!("{TEAM}{}", column.as_str()));
     }
     select
+}
+
+fn loaded_by_key(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Select<user::Entity> {
+    loaded(beside_key(connection, user::Column::ProjectId, project_id))
 }
 
 fn to_primary_email() -> RelationDef {
@@ -90,23 +95,24 @@ pub(super) async fn find(
     project_id: &ProjectId,
     id: UserId,
 ) -> Result<Option<Loaded>> {
-    Ok(loaded(project_id).filter(user::Column::Id.eq(id)).into_model().one(connection).await?)
+    Ok(loaded_by_key(connection, project_id).filter(user::Column::Id.eq(id)).into_model().one(connection).await?)
 }
 
-pub(super) async fn find_many(
+/// Users by id.
+pub(super) fn with_ids(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     ids: &[UserId],
-) -> Result<Vec<Loaded>> {
-    Ok(loaded(project_id).filter(user::Column::Id.is_in(ids.iter().copied())).into_model().all(connection).await?)
+) -> Select<user::Entity> {
+    loaded_by_key(connection, project_id).filter(user::Column::Id.is_in(ids.iter().copied()))
 }
 
 /// The user who may sign in with the address.
-pub(super) async fn find_by_auth_email(
+pub(super) fn with_auth_email(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     address: &EmailAddress,
-) -> Result<Option<Loaded>> {
+) -> Select<user::Entity> {
     let holder = contact_channel::Entity::find()
         .select_only()
         .column(contact_channel::Column::UserId)
@@ -115,20 +121,32 @@ pub(super) async fn find_by_auth_email(
         .filter(contact_channel::Column::Value.eq(address.as_str()))
         .filter(contact_channel::Column::UsedForAuth.eq(true))
         .into_query();
-    Ok(loaded(project_id).filter(user::Column::Id.in_subquery(holder)).into_model().one(connection).await?)
+    // At most one by the unique index; as a single value, not as a list, it is looked up by the primary key.
+    let holder = Expr::SubQuery(None, Box::new(holder.into()));
+    loaded_by_key(connection, project_id).filter(Expr::col((user::Entity, user::Column::Id)).eq(holder))
 }
 
 /// Holds the user until the transaction ends, so that changes of one user follow each other. Answers whether there is such
 /// a user. What is read of the user must be read after this: on PostgreSQL a statement that waits for the lock still sees
 /// other tables as they were before.
 pub(super) async fn lock(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<bool> {
+    // The weaker lock lets others write rows that refer to the user, such as sessions.
+    hold(tx, project_id, id, LockType::NoKeyUpdate).await
+}
+
+/// The same for a user about to be deleted.
+pub(super) async fn lock_to_delete(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<bool> {
+    hold(tx, project_id, id, LockType::Update).await
+}
+
+async fn hold(tx: &Tx, project_id: &ProjectId, id: UserId, lock: LockType) -> Result<bool> {
     let mut select = user::Entity::find()
         .select_only()
         .column(user::Column::Id)
         .filter(user::Column::ProjectId.eq(project_id.clone()))
         .filter(user::Column::Id.eq(id));
     if tx.backend() == Backend::Postgres {
-        QueryTrait::query(&mut select).lock(LockType::Update);
+        QueryTrait::query(&mut select).lock(lock);
     }
     Ok(select.into_tuple::<UserId>().one(&**tx).await?.is_some())
 }

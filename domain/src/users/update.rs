@@ -49,20 +49,20 @@ pub async fn update_own(deps: &Deps, actor: &Actor, input: UpdateOwnUser) -> Res
 }
 
 async fn run(deps: &Deps, actor: &Actor, id: UserId, changes: &Changes) -> Result<User> {
-    let config = &*projects::config(deps, &actor.project_id).await?;
-    deps.mutate(
-        actor,
-        "users.update",
-        |tx| async move { apply_in(deps, &tx, config, &actor.project_id, id, changes).await },
-    )
+    let (project_id, config) = (&actor.project_id, &*projects::config(deps, &actor.project_id).await?);
+    deps.mutate(actor, "users.update", |tx| async move {
+        let before = hold(&tx, project_id, id).await?;
+        check_ways_to_sign_in(config, &before, changes)?;
+        write(deps, &tx, config, before, changes).await
+    })
     .await
 }
 
-/// Changes a user in the caller's transaction, with all that follows from it, and writes `user.updated`. Checks no access.
-/// For updates, for anonymous users who sign up, and for password resets.
+/// Changes a user in the caller's transaction, with all that follows from it, and writes `user.updated`. Checks neither
+/// access nor whether the project lets users sign in that way. For anonymous users who sign up, and for password resets.
 ///
 /// # Errors
-/// Those of [`update`], as far as they do not concern the input alone.
+/// Those of [`update`], as far as they concern neither the input alone nor ways to sign in.
 pub async fn apply_in(
     deps: &Deps,
     tx: &Tx,
@@ -71,16 +71,26 @@ pub async fn apply_in(
     id: UserId,
     changes: &Changes,
 ) -> Result<User> {
+    write(deps, tx, config, hold(tx, project_id, id).await?, changes).await
+}
+
+async fn hold(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<Loaded> {
     if !store::lock(tx, project_id, id).await? {
         return refuse(not_found());
     }
-    let Some(before) = store::find(&**tx, project_id, id).await? else { return refuse(not_found()) };
-    check_ways_to_sign_in(config, &before, changes)?;
-    let upgraded = changes.stops_being_anonymous && before.row.is_anonymous;
-    store::update(tx, changed_row(deps, project_id, before.row.clone(), changes)?).await?;
+    match store::find(&**tx, project_id, id).await? {
+        Some(loaded) => Ok(loaded),
+        None => Err(Error::internal("a user vanished while it was held")),
+    }
+}
+
+/// Writes the change of a user that is held.
+async fn write(deps: &Deps, tx: &Tx, config: &ProjectConfig, before: Loaded, changes: &Changes) -> Result<User> {
+    let (id, project_id) = (before.row.id, &before.row.project_id);
+    store::update(tx, changed_row(deps, before.row.clone(), changes)?).await?;
     primary_email::change(deps, tx, project_id, &before, changes).await?;
     select_team(tx, project_id, id, changes).await?;
-    if upgraded {
+    if changes.stops_being_anonymous && before.row.is_anonymous {
         let name = changes.display_name.as_ref().set().map(String::as_str);
         let address = changes.primary_email.as_ref().set().map(|address| address.as_str());
         teams::rename_personal_in(deps, tx, project_id, id, name, address).await?;
@@ -118,9 +128,9 @@ fn check_ways_to_sign_in(config: &ProjectConfig, before: &Loaded, changes: &Chan
     Ok(())
 }
 
-fn changed_row(deps: &Deps, project_id: &ProjectId, row: user::Model, changes: &Changes) -> Result<user::ActiveModel> {
+fn changed_row(deps: &Deps, row: user::Model, changes: &Changes) -> Result<user::ActiveModel> {
     let now = deps.now();
-    let (id, was_anonymous) = (row.id, row.is_anonymous);
+    let (project_id, id, was_anonymous) = (row.project_id.clone(), row.id, row.is_anonymous);
     let mut row = row.into_active_model();
     row.updated_at = Set(now);
     if let Some(name) = changes.display_name.clone().mentioned() {
@@ -138,7 +148,7 @@ fn changed_row(deps: &Deps, project_id: &ProjectId, row: user::Model, changes: &
     if let Some(secret) = changes.totp_secret.as_ref().mentioned() {
         row.requires_totp_mfa = Set(secret.is_some());
         row.totp_secret = Set(match secret {
-            Some(secret) => Some(seal_totp_secret(deps, project_id, id, secret)?),
+            Some(secret) => Some(seal_totp_secret(deps, &project_id, id, secret)?),
             None => None,
         });
     }

@@ -68,7 +68,7 @@ async fn update_in(
 ) -> Result<ContactChannel> {
     let project_id = &actor.project_id;
     users::lock_in(tx, project_id, user_id).await?;
-    let mut others = store::of_users(&**tx, project_id, &[user_id]).await?;
+    let mut others = store::of_user_in(tx, project_id, user_id).await?;
     let Some(position) = others.iter().position(|channel| channel.id == id) else { return refuse(no_such_channel()) };
     let channel = others.swap_remove(position);
     let mut changed = Vec::new();
@@ -107,7 +107,7 @@ pub async fn delete(deps: &Deps, actor: &Actor, user_id: UserId, id: ContactChan
     let project_id = &actor.project_id;
     deps.mutate(actor, "contact_channels.delete", |tx| async move {
         users::lock_in(&tx, project_id, user_id).await?;
-        let Some(channel) = store::list(&*tx, project_id, Some(user_id), Some(id)).await?.pop() else {
+        let Some(channel) = store::list(&*tx, project_id, Some(user_id), Some(id)).one(&*tx).await? else {
             return refuse(no_such_channel());
         };
         store::delete(&tx, project_id, id).await?;
@@ -129,7 +129,7 @@ pub async fn mark_verified(
     address: &EmailAddress,
 ) -> Result<Option<ContactChannel>> {
     users::lock_in(tx, project_id, user_id).await?;
-    let channels = store::of_users(&**tx, project_id, &[user_id]).await?;
+    let channels = store::of_user_in(tx, project_id, user_id).await?;
     let Some(channel) = channels.into_iter().find(|channel| channel.value == address.as_str()) else {
         return Ok(None);
     };

@@ -62,7 +62,7 @@ async fn create_in(
                 .with(json!({ "user_id": input.user_id })),
         );
     }
-    let others = store::of_users(&**tx, project_id, &[input.user_id]).await?;
+    let others = store::of_user_in(tx, project_id, input.user_id).await?;
     if others.iter().any(|channel| channel.value == address.as_str()) {
         return refuse(already_there());
     }

@@ -27,7 +27,7 @@ pub async fn list(
         None if actor.is_server() => {}
         None => return refuse(Failure::forbidden("A user can list its own contact channels only: pass its id.")),
     }
-    let rows = store::list(deps.db.read(), &actor.project_id, user_id, id).await?;
+    let rows = store::list(deps.db.read(), &actor.project_id, user_id, id).all(deps.db.read()).await?;
     Ok(rows.into_iter().map(ContactChannel::from).collect())
 }
 
@@ -53,7 +53,7 @@ pub async fn of_users(
 ) -> Result<HashMap<UserId, Vec<ContactChannel>>> {
     let mut channels: HashMap<UserId, Vec<ContactChannel>> = HashMap::with_capacity(user_ids.len());
     for user_ids in user_ids.chunks(MAX_IDS) {
-        for row in store::of_users(deps.db.read(), project_id, user_ids).await? {
+        for row in store::of_users(deps.db.read(), project_id, user_ids).all(deps.db.read()).await? {
             channels.entry(row.user_id).or_default().push(row.into());
         }
     }
@@ -71,7 +71,7 @@ pub async fn by_ids(
 ) -> Result<HashMap<ContactChannelId, ContactChannel>> {
     let mut channels = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(MAX_IDS) {
-        let rows = store::find_many(deps.db.read(), project_id, ids).await?;
+        let rows = store::with_ids(deps.db.read(), project_id, ids).all(deps.db.read()).await?;
         channels.extend(rows.into_iter().map(|row| (row.id, row.into())));
     }
     Ok(channels)
@@ -86,5 +86,5 @@ pub async fn find_for_auth(
     project_id: &ProjectId,
     address: &EmailAddress,
 ) -> Result<Option<ContactChannel>> {
-    Ok(store::find_for_auth(deps.db.read(), project_id, address).await?.map(ContactChannel::from))
+    Ok(store::for_auth(project_id, address).one(deps.db.read()).await?.map(ContactChannel::from))
 }

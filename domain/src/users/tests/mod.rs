@@ -4,6 +4,7 @@ mod channels;
 mod create;
 mod delete;
 mod list;
+mod plans;
 mod primary_email;
 mod races;
 mod update;

@@ -9,7 +9,10 @@ use crate::{
     signal::Signal,
     teams::{self, CreateTeam},
     testing::{START, TestBench, client, on_each_database, server, stranger},
-    users::{self, CreateUser, RestrictedReason, RiskScores, UpdateOwnUser, UpdateUser, User, update, update_own},
+    users::{
+        self, Changes, CreateUser, RestrictedReason, RiskScores, UpdateOwnUser, UpdateUser, User, apply_in, update,
+        update_own,
+    },
 };
 
 fn set<T>(value: impl Into<T>) -> Patch<T> {
@@ -323,6 +326,26 @@ async fn users_change_themselves_and_servers_anybody_of_their_project() {
         assert_eq!(users::find(&bench.deps, &project_id, user.id).await.unwrap().unwrap(), changed);
         assert_eq!(kinds(&bench, &project_id).await, before);
         assert_eq!(kinds(&bench, &other).await, [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_reset_needs_no_primary_address() {
+    on_each_database(|bench| async move {
+        let project_id = bench.insert_project().await;
+        let user = make(&bench, &project_id, CreateUser::default()).await;
+        let config = crate::projects::config(&bench.deps, &project_id).await.unwrap();
+        let changes =
+            Changes { password_hash: set(bench.deps.passwords.hash("new").await.unwrap()), ..Changes::default() };
+        let (deps, project_id, config, changes) = (&bench.deps, &project_id, &config, &changes);
+        let changed = deps
+            .db
+            .write(|tx| async move { apply_in(deps, &tx, config, project_id, user.id, changes).await })
+            .await
+            .unwrap();
+        assert!(changed.has_password);
+        assert_eq!(last_event(&bench, project_id).await.0, "user.updated");
     })
     .await;
 }

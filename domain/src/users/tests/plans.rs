@@ -1,0 +1,81 @@
+//! SQLite keeps no statistics: what looks like a look-up by a key can become a walk through all rows of the project. The
+//! plans are the same for an empty table and a large one, so they can be checked here.
+
+use postern_entity::{contact_channel, user};
+use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, QueryTrait, Select, Statement};
+
+use crate::{
+    TeamId, UserId,
+    db::Backend,
+    email_address::EmailAddress,
+    testing::on_each_database,
+    users::{ListUsers, channels, list, store},
+};
+
+/// How SQLite goes about a statement, one line per table.
+async fn plan<E: EntityTrait>(connection: &DatabaseConnection, select: &Select<E>) -> Vec<String> {
+    let statement = select.build(connection.get_database_backend());
+    let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {}", statement.sql), ..statement };
+    let rows = connection.query_all_raw(explain).await.unwrap();
+    rows.iter().map(|row| row.try_get::<String>("", "detail").unwrap()).collect()
+}
+
+#[tokio::test]
+async fn look_ups_by_key_do_not_walk_the_project() {
+    on_each_database(|bench| async move {
+        if bench.deps.db.backend() != Backend::Sqlite {
+            return;
+        }
+        let project_id = bench.insert_project().await;
+        let connection = bench.deps.db.read();
+        let config = crate::projects::config(&bench.deps, &project_id).await.unwrap();
+        let users: Vec<_> = (0..200).map(|_| UserId::random()).collect();
+        let address = EmailAddress::loose("a@example.com").unwrap();
+        let of_team = ListUsers { team_id: Some(TeamId::random()), ..ListUsers::default() };
+        let selects: [Select<user::Entity>; 3] = [
+            store::with_ids(connection, &project_id, &users),
+            store::with_auth_email(connection, &project_id, &address),
+            list::page(connection, &project_id, &config, &of_team),
+        ];
+        for select in &selects {
+            let plan = plan(connection, select).await;
+            assert!(plan.iter().any(|line| line.starts_with("SEARCH user") && line.contains("(id=?)")), "{plan:#?}");
+        }
+        let selects: [Select<contact_channel::Entity>; 3] = [
+            channels::store::of_users(connection, &project_id, &users),
+            channels::store::of_users(connection, &project_id, &users[..1]),
+            channels::store::list(connection, &project_id, Some(users[0]), None),
+        ];
+        for select in &selects {
+            let plan = plan(connection, select).await;
+            assert!(plan[0].contains("(user_id=? AND kind=?)"), "{plan:#?}");
+        }
+        let plan = plan(connection, &channels::store::for_auth(&project_id, &address)).await;
+        assert!(plan[0].contains("(project_id=? AND kind=? AND value=?)"), "{plan:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_of_users_is_read_in_order_and_not_sorted() {
+    on_each_database(|bench| async move {
+        if bench.deps.db.backend() != Backend::Sqlite {
+            return;
+        }
+        let project_id = bench.insert_project().await;
+        let connection = bench.deps.db.read();
+        let config = crate::projects::config(&bench.deps, &project_id).await.unwrap();
+        for (order_by, index) in [
+            (crate::users::UserOrder::SignedUpAt, "user_by_sign_up"),
+            (crate::users::UserOrder::LastActiveAt, "user_by_activity"),
+        ] {
+            for descending in [false, true] {
+                let input = ListUsers { order_by, descending, limit: Some(50), ..ListUsers::default() };
+                let plan = plan(connection, &list::page(connection, &project_id, &config, &input)).await;
+                assert!(plan[0].contains(index), "{plan:#?}");
+                assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{plan:#?}");
+            }
+        }
+    })
+    .await;
+}
