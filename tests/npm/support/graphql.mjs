@@ -14,6 +14,13 @@ export const serverHeaders = (project) => ({
   'x-stack-secret-server-key': project.secretServerKey,
 });
 
+/** The headers of an administrator. */
+export const adminHeaders = (project) => ({
+  'x-stack-project-id': project.projectId,
+  'x-stack-access-type': 'admin',
+  'x-stack-super-secret-admin-key': project.superSecretAdminKey,
+});
+
 /** The headers of a browser, perhaps with a signed-in user. */
 export const clientHeaders = (project, accessToken) => ({
   'x-stack-project-id': project.projectId,
@@ -22,14 +29,19 @@ export const clientHeaders = (project, accessToken) => ({
   ...(accessToken ? { 'x-stack-access-token': accessToken } : {}),
 });
 
-/** Runs a query or mutation and answers its data; fails on any error. */
-export async function graphql(headers, query, variables) {
+/** Runs a query or mutation and answers `{data, errors}`. */
+export async function graphqlAnswer(headers, query, variables) {
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ query, variables }),
   });
-  const answer = await response.json();
+  return response.json();
+}
+
+/** Runs a query or mutation and answers its data; fails on any error. */
+export async function graphql(headers, query, variables) {
+  const answer = await graphqlAnswer(headers, query, variables);
   assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
   return answer.data;
 }
