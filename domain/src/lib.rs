@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod images;
 pub mod network;
+pub mod nodes;
 pub mod passwords;
 pub mod patch;
 pub mod ports;
