@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_graphql::{Context, Enum, TypeDirective};
-use postern_domain::{Actor, Code, Failure, Level, UserId};
+use postern_domain::{Actor, Code, Failure, Level, UserId, identity};
 
 use super::error::Error;
 
@@ -105,7 +105,8 @@ fn decide(rule: &Rule, actor: &Actor, owner: Owner) -> Decision {
 /// Whether the caller of this request may read a field with `rule` of an object of `owner`.
 ///
 /// # Errors
-/// `FORBIDDEN` when not, `ACCESS_TYPE_REQUIRED` when the request named no project. A rule with a permission is refused
+/// `FORBIDDEN` when not, `ACCESS_TYPE_REQUIRED` when the request named no project, `CANNOT_GET_OWN_USER_WITHOUT_USER` when
+/// a root field needs a user and there is none. A rule with a permission is refused
 /// here: it needs a look at the database.
 pub(crate) fn check(ctx: &Context<'_>, rule: &Rule, owner: Owner) -> Result<(), Error> {
     let Some(actor) = ctx.data_opt::<Actor>() else { return Err(nobody_asks()) };
@@ -119,6 +120,10 @@ pub(crate) fn check(ctx: &Context<'_>, rule: &Rule, owner: Owner) -> Result<(), 
         && rule.permission.is_none()
     {
         return Ok(());
+    }
+    if owner == Owner::Caller && rule.own && rule.level == AccessLevel::Client && actor.user.is_none() {
+        // Not refused for who it is, but for lack of anybody: that has a code of its own in the contract.
+        identity::require_own_user(actor)?;
     }
     Err(refusal(rule))
 }

@@ -4,7 +4,7 @@
 //! To add one: a key type, an `impl Loader` that calls a batch function of the domain, and a method of [`Loaders`].
 //! Loaders check no access: the fields that use them are guarded, and each starts from an object that the caller may see.
 
-use std::{collections::HashMap, future::Future, hash::Hash, sync::OnceLock};
+use std::{collections::HashMap, hash::Hash, sync::OnceLock};
 
 use async_graphql::{
     Context,
@@ -12,12 +12,13 @@ use async_graphql::{
     runtime::{TokioSpawner, TokioTimer},
 };
 use postern_domain::{
-    Actor, Deps, Failure, ProjectId, UserId,
+    Actor, Deps, Failure, UserId, WebhookEndpointId, WebhookMessageId,
     teams::{self, Team},
     users::{
         self, User,
         channels::{self, ContactChannel},
     },
+    webhooks::{self, Attempt, Delivery, Endpoint},
 };
 
 use super::error::{Error, Result, log_fault};
@@ -32,13 +33,13 @@ pub(crate) struct Loaders {
 #[derive(Clone)]
 struct Source {
     deps: Deps,
-    project_id: ProjectId,
+    actor: Actor,
 }
 
 impl Loaders {
     /// Loaders within the actor's project.
     pub(crate) fn new(deps: &Deps, actor: &Actor) -> Self {
-        let source = Source { deps: deps.clone(), project_id: actor.project_id.clone() };
+        let source = Source { deps: deps.clone(), actor: actor.clone() };
         Self { source, loader: OnceLock::new() }
     }
 
@@ -74,6 +75,30 @@ impl Loaders {
         Ok(self.loader().load_one(TeamsOf(user)).await?.unwrap_or_default())
     }
 
+    /// A webhook endpoint of the project; none once it is deleted.
+    ///
+    /// # Errors
+    /// Access; internal.
+    pub(crate) async fn webhook_endpoint(&self, id: WebhookEndpointId) -> Result<Option<Endpoint>> {
+        Ok(self.loader().load_one(id).await?)
+    }
+
+    /// The deliveries of a webhook message, those to the oldest endpoints first.
+    ///
+    /// # Errors
+    /// Access; internal.
+    pub(crate) async fn webhook_deliveries_of(&self, message: WebhookMessageId) -> Result<Vec<Delivery>> {
+        Ok(self.loader().load_one(DeliveriesOf(message)).await?.unwrap_or_default())
+    }
+
+    /// The newest attempts to deliver a webhook message.
+    ///
+    /// # Errors
+    /// Access; internal.
+    pub(crate) async fn webhook_attempts_of(&self, message: WebhookMessageId) -> Result<Vec<Attempt>> {
+        Ok(self.loader().load_one(AttemptsOf(message)).await?.unwrap_or_default())
+    }
+
     fn loader(&self) -> &DataLoader<Source> {
         self.loader.get_or_init(|| DataLoader::new(self.source.clone(), TokioSpawner::current(), TokioTimer::default()))
     }
@@ -107,20 +132,12 @@ impl From<LoadError> for Error {
     }
 }
 
-async fn batch<K, V, F>(load: F) -> Result<HashMap<K, V>, LoadError>
-where
-    K: Hash + Eq,
-    F: Future<Output = postern_domain::Result<HashMap<K, V>>>,
-{
-    Ok(load.await?)
-}
-
 impl Loader<UserId> for Source {
     type Value = User;
     type Error = LoadError;
 
     async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, User>, LoadError> {
-        batch(users::by_ids(&self.deps, &self.project_id, ids)).await
+        Ok(users::by_ids(&self.deps, &self.actor.project_id, ids).await?)
     }
 }
 
@@ -133,7 +150,7 @@ impl Loader<ContactChannelsOf> for Source {
 
     async fn load(&self, keys: &[ContactChannelsOf]) -> Result<HashMap<ContactChannelsOf, Self::Value>, LoadError> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let found = batch(channels::of_users(&self.deps, &self.project_id, &ids)).await?;
+        let found = channels::of_users(&self.deps, &self.actor.project_id, &ids).await?;
         Ok(found.into_iter().map(|(id, channels)| (ContactChannelsOf(id), channels)).collect())
     }
 }
@@ -147,7 +164,54 @@ impl Loader<TeamsOf> for Source {
 
     async fn load(&self, keys: &[TeamsOf]) -> Result<HashMap<TeamsOf, Self::Value>, LoadError> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let found = batch(teams::of_users(&self.deps, &self.project_id, &ids)).await?;
+        let found = teams::of_users(&self.deps, &self.actor.project_id, &ids).await?;
         Ok(found.into_iter().map(|(id, teams)| (TeamsOf(id), teams)).collect())
     }
+}
+
+impl Loader<WebhookEndpointId> for Source {
+    type Value = Endpoint;
+    type Error = LoadError;
+
+    async fn load(&self, ids: &[WebhookEndpointId]) -> Result<HashMap<WebhookEndpointId, Endpoint>, LoadError> {
+        let found = webhooks::endpoints_by_ids(&self.deps, &self.actor, ids).await?;
+        Ok(found.into_iter().map(|endpoint| (endpoint.id, endpoint)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct DeliveriesOf(WebhookMessageId);
+
+impl Loader<DeliveriesOf> for Source {
+    type Value = Vec<Delivery>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[DeliveriesOf]) -> Result<HashMap<DeliveriesOf, Self::Value>, LoadError> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let found = webhooks::deliveries_of(&self.deps, &self.actor, &ids).await?;
+        Ok(grouped(found, |delivery| DeliveriesOf(delivery.message_id)))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct AttemptsOf(WebhookMessageId);
+
+impl Loader<AttemptsOf> for Source {
+    type Value = Vec<Attempt>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[AttemptsOf]) -> Result<HashMap<AttemptsOf, Self::Value>, LoadError> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let found = webhooks::attempts_of(&self.deps, &self.actor, &ids).await?;
+        Ok(grouped(found, |attempt| AttemptsOf(attempt.message_id)))
+    }
+}
+
+/// What belongs to each key, in the order in which it was found.
+fn grouped<K: Hash + Eq, V>(found: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for one in found {
+        groups.entry(key(&one)).or_default().push(one);
+    }
+    groups
 }

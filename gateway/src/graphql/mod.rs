@@ -26,10 +26,12 @@ mod request;
 mod respond;
 mod scalars;
 mod schema;
+mod sessions;
 mod socket;
 mod stream;
 mod teams;
 mod users;
+mod webhooks;
 
 pub use schema::sdl;
 

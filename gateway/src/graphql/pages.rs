@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
-use postern_domain::Level;
+use postern_domain::{Level, projects};
 
 use super::{
     door::{Conversation, Door, Way},
@@ -21,8 +21,28 @@ pub(crate) async fn graphiql(State(door): State<Door>, headers: HeaderMap) -> Re
     if !is_local(&door, &headers) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let source = GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql").title("Postern");
+    let demo = match demo_headers(&door).await {
+        Ok(demo) => demo,
+        Err(error) => {
+            error::log_fault(&error);
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let mut source = GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql").title("Postern");
+    for (name, value) in &demo {
+        source = source.header(name, value).ws_connection_param(name, value);
+    }
     Html(source.finish()).into_response()
+}
+
+/// The headers of the demo project's administration; none when the project was deleted.
+async fn demo_headers(door: &Door) -> postern_domain::Result<Vec<(&'static str, String)>> {
+    let Some(demo) = projects::demo_project(door.deps()).await? else { return Ok(Vec::new()) };
+    Ok(vec![
+        ("x-stack-access-type", Level::Admin.as_str().to_owned()),
+        ("x-stack-project-id", demo.project_id.to_string()),
+        ("x-stack-super-secret-admin-key", demo.keys.super_secret_admin_key.unwrap_or_default()),
+    ])
 }
 
 /// `/schema.graphql`: in local mode, and for administrators.

@@ -3,27 +3,41 @@
 //! To add a noun: a folder with `types.rs`, `query.rs`, `mutation.rs`, and its parts in the roots below.
 
 use async_graphql::{Context, MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
-use postern_domain::{Actor, Code, Deps, Failure};
+use postern_domain::{Actor, Code, Deps, Failure, sessions::ClientInfo};
 
 use super::{
+    caller::Caller,
     contact_channels::mutation::ContactChannelMutation,
     document::MAX_COST,
     error::Result,
     events::{query::EventQuery, subscription::EventSubscription},
-    guard::visible_to_users,
-    node::Node,
+    guard::{visible_to_clients, visible_to_users},
+    node::NodeQuery,
     projects::query::ProjectQuery,
+    sessions::{
+        mutation::SessionMutation, password::PasswordMutation, query::SessionQuery, sign_in::SignInMutation,
+        verification::VerificationMutation,
+    },
     users::{mutation::UserMutation, query::UserQuery},
+    webhooks::{mutation::WebhookMutation, query::WebhookQuery},
 };
 
 /// What can be read.
 #[derive(Default, MergedObject)]
-pub(crate) struct Query(UserQuery, ProjectQuery, EventQuery);
+pub(crate) struct Query(UserQuery, SessionQuery, ProjectQuery, EventQuery, WebhookQuery, NodeQuery);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
-#[graphql(visible = "visible_to_users")]
-pub(crate) struct Mutation(UserMutation, ContactChannelMutation);
+#[graphql(visible = "visible_to_clients")]
+pub(crate) struct Mutation(
+    SignInMutation,
+    SessionMutation,
+    PasswordMutation,
+    VerificationMutation,
+    UserMutation,
+    ContactChannelMutation,
+    WebhookMutation,
+);
 
 /// What can be followed. An operation selects exactly one.
 #[derive(Default, MergedSubscription)]
@@ -35,17 +49,16 @@ pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The schema without what its operations need. `suggests`: whether errors name fields with a similar name, whoever asks.
 pub(crate) fn build(suggests: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
-    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .register_output_type::<Node>()
-        .limit_complexity(MAX_COST);
+    let builder =
+        Schema::build(Query::default(), Mutation::default(), Subscription::default()).limit_complexity(MAX_COST);
     if suggests { builder } else { builder.disable_suggestions() }
 }
 
-/// The schema in the Schema Definition Language, as `schema.graphql` has it.
+/// The schema in the Schema Definition Language, as `schema.graphql` has it, without a line end behind it.
 #[must_use]
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().prefer_single_line_descriptions().include_specified_by().use_space_ident();
-    build(false).finish().sdl_with_options(options)
+    build(false).finish().sdl_with_options(options).trim_end().to_owned()
 }
 
 /// What operations are handed.
@@ -54,6 +67,11 @@ pub fn sdl() -> String {
 /// Internal only.
 pub(crate) fn deps<'a>(ctx: &Context<'a>) -> Result<&'a Deps> {
     ctx.data_opt::<Deps>().ok_or_else(|| postern_domain::Error::internal("a schema without its deps").into())
+}
+
+/// From where the caller asks.
+pub(crate) fn client_info(ctx: &Context<'_>) -> ClientInfo {
+    ctx.data_opt::<Caller>().map(|caller| caller.client().clone()).unwrap_or_default()
 }
 
 /// Who asks.

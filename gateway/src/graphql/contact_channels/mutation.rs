@@ -98,7 +98,6 @@ pub(crate) struct CreateContactChannelInput {
     user_id: Option<ID>,
     /// What sort of address it is.
     #[graphql(name = "type", default_with = "ContactChannelType::Email")]
-    #[expect(dead_code, reason = "there is one sort so far; the schema has room for more")]
     kind: ContactChannelType,
     /// The address.
     value: String,

@@ -181,5 +181,5 @@ async fn introspection_fits_together_for_every_caller() {
 fn the_file_is_the_schema() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema.graphql");
     let file = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(file == sdl(), "schema.graphql is out of date: `cargo run -- schema > schema.graphql`");
+    assert!(file == format!("{}\n", sdl()), "schema.graphql is out of date: `cargo run -- schema > schema.graphql`");
 }
