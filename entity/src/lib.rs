@@ -13,7 +13,6 @@ pub mod ids;
 pub mod installation_secret;
 pub mod job;
 pub mod key_set;
-pub mod password_hash;
 pub mod project;
 pub mod session;
 pub mod team;
@@ -28,5 +27,4 @@ pub mod webhook_message;
 pub mod webhook_secret;
 
 pub use ids::*;
-pub use password_hash::PasswordHash;
 pub use time::Timestamp;

@@ -9,6 +9,7 @@
 
 mod clients;
 mod emails;
+mod graphql;
 mod migrations;
 mod queue;
 mod rest;

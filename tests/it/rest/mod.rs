@@ -3,5 +3,4 @@
 mod authentication;
 mod manners;
 mod projects;
-mod sessions;
 mod users;

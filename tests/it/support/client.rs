@@ -113,6 +113,17 @@ impl Client {
 
     /// A call with any body.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
+        let response = self.begin(method, path, body).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// A POST whose answer is read bit by bit.
+    pub(crate) async fn stream(&self, path: &str, body: (&str, String)) -> reqwest::Response {
+        self.begin(Method::POST, path, Some(body)).await
+    }
+
+    async fn begin(&self, method: Method, path: &str, body: Option<(&str, String)>) -> reqwest::Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -120,9 +131,7 @@ impl Client {
         if let Some((content_type, body)) = body {
             request = request.header("content-type", content_type).body(body);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.unwrap() }
+        request.send().await.unwrap()
     }
 }
 

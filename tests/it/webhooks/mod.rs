@@ -21,7 +21,6 @@ use crate::support::receiver::Receiver;
 
 mod crash;
 mod delivery;
-mod tls;
 
 /// Real clients and the real clock on a throw-away database, and a project in it.
 struct Installation {

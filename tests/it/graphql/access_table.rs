@@ -1,0 +1,174 @@
+//! Every root field against every sort of caller, as the rules in the schema's text say: whom a rule leaves out is refused
+//! at the field's path, and nothing has changed. The table is made from `schema.graphql`, so a new field is in it at once.
+
+use std::{collections::HashMap, fmt::Write};
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{BaseType, FieldDefinition, InputValueDefinition, Type, TypeKind, TypeSystemDefinition},
+};
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{codes, signed_up};
+use crate::support::{App, client::Client};
+
+/// What the text of the schema says about types.
+struct Types(HashMap<String, TypeKind>);
+
+impl Types {
+    fn read() -> Self {
+        let document = parse_schema(postern_gateway::graphql::sdl()).unwrap();
+        let types = document.definitions.into_iter().filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(ty) => Some((ty.node.name.node.to_string(), ty.node.kind)),
+            _ => None,
+        });
+        Self(types.collect())
+    }
+
+    fn fields(&self, name: &str) -> Vec<FieldDefinition> {
+        match self.0.get(name) {
+            Some(TypeKind::Object(object)) => object.fields.iter().map(|field| field.node.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A value that fits the type, as a literal.
+    fn literal(&self, ty: &Type) -> String {
+        match &ty.base {
+            BaseType::List(item) => format!("[{}]", self.literal(item)),
+            BaseType::Named(name) => match name.as_str() {
+                "ID" => format!("\"{}\"", Uuid::new_v4()),
+                "String" => "\"text\"".to_owned(),
+                "Int" | "Float" => "1".to_owned(),
+                "Boolean" => "true".to_owned(),
+                "DateTime" => "\"2026-01-01T00:00:00Z\"".to_owned(),
+                "JSON" => "{}".to_owned(),
+                name => match &self.0[name] {
+                    TypeKind::Enum(ty) => ty.values[0].node.value.node.to_string(),
+                    TypeKind::InputObject(input) => {
+                        format!("{{{}}}", self.arguments(input.fields.iter().map(|field| &field.node)))
+                    }
+                    other => panic!("no literal for {name}: {other:?}"),
+                },
+            },
+        }
+    }
+
+    /// What must be given, and nothing else.
+    fn arguments<'a>(&self, arguments: impl Iterator<Item = &'a InputValueDefinition>) -> String {
+        let mut text = String::new();
+        for argument in arguments.filter(|argument| !argument.ty.node.nullable && argument.default_value.is_none()) {
+            write!(text, "{}: {} ", argument.name.node, self.literal(&argument.ty.node)).unwrap();
+        }
+        text
+    }
+
+    fn call(&self, field: &FieldDefinition) -> String {
+        let arguments = self.arguments(field.arguments.iter().map(|argument| &argument.node));
+        let arguments = if arguments.is_empty() { arguments } else { format!("({arguments})") };
+        let named = base(&field.ty.node);
+        let selection = match self.0.get(named) {
+            Some(TypeKind::Object(_) | TypeKind::Interface(_)) => "{ __typename }",
+            _ => "",
+        };
+        format!("{}{arguments} {selection}", field.name.node)
+    }
+}
+
+fn base(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name.as_str(),
+        BaseType::List(item) => base(item),
+    }
+}
+
+/// Level and `self` of a field's rule.
+fn rule(field: &FieldDefinition) -> (String, bool) {
+    let access = field.directives.iter().find(|directive| directive.node.name.node == "access").unwrap();
+    let level = access.node.get_argument("level").unwrap().node.to_string();
+    (level, access.node.get_argument("self").is_some())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Caller {
+    Nobody,
+    Client,
+    User,
+    Server,
+    Admin,
+}
+
+fn expected_refusal(caller: Caller, (level, own): &(String, bool)) -> Option<&'static str> {
+    match (level.as_str(), caller) {
+        (_, Caller::Nobody) => Some("ACCESS_TYPE_REQUIRED"),
+        ("CLIENT", Caller::Client) if *own => Some("CANNOT_GET_OWN_USER_WITHOUT_USER"),
+        ("SERVER", Caller::Client | Caller::User) | ("ADMIN", Caller::Client | Caller::User | Caller::Server) => {
+            Some("FORBIDDEN")
+        }
+        _ => None,
+    }
+}
+
+/// How many events and mails have been written. Both are in the transaction of the change that they tell of.
+async fn written(app: &App) -> i64 {
+    let reader = app.deps().db.read();
+    let sql = "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM email) AS written";
+    let statement = Statement::from_string(reader.get_database_backend(), sql);
+    reader.query_one_raw(statement).await.unwrap().unwrap().try_get("", "written").unwrap()
+}
+
+#[tokio::test]
+async fn whom_a_rule_leaves_out_is_refused_and_changes_nothing() {
+    let app = App::start().await;
+    let (user, _) = signed_up(&app, "table@example.com").await;
+    let rest = app.rest();
+    let callers: [(Caller, Client); 5] = [
+        (Caller::Nobody, rest.clone()),
+        (Caller::Client, rest.client()),
+        (Caller::User, user),
+        (Caller::Server, rest.server()),
+        (Caller::Admin, rest.admin()),
+    ];
+    let types = Types::read();
+    let mut refusals = 0;
+    for (root, operation) in [("Query", "query"), ("Mutation", "mutation")] {
+        for field in types.fields(root) {
+            let rule = rule(&field);
+            let name = field.name.node.as_str();
+            for (caller, client) in &callers {
+                let Some(code) = expected_refusal(*caller, &rule) else { continue };
+                let before = written(&app).await;
+                let answer =
+                    client.graphql(&format!("{operation} {{ {} }}", types.call(&field)), Value::Null).await.json(200);
+                assert_eq!(codes(&answer), [(name.to_owned(), code.to_owned())], "{caller:?} {name}: {answer}");
+                assert_eq!(answer["data"][name], Value::Null);
+                assert_eq!(written(&app).await, before, "{caller:?} {name} changed something");
+                refusals += 1;
+            }
+        }
+    }
+    assert!(refusals > 60, "the table has become suspiciously small: {refusals}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn servers_and_admins_pass_the_guard_of_every_field_of_their_level() {
+    let app = App::start().await;
+    let types = Types::read();
+    for (caller, client) in [(Caller::Server, app.rest().server()), (Caller::Admin, app.rest().admin())] {
+        for field in types.fields("Query") {
+            if expected_refusal(caller, &rule(&field)).is_some() {
+                continue;
+            }
+            let answer = client.graphql(&format!("{{ {} }}", types.call(&field)), Value::Null).await.json(200);
+            assert!(
+                codes(&answer).iter().all(|(_, code)| code != "FORBIDDEN"),
+                "{caller:?} {}: {answer}",
+                field.name.node
+            );
+        }
+    }
+    app.stop().await;
+}

@@ -1,0 +1,109 @@
+//! The event log through GraphQL: by pages and live, from where a reader stopped.
+
+use serde_json::{Value, json};
+
+use super::{
+    ask, codes, data,
+    live::{Socket, server_headers},
+    signed_up,
+};
+use crate::support::{App, client::Client};
+
+async fn create(server: &Client, name: &str) -> Value {
+    let mutation = "mutation($name: String) { createUser(input: {displayName: $name}) { user { id } } }";
+    data(ask(server, mutation, json!({ "name": name })).await)["createUser"]["user"]["id"].clone()
+}
+
+#[tokio::test]
+async fn a_backend_follows_the_log_in_order_and_goes_on_where_it_stopped() {
+    let app = App::start().await;
+    let server = app.rest().server();
+    let mut socket = Socket::connect(&app, server_headers(&app)).await;
+    let query = "subscription($types: [String!], $after: String) { events(types: $types, after: $after) {
+        cursor type userId payload user { displayName } } }";
+    // A cursor from before, so that nothing depends on when the subscription began.
+    let first = create(&server, "First").await;
+    let page = "query($id: ID!) { events(userId: $id) { nodes { cursor type } } }";
+    let mut found = Value::Null;
+    while found.is_null() {
+        found = data(ask(&server, page, json!({ "id": first })).await)["events"]["nodes"][0].clone();
+    }
+    socket.subscribe("all", query, json!({"after": found["cursor"]})).await;
+    let ids = [create(&server, "A").await, create(&server, "B").await, create(&server, "C").await];
+    let mut cursors = Vec::new();
+    for (id, name) in ids.iter().zip(["A", "B", "C"]) {
+        let event = socket.hear_data().await["events"].clone();
+        assert_eq!((&event["type"], &event["userId"]), (&json!("user.created"), id));
+        assert_eq!((&event["payload"]["display_name"], &event["user"]["displayName"]), (&json!(name), &json!(name)));
+        cursors.push(event["cursor"].clone());
+    }
+    let mut again = Socket::connect(&app, server_headers(&app)).await;
+    again.subscribe("rest", query, json!({"after": cursors[0]})).await;
+    assert_eq!(again.hear_data().await["events"]["userId"], ids[1]);
+    assert_eq!(again.hear_data().await["events"]["userId"], ids[2]);
+    let mut some = Socket::connect(&app, server_headers(&app)).await;
+    some.subscribe("deleted", query, json!({"after": cursors[0], "types": ["user.deleted"]})).await;
+    let delete = "mutation($id: ID!) { deleteUser(input: {id: $id}) { id } }";
+    data(ask(&server, delete, json!({"id": ids[0]})).await);
+    let event = some.hear_data().await["events"].clone();
+    assert_eq!((&event["type"], &event["userId"], &event["user"]), (&json!("user.deleted"), &ids[0], &Value::Null));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_hears_of_itself_only_and_never_the_servers_view() {
+    let app = App::start().await;
+    let (ada, payload) = signed_up(&app, "ada@example.com").await;
+    let (bob, _) = signed_up(&app, "bob@example.com").await;
+    let headers = json!({"x-stack-access-type": "client", "x-stack-project-id": app.demo.project_id,
+        "x-stack-access-token": payload["accessToken"]});
+    let mut socket = Socket::connect(&app, headers).await;
+    let query =
+        "subscription { myEvents { type createdAt userId payload teamId user { displayName serverMetadata } } }";
+    socket.subscribe("1", query, json!({})).await;
+    // Nothing says when the subscription is in force, so changes are made until one is heard.
+    let change = "mutation($name: String) { updateMe(input: {displayName: $name}) { user { id } } }";
+    let heard = async {
+        let mut heard = std::pin::pin!(socket.hear());
+        loop {
+            data(ask(&bob, change, json!({"name": "Bob"})).await);
+            data(ask(&ada, change, json!({"name": "Ada"})).await);
+            if let Ok(heard) = tokio::time::timeout(std::time::Duration::from_millis(300), &mut heard).await {
+                break heard;
+            }
+        }
+    };
+    let answer = heard.await["payload"].clone();
+    let event = &answer["data"]["myEvents"];
+    assert_eq!((&event["type"], &event["userId"]), (&json!("user.updated"), &payload["userId"]));
+    assert_eq!(event["user"], json!({"displayName": "Ada", "serverMetadata": null}));
+    assert_eq!((&event["payload"], &event["teamId"]), (&Value::Null, &Value::Null));
+    assert!(codes(&answer).iter().all(|(_, code)| code == "FORBIDDEN"));
+    assert_eq!(codes(&answer).len(), 3);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_cursor_that_leads_nowhere_is_refused_never_a_silent_gap() {
+    let app = App::start().await;
+    let server = app.rest().server();
+    create(&server, "A").await;
+    // A position far beyond the end of the log.
+    let beyond = "MTAwMDAwMDAwMDAw";
+    let query = "query($after: String) { events(after: $after) { nodes { type } } }";
+    let refused = ask(&server, query, json!({ "after": beyond })).await;
+    assert_eq!(codes(&refused), [("events".to_owned(), "CURSOR_EXPIRED".to_owned())]);
+    let mut socket = Socket::connect(&app, server_headers(&app)).await;
+    socket
+        .subscribe("1", "subscription($after: String) { events(after: $after) { type } }", json!({ "after": beyond }))
+        .await;
+    let refused = socket.hear().await;
+    assert_eq!(refused["type"], "error");
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "CURSOR_EXPIRED");
+    for (bad, code) in [(json!({"after": "nope"}), "BAD_USER_INPUT"), (json!({"types": ["nope"]}), "BAD_USER_INPUT")] {
+        let query =
+            "query($after: String, $types: [String!]) { events(after: $after, types: $types) { nodes { type } } }";
+        assert_eq!(codes(&ask(&server, query, bad).await)[0].1, code);
+    }
+    app.stop().await;
+}

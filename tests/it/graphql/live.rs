@@ -1,0 +1,229 @@
+//! Live connections: sockets and event streams, and what ends them.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{SinkExt, StreamExt};
+use postern_domain::time::{Clock, FixedClock, SystemClock};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+
+use super::{ask, codes, data, signed_up};
+use crate::support::{App, client::Client};
+
+/// Longer than anything here may take: a session that ended is noticed within 10 s even without a signal.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One `graphql-transport-ws` connection.
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Connects, without saying who asks.
+    pub(super) async fn open(app: &App) -> Self {
+        let mut request = format!("{}/graphql", app.url.replace("http", "ws")).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        Self(connect_async(request).await.unwrap().0)
+    }
+
+    /// Connects as the caller of these headers.
+    pub(super) async fn connect(app: &App, headers: Value) -> Self {
+        let mut socket = Self::open(app).await;
+        socket.say(json!({"type": "connection_init", "payload": headers})).await;
+        assert_eq!(socket.hear().await["type"], "connection_ack");
+        socket
+    }
+
+    pub(super) async fn say(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    pub(super) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+        let payload = json!({"query": query, "variables": variables});
+        self.say(json!({"type": "subscribe", "id": id, "payload": payload})).await;
+    }
+
+    async fn next(&mut self) -> Message {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.unwrap().unwrap().unwrap() {
+                Message::Ping(_) | Message::Pong(_) => {}
+                message => return message,
+            }
+        }
+    }
+
+    pub(super) async fn hear(&mut self) -> Value {
+        match self.next().await {
+            Message::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The data of the next answer.
+    pub(super) async fn hear_data(&mut self) -> Value {
+        let heard = self.hear().await;
+        assert_eq!(heard["type"], "next", "{heard}");
+        data(heard["payload"].clone())
+    }
+
+    async fn closed(mut self) -> u16 {
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                Message::Text(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+pub(super) fn server_headers(app: &App) -> Value {
+    json!({"x-stack-access-type": "server", "x-stack-project-id": app.demo.project_id,
+        "x-stack-secret-server-key": app.demo.server})
+}
+
+fn user_headers(app: &App, payload: &Value) -> Value {
+    json!({"X-Hexclave-Project-Id": app.demo.project_id, "authorization": format!("Bearer {}", payload["accessToken"].as_str().unwrap())})
+}
+
+#[tokio::test]
+async fn queries_and_mutations_run_on_sockets_too() {
+    let app = App::start().await;
+    let mut socket = Socket::connect(&app, server_headers(&app)).await;
+    socket
+        .subscribe("1", "mutation { createUser(input: {displayName: \"Ada\"}) { user { displayName } } }", json!({}))
+        .await;
+    assert_eq!(socket.hear_data().await["createUser"]["user"]["displayName"], "Ada");
+    assert_eq!(socket.hear().await, json!({"type": "complete", "id": "1"}));
+    socket.subscribe("2", "{ nope }", json!({})).await;
+    let refused = socket.hear().await;
+    assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("2")));
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_says_so_once() {
+    let app = App::start().await;
+    let (_, payload) = signed_up(&app, "ada@example.com").await;
+    let mut socket = Socket::connect(&app, user_headers(&app, &payload)).await;
+    socket.subscribe("1", "subscription { events { type } }", json!({})).await;
+    let refused = socket.hear().await;
+    assert_eq!(refused["type"], "error", "{refused}");
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "FORBIDDEN");
+    socket.subscribe("2", "subscription { myEvents(after: \"nope\") { type } }", json!({})).await;
+    assert_eq!(socket.hear().await["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn signing_out_closes_the_sockets_of_the_session_and_no_others() {
+    let app = App::start().await;
+    let (ada, payload) = signed_up(&app, "ada@example.com").await;
+    let (_, others) = signed_up(&app, "bob@example.com").await;
+    let mut mine = Socket::connect(&app, user_headers(&app, &payload)).await;
+    mine.subscribe("1", "subscription { myEvents { type } }", json!({})).await;
+    let mut other = Socket::connect(&app, user_headers(&app, &others)).await;
+    data(ask(&ada, "mutation { signOut { id } }", Value::Null).await);
+    assert_eq!(mine.closed().await, 4403);
+    other.say(json!({"type": "ping"})).await;
+    assert_eq!(other.hear().await["type"], "pong");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_the_user_closes_its_sockets() {
+    let app = App::start().await;
+    let (_, payload) = signed_up(&app, "ada@example.com").await;
+    let socket = Socket::connect(&app, user_headers(&app, &payload)).await;
+    let delete = "mutation($id: ID!) { deleteUser(input: {id: $id}) { id } }";
+    data(ask(&app.rest().server(), delete, json!({"id": payload["userId"]})).await);
+    assert_eq!(socket.closed().await, 4403);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_outlives_its_access_token() {
+    let clock = Arc::new(FixedClock::at(SystemClock.now()));
+    let app = App::builder().clock(clock.clone()).start().await;
+    let (ada, payload) = signed_up(&app, "ada@example.com").await;
+    let mut socket = Socket::connect(&app, user_headers(&app, &payload)).await;
+    clock.advance_seconds(3600);
+    let expired = ada.graphql("{ me { id } }", Value::Null).await.json(401);
+    assert_eq!(codes(&expired)[0].1, "ACCESS_TOKEN_EXPIRED");
+    socket.subscribe("1", "{ me { primaryEmail } }", json!({})).await;
+    assert_eq!(socket.hear_data().await["me"]["primaryEmail"], "ada@example.com");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopping_process_says_that_it_goes_away() {
+    let app = App::start().await;
+    let mut socket = Socket::connect(&app, server_headers(&app)).await;
+    socket.subscribe("1", "subscription { events { type } }", json!({})).await;
+    let (code, ()) = tokio::join!(socket.closed(), app.stop());
+    assert_eq!(code, 1001);
+}
+
+#[tokio::test]
+async fn who_asks_is_said_in_the_handshake_or_not_at_all() {
+    let app = App::start().await;
+    let mut socket = Socket::open(&app).await;
+    let wrong = json!({"x-stack-access-type": "server", "x-stack-project-id": app.demo.project_id, "x-stack-secret-server-key": "ssk_nope"});
+    socket.say(json!({"type": "connection_init", "payload": wrong})).await;
+    assert_eq!(socket.closed().await, 4403);
+    let mut nobody = Socket::connect(&app, Value::Null).await;
+    nobody.subscribe("1", "{ __typename me { id } }", json!({})).await;
+    let answer = nobody.hear().await["payload"].clone();
+    assert_eq!(
+        (&answer["data"]["__typename"], codes(&answer)[0].1.as_str()),
+        (&json!("Query"), "ACCESS_TYPE_REQUIRED")
+    );
+    app.stop().await;
+}
+
+/// An event stream, read until something is in it.
+struct Events {
+    response: reqwest::Response,
+    read: String,
+}
+
+impl Events {
+    async fn open(client: &Client, query: &str) -> Self {
+        let body = json!({ "query": query }).to_string();
+        let response = client.with("accept", "text/event-stream").stream("/graphql", ("application/json", body)).await;
+        assert_eq!(response.status(), 200);
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
+        Self { response, read: String::new() }
+    }
+
+    async fn until(&mut self, text: &str) {
+        while !self.read.contains(text) {
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.unwrap().unwrap();
+            let chunk = chunk.unwrap_or_else(|| panic!("the stream ended without {text}: {}", self.read));
+            self.read.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_answers_completes_and_ends_with_the_session() {
+    let app = App::start().await;
+    let mut once = Events::open(&app.rest().server(), "{ users { totalCount } }").await;
+    once.until("event: complete\ndata: \n\n").await;
+    assert!(once.read.starts_with("event: next\ndata: {\"data\":{\"users\":{\"totalCount\":0}}}\n\n"), "{}", once.read);
+    let mut refused = Events::open(&app.rest().client(), "subscription { events { type } }").await;
+    refused.until("event: complete").await;
+    assert!(refused.read.contains("FORBIDDEN"), "{}", refused.read);
+
+    let (ada, _) = signed_up(&app, "ada@example.com").await;
+    let mut live = Events::open(&ada, "subscription { myEvents { type } }").await;
+    data(ask(&ada, "mutation { updateMe(input: {displayName: \"Ada\"}) { user { id } } }", Value::Null).await);
+    live.until("user.updated").await;
+    data(ask(&ada, "mutation { signOut { id } }", Value::Null).await);
+    live.until("event: complete").await;
+    assert!(live.read.contains("ACCESS_TOKEN_EXPIRED"), "{}", live.read);
+    app.stop().await;
+}
