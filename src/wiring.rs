@@ -17,7 +17,7 @@ use postern_domain::{
     projects::{self, Projects, Seed, Seeded},
     random::random_bytes,
     secrets::Keyring,
-    sessions::Sessions,
+    sessions::{self, ACTIVITY_FLUSH_INTERVAL, Sessions},
     signal::Signals,
     time::{Clock, SystemClock},
 };
@@ -26,7 +26,7 @@ use postern_migration::{Migrator, MigratorTrait};
 use postern_outside::{address::Addresses, http::OutgoingHttp, mail::SmtpMailer};
 use postern_worker::Worker;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::{InternalKeys, Settings};
@@ -191,6 +191,7 @@ impl Running {
             }
             Err(_) => tracing::warn!("requests or jobs were still under way when the time to drain ran out"),
         }
+        write_activity(&self.deps).await;
     }
 }
 
@@ -213,6 +214,7 @@ pub async fn start(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result
         serve(listener, postern_gateway::router(gateway), stop.clone()),
         serve(admin_listener, crate::admin::router(deps.clone()), stop.clone()),
         work(Worker::new(deps.clone(), postern_worker::Settings::default())?, stop.clone()),
+        keep_writing_activity(deps.clone(), stop.clone()),
     ];
     Ok(Running { address, admin_address, deps, seeded, stop, tasks, _data_lock: data_lock })
 }
@@ -225,6 +227,24 @@ fn work(worker: Worker, stop: CancellationToken) -> JoinHandle<()> {
             stop.cancel();
         }
     })
+}
+
+/// Writes the last uses of sessions, which are noted in memory, again and again.
+fn keep_writing_activity(deps: Deps, stop: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(ACTIVITY_FLUSH_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            write_activity(&deps).await;
+        }
+    })
+}
+
+/// What cannot be written now stays noted for the next time.
+async fn write_activity(deps: &Deps) {
+    if let Err(error) = sessions::flush_activity(deps).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the last uses of sessions could not be written");
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

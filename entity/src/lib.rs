@@ -13,6 +13,7 @@ pub mod ids;
 pub mod installation_secret;
 pub mod job;
 pub mod key_set;
+pub mod password_hash;
 pub mod project;
 pub mod session;
 pub mod team;
@@ -27,4 +28,5 @@ pub mod webhook_message;
 pub mod webhook_secret;
 
 pub use ids::*;
+pub use password_hash::PasswordHash;
 pub use time::Timestamp;

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{ProjectId, Timestamp, UserId};
+use crate::{PasswordHash, ProjectId, Timestamp, UserId};
 
 /// A row of `user`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -30,7 +30,7 @@ pub struct Model {
     /// Creation, then each minting of an access token.
     pub last_active_at: Timestamp,
     /// PHC string (argon2id) or modular-crypt string (imported bcrypt).
-    pub password_hash: Option<String>,
+    pub password_hash: Option<PasswordHash>,
     /// May sign in by one-time code.
     pub otp_auth_enabled: bool,
     /// Sign-in asks for a second factor.

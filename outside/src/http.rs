@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use postern_domain::ports::http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse};
 use reqwest::{Certificate, Client, ClientBuilder, Response, dns};
+use rustls::pki_types::CertificateDer;
 use url::{Host, Url};
 
 use crate::address::{AddressError, Addresses};
@@ -50,6 +51,18 @@ impl OutgoingHttp {
                 builder(&addresses).tls_certs_only(built_in_authorities()?).build()?
             }
         };
+        Ok(Self { client, addresses })
+    }
+
+    /// A client that trusts these certificate authorities (DER) only.
+    ///
+    /// # Errors
+    /// [`SetupError`], also for a certificate that cannot be read.
+    pub fn trusting(addresses: Addresses, authorities: &[CertificateDer<'_>]) -> Result<Self, SetupError> {
+        install_crypto_provider();
+        let authorities: Result<Vec<_>, _> =
+            authorities.iter().map(|authority| Certificate::from_der(authority)).collect();
+        let client = builder(&addresses).tls_certs_only(authorities?).build()?;
         Ok(Self { client, addresses })
     }
 

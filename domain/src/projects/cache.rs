@@ -137,3 +137,86 @@ impl std::fmt::Display for SharedError {
 }
 
 impl std::error::Error for SharedError {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    struct Bench {
+        signals: Signals,
+        cache: ProjectCache<&'static str, u32>,
+        loads: AtomicU32,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let signals = Signals::default();
+            let cache = ProjectCache::new(100, Changes::listen(&signals));
+            Self { signals, cache, loads: AtomicU32::new(0) }
+        }
+
+        fn project() -> ProjectId {
+            ProjectId("p".to_owned())
+        }
+
+        fn change(&self, project_id: ProjectId) {
+            self.signals.send(Signal::ProjectChanged { project_id });
+        }
+
+        /// Answers how often it was loaded so far.
+        async fn get(&self) -> u32 {
+            let load = async || Ok(Some(self.loads.fetch_add(1, Ordering::SeqCst) + 1));
+            self.cache.get(&Self::project(), &"key", load).await.unwrap().unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_is_loaded_once_until_its_project_changes() {
+        let bench = Bench::new();
+        assert_eq!((bench.get().await, bench.get().await), (1, 1));
+        bench.change(ProjectId::internal());
+        bench.signals.send(Signal::Jobs);
+        assert_eq!(bench.get().await, 1);
+        bench.change(Bench::project());
+        assert_eq!((bench.get().await, bench.get().await), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_value_loaded_before_a_change_answers_nothing_asked_after_it() {
+        let bench = Bench::new();
+        // The change comes while the first load is under way: it has read what was, and puts it into the cache later.
+        let slow = async || {
+            bench.change(Bench::project());
+            Ok(Some(0))
+        };
+        assert_eq!(bench.cache.get(&Bench::project(), &"key", slow).await.unwrap(), Some(0));
+        assert_eq!(bench.get().await, 1);
+    }
+
+    #[tokio::test]
+    async fn missing_more_signals_than_are_kept_forgets_everything() {
+        let bench = Bench::new();
+        assert_eq!(bench.get().await, 1);
+        for _ in 0..5_000 {
+            bench.signals.send(Signal::Jobs);
+        }
+        assert_eq!((bench.get().await, bench.get().await), (2, 2));
+        for project in 0..=MAX_REMEMBERED {
+            bench.change(ProjectId(project.to_string()));
+            bench.get().await;
+        }
+        assert_eq!(bench.get().await, 3, "too many projects changed to remember each");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_asked_again_and_failures_are_not_kept() {
+        let bench = Bench::new();
+        let project = Bench::project();
+        assert_eq!(bench.cache.get(&project, &"key", async || Ok(None)).await.unwrap(), None);
+        let failed = bench.cache.get(&project, &"key", async || Err(Error::internal("down"))).await;
+        assert_eq!(failed.unwrap_err().to_string(), "down");
+        assert_eq!(bench.get().await, 1);
+    }
+}

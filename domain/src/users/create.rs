@@ -1,6 +1,6 @@
 //! Making a user: by a server, and on behalf of every way to sign up.
 
-use postern_entity::{contact_channel, user};
+use postern_entity::{PasswordHash, contact_channel, user};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde_json::Value;
 
@@ -125,7 +125,7 @@ fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) 
         server_metadata: value(&new.server_metadata),
         signed_up_at: now,
         last_active_at: now,
-        password_hash: new.password_hash.as_ref().map(|hash| hash.expose_secret().to_owned()),
+        password_hash: new.password_hash.as_ref().map(|hash| PasswordHash(hash.expose_secret().to_owned())),
         otp_auth_enabled: new.otp_auth_enabled,
         requires_totp_mfa: totp_secret.is_some(),
         totp_secret,

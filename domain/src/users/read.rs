@@ -131,7 +131,7 @@ pub async fn credentials_in(
 }
 
 fn credentials(loaded: Loaded, config: &ProjectConfig) -> Credentials {
-    let password_hash = loaded.row.password_hash.clone().map(SecretString::from);
+    let password_hash = loaded.row.password_hash.clone().map(|hash| SecretString::from(hash.0));
     let user = loaded.into_user(config);
     Credentials { user, password_hash }
 }

@@ -1,6 +1,6 @@
 //! Changing a user.
 
-use postern_entity::user;
+use postern_entity::{PasswordHash, user};
 use sea_orm::{ActiveValue::Set, IntoActiveModel};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -144,7 +144,7 @@ fn changed_row(deps: &Deps, row: user::Model, changes: &Changes) -> Result<user:
     if let Some(enabled) = changes.otp_auth_enabled {
         row.otp_auth_enabled = Set(enabled);
     }
-    set_mentioned(&mut row.password_hash, &changes.password_hash.as_ref().map(exposed));
+    set_mentioned(&mut row.password_hash, &changes.password_hash.as_ref().map(stored));
     if let Some(secret) = changes.totp_secret.as_ref().mentioned() {
         row.requires_totp_mfa = Set(secret.is_some());
         row.totp_secret = Set(match secret {
@@ -169,13 +169,16 @@ fn changed_row(deps: &Deps, row: user::Model, changes: &Changes) -> Result<user:
     Ok(row)
 }
 
-fn exposed(secret: &SecretString) -> String {
-    secret.expose_secret().to_owned()
+fn stored(hash: &SecretString) -> PasswordHash {
+    PasswordHash(hash.expose_secret().to_owned())
 }
 
 type Column<T> = sea_orm::ActiveValue<T>;
 
-fn set_mentioned(column: &mut Column<Option<String>>, change: &Patch<String>) {
+fn set_mentioned<T: Clone>(column: &mut Column<Option<T>>, change: &Patch<T>)
+where
+    Option<T>: Into<sea_orm::Value>,
+{
     if let Some(value) = change.clone().mentioned() {
         *column = Set(value);
     }

@@ -263,6 +263,15 @@ pub async fn endpoints(deps: &Deps, actor: &Actor, page: PageRequest) -> Result<
     Ok(Page::of(endpoints, limit, |endpoint| endpoint))
 }
 
+/// How many endpoints the project has.
+///
+/// # Errors
+/// Access; internal.
+pub async fn count_endpoints(deps: &Deps, actor: &Actor) -> Result<u64> {
+    require_admin(actor)?;
+    store::count_endpoints(deps.db.read(), &actor.project_id).await
+}
+
 /// Those of `ids` that there are, deleted ones left out, in no order.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use postern_entity::{
     webhook_delivery::{self, DeliveryState},
     webhook_message,
 };
-use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, Select};
 
 use super::{MAX_PAGE, Page, PageRequest, Place, require_admin, store};
 use crate::{
@@ -101,12 +101,29 @@ pub async fn message(deps: &Deps, actor: &Actor, id: WebhookMessageId) -> Result
 ///
 /// # Errors
 /// Access; internal.
-pub async fn messages(deps: &Deps, actor: &Actor, filter: MessageFilter, page: PageRequest) -> Result<Page<Message>> {
-    use webhook_message::Column;
+pub async fn messages(deps: &Deps, actor: &Actor, filter: &MessageFilter, page: PageRequest) -> Result<Page<Message>> {
+    use webhook_message::Column::{CreatedAt, Id};
     require_admin(actor)?;
+    let limit = page.limit.min(MAX_PAGE);
+    let find = store::in_order(select(actor, filter), CreatedAt, Id, page.after, Order::Desc);
+    let rows = find.limit(limit + 1).all(deps.db.read()).await?;
+    Ok(Page::of(rows, limit, Message::of))
+}
+
+/// How many messages there are, whatever the page.
+///
+/// # Errors
+/// Access; internal.
+pub async fn count_messages(deps: &Deps, actor: &Actor, filter: &MessageFilter) -> Result<u64> {
+    require_admin(actor)?;
+    Ok(select(actor, filter).count(deps.db.read()).await?)
+}
+
+fn select(actor: &Actor, filter: &MessageFilter) -> Select<webhook_message::Entity> {
+    use webhook_message::Column;
     let mut find = webhook_message::Entity::find().filter(Column::ProjectId.eq(actor.project_id.clone()));
     if !filter.event_types.is_empty() {
-        find = find.filter(Column::EventType.is_in(filter.event_types));
+        find = find.filter(Column::EventType.is_in(&filter.event_types));
     }
     if let Some(since) = filter.since {
         find = find.filter(Column::CreatedAt.gte(since));
@@ -114,10 +131,7 @@ pub async fn messages(deps: &Deps, actor: &Actor, filter: MessageFilter, page: P
     if let Some(until) = filter.until {
         find = find.filter(Column::CreatedAt.lt(until));
     }
-    let limit = page.limit.min(MAX_PAGE);
-    let find = store::in_order(find, Column::CreatedAt, Column::Id, page.after, Order::Desc);
-    let rows = find.limit(limit + 1).all(deps.db.read()).await?;
-    Ok(Page::of(rows, limit, Message::of))
+    find
 }
 
 /// All deliveries of these messages, those of one message in the order of their endpoints' age. At most one per endpoint.

@@ -39,11 +39,12 @@ mod wire_id;
 pub use attempt::{Attempt, AttemptsOf, NEWEST_ATTEMPTS, attempts, attempts_of};
 pub use deliver::{Deliverer, deliver};
 pub use endpoint::{
-    Endpoint, EndpointChange, NewEndpoint, create, delete, endpoint, endpoints, endpoints_by_ids, update,
+    Endpoint, EndpointChange, NewEndpoint, count_endpoints, create, delete, endpoint, endpoints, endpoints_by_ids,
+    update,
 };
 pub use fan_out::fan_out;
 pub use jobs::{DeliverWebhook, RecoverWebhookEndpoint};
-pub use message::{Delivery, Message, MessageFilter, deliveries_of, message, messages};
+pub use message::{Delivery, Message, MessageFilter, count_messages, deliveries_of, message, messages};
 pub use postern_entity::{webhook_attempt::AttemptTrigger, webhook_delivery::DeliveryState};
 pub use recover::{MAX_RECOVERY_SECONDS, Recovery, RecoveryPlace, recover, recover_step};
 pub use resend::{SentAgain, resend, send_test};

@@ -3,15 +3,29 @@
 use std::time::{Duration, Instant};
 
 use postern_domain::{
+    Deps,
+    db::Backend,
     queue::{self, Ending, Enqueue},
     testing::TestDatabase,
 };
 use postern_worker::{LaneSettings, Registry, Worker};
+use sea_orm::ConnectionTrait;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{Deed, Probe, Scene, until, worker_settings};
 
 const JOBS: usize = 10_000;
+
+/// Rows of jobs that ended long ago.
+async fn add_finished(deps: &Deps, count: usize) {
+    let id = if deps.db.backend() == Backend::Sqlite { "randomblob(16)" } else { "gen_random_uuid()" };
+    let sql = format!(
+        "INSERT INTO job (id, lane, kind, payload, state, priority, due_at, created_at, finished_at, prune_at) \
+         WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
+         SELECT {id}, 'general', 'probe', '{{}}', 'done', 1, n, 0, n, 9000000000000 + n FROM numbers WHERE {count} > 0"
+    );
+    deps.db.write(async |tx| Ok(tx.execute_unprepared(&sql).await?)).await.unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
@@ -20,7 +34,8 @@ async fn trivial_jobs_per_second() {
     for database in TestDatabase::each().await {
         let scene = Scene::on(database).await;
         let deps = &scene.deps;
-        for slots in [16, 64] {
+        for (slots, finished) in [(16, 0), (64, 0), (64, 1_000_000)] {
+            add_finished(deps, finished).await;
             let started = Instant::now();
             let job = Enqueue::new(&Probe { deed: Deed::Work }).unwrap();
             for _ in 0..JOBS / 100 {
@@ -39,7 +54,10 @@ async fn trivial_jobs_per_second() {
             let done = JOBS as f64 / started.elapsed().as_secs_f64();
             shutdown.cancel();
             worker.await.unwrap().unwrap();
-            println!("{:?}, {slots} slots: {enqueued:.0} enqueued/s, {done:.0} done/s", deps.db.backend());
+            println!(
+                "{:?}, {slots} slots, {finished} finished rows more: {enqueued:.0} enqueued/s, {done:.0} done/s",
+                deps.db.backend()
+            );
         }
         scene.end().await;
     }

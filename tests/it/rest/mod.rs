@@ -3,4 +3,5 @@
 mod authentication;
 mod manners;
 mod projects;
+mod sessions;
 mod users;

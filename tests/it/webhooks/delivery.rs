@@ -107,7 +107,8 @@ async fn a_receiver_that_hangs_holds_up_no_other_and_its_delivery_is_not_lost() 
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         worker.kill();
         let actor = installation.actor(Level::Admin);
-        let found = webhooks::messages(&installation.deps, &actor, MessageFilter::default(), PAGE).await.unwrap().items;
+        let found =
+            webhooks::messages(&installation.deps, &actor, &MessageFilter::default(), PAGE).await.unwrap().items;
         let ids: Vec<_> = found.iter().map(|message| message.id).collect();
         let deliveries = webhooks::deliveries_of(&installation.deps, &actor, &ids).await.unwrap();
         let hanging = deliveries.iter().filter(|delivery| delivery.endpoint_id == endpoint.id);

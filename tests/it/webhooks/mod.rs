@@ -21,6 +21,7 @@ use crate::support::receiver::Receiver;
 
 mod crash;
 mod delivery;
+mod tls;
 
 /// Real clients and the real clock on a throw-away database, and a project in it.
 struct Installation {

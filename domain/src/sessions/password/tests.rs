@@ -1,5 +1,5 @@
 use futures::future::join_all;
-use postern_entity::{user, verification_code};
+use postern_entity::{PasswordHash, user, verification_code};
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
 
@@ -111,7 +111,7 @@ async fn an_imported_password_is_stored_anew_at_the_next_sign_in_even_when_sever
             assert_eq!(signed_in.unwrap().user_id, user_id);
         }
         let stored = scene.user(user_id).await.password_hash.unwrap();
-        assert!(stored.starts_with("$argon2id$"), "{stored}");
+        assert!(stored.0.starts_with("$argon2id$"), "{stored:?}");
         scene.sign_in(EMAIL, PASSWORD).await.unwrap();
         assert_eq!(scene.user(user_id).await.password_hash.unwrap(), stored);
         assert!(!scene.events().await.contains(&"user.password_changed".to_owned()));
@@ -241,8 +241,11 @@ async fn a_password_changed_while_it_is_checked_lets_nobody_in() {
         let email = EmailAddress::loose(EMAIL).unwrap();
         let stolen = users::credentials_by_email(deps, &scene.project, &email).await.unwrap();
         let other = Passwords::new(1).unwrap().hash("another horse").await.unwrap();
-        let row =
-            user::ActiveModel { id: Set(signed_in.user_id), password_hash: Set(Some(other)), ..Default::default() };
+        let row = user::ActiveModel {
+            id: Set(signed_in.user_id),
+            password_hash: Set(Some(PasswordHash(other))),
+            ..Default::default()
+        };
         store(&scene, row).await;
         // Found before the change, written after it.
         let mismatch = email_password_mismatch;

@@ -26,7 +26,7 @@ async fn a_new_user_is_signed_in_with_its_address_as_primary_unverified_and_good
         let user = users::find(scene.deps(), &scene.project, signed_in.user_id).await.unwrap().unwrap();
         let primary = user.primary_email.unwrap();
         assert_eq!((primary.is_verified, primary.used_for_auth, user.has_password), (false, true, true));
-        assert!(scene.user(signed_in.user_id).await.password_hash.unwrap().starts_with("$argon2id$"));
+        assert!(scene.user(signed_in.user_id).await.password_hash.unwrap().0.starts_with("$argon2id$"));
         assert_eq!(scene.events().await, ["user.created", "session.created"]);
         // No callback URL, no mail.
         assert_eq!(scene.counts().await, (1, 1, 0));

@@ -145,7 +145,9 @@ async fn nobody_but_an_administrator_of_the_project_sees_or_changes_anything() {
             assert!(create(deps, actor, new).await.unwrap_err().is(code));
             assert!(endpoints(deps, actor, FIRST_PAGE).await.unwrap_err().is(code));
             assert!(endpoints_by_ids(deps, actor, &[id]).await.unwrap_err().is(code));
-            assert!(messages(deps, actor, MessageFilter::default(), FIRST_PAGE).await.unwrap_err().is(code));
+            assert!(messages(deps, actor, &MessageFilter::default(), FIRST_PAGE).await.unwrap_err().is(code));
+            assert!(count_endpoints(deps, actor).await.unwrap_err().is(code));
+            assert!(count_messages(deps, actor, &MessageFilter::default()).await.unwrap_err().is(code));
             assert!(deliveries_of(deps, actor, &[]).await.unwrap_err().is(code));
             assert!(attempts(deps, actor, AttemptsOf::Endpoint(id), None, FIRST_PAGE).await.unwrap_err().is(code));
             assert!(attempts_of(deps, actor, &[]).await.unwrap_err().is(code));
@@ -181,6 +183,7 @@ async fn lists_are_paged_in_the_order_of_making() {
             }
         }
         assert_eq!(listed, made);
+        assert_eq!(count_endpoints(deps, &actor).await.unwrap(), 4);
     })
     .await;
 }

@@ -227,23 +227,24 @@ async fn messages_deliveries_and_attempts_are_read_in_pages() {
         }
         hooks.run_next().await;
 
-        let all = messages(deps, actor, MessageFilter::default(), FIRST_PAGE).await.unwrap();
+        let all = messages(deps, actor, &MessageFilter::default(), FIRST_PAGE).await.unwrap();
         let types: Vec<_> = all.items.iter().map(|message| message.event_type.as_str()).collect();
         assert_eq!(types, ["team.created", "user.updated", "user.created"]);
         assert!(!all.has_more);
+        assert_eq!(count_messages(deps, actor, &MessageFilter::default()).await.unwrap(), 3);
         assert!(all.items[2].payload.as_ref().unwrap().starts_with(r#"{"type":"user.created""#));
         let page =
-            messages(deps, actor, MessageFilter::default(), PageRequest { limit: 2, after: None }).await.unwrap();
+            messages(deps, actor, &MessageFilter::default(), PageRequest { limit: 2, after: None }).await.unwrap();
         assert!(page.has_more);
         let after = page.items.last().map(Message::place);
-        let rest = messages(deps, actor, MessageFilter::default(), PageRequest { limit: 2, after }).await.unwrap();
+        let rest = messages(deps, actor, &MessageFilter::default(), PageRequest { limit: 2, after }).await.unwrap();
         assert_eq!((&rest.items[..], rest.has_more), (&all.items[2..], false));
         let filter = MessageFilter {
             event_types: vec!["user.created".to_owned(), "user.updated".to_owned()],
             since: Some(all.items[1].created_at),
             until: None,
         };
-        assert_eq!(messages(deps, actor, filter, FIRST_PAGE).await.unwrap().items, [all.items[1].clone()]);
+        assert_eq!(messages(deps, actor, &filter, FIRST_PAGE).await.unwrap().items, [all.items[1].clone()]);
         assert_eq!(message(deps, actor, all.items[0].id).await.unwrap(), all.items[0]);
 
         let ids: Vec<_> = all.items.iter().map(|message| message.id).collect();

@@ -1,0 +1,67 @@
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
+    Settings::from_values(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
+#[test]
+fn nothing_set_is_local_mode() {
+    let settings = read(&[]).unwrap();
+    assert!(settings.domain.local_mode);
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8102");
+    assert_eq!(settings.domain.api_url(), "http://localhost:8102/api/v1");
+    assert_eq!(settings.data_dir, PathBuf::from("data"));
+    let loopback = IpAddr::from([127, 0, 0, 1]);
+    assert!(settings.domain.allowed_subnets.iter().any(|net| net.contains(&loopback)));
+}
+
+#[test]
+fn outside_local_mode_everything_secret_must_be_given() {
+    let wrong = read(&[(PUBLIC_URL, "https://auth.example.com")]).unwrap_err().0.join("\n");
+    for name in [SERVER_SECRET, SMTP_URL, MAIL_FROM, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY, INTERNAL_ADMIN_KEY] {
+        assert!(wrong.contains(&format!("{name} is missing")), "{name} is not named in {wrong}");
+    }
+    let listening = read(&[(LISTEN, "0.0.0.0:80")]).unwrap_err().0.join("\n");
+    assert!(listening.contains(SERVER_SECRET));
+    assert!(read(&[(LISTEN, "0.0.0.0:80"), (DEV, "1")]).unwrap().domain.local_mode);
+}
+
+#[test]
+fn all_that_is_wrong_is_named_at_once() {
+    let wrong = read(&[
+        (LISTEN, "nowhere"),
+        (DATABASE_URL, "mysql://x"),
+        (SERVER_SECRET, "short"),
+        (ACCESS_TOKEN_SECONDS, "1"),
+        (ALLOWED_SUBNETS, "10.0.0.0/8, here"),
+        (RATE_LIMITS, "maybe"),
+        (SMTP_URL, "http://x"),
+    ])
+    .unwrap_err()
+    .0
+    .join("\n");
+    for name in [LISTEN, DATABASE_URL, SERVER_SECRET, ACCESS_TOKEN_SECONDS, ALLOWED_SUBNETS, RATE_LIMITS, SMTP_URL] {
+        assert!(wrong.contains(name), "{name} is not named in {wrong}");
+    }
+}
+
+#[test]
+fn mail_servers_are_read_from_urls() {
+    let server = |text: &str| mail_server(&text.parse().unwrap());
+    let tls = server("smtps://me%40example.com:p%2Bw+d@mail.example.com").unwrap();
+    assert_eq!((tls.host.as_str(), tls.port, tls.encryption), ("mail.example.com", 465, Encryption::Tls));
+    let (user, password) = tls.credentials.unwrap();
+    assert_eq!((user.as_str(), password.expose_secret()), ("me@example.com", "p+w+d"));
+    let relay = server("smtp://127.0.0.1?tls=none").unwrap();
+    assert_eq!((relay.port, relay.encryption), (25, Encryption::Plain));
+    assert_eq!(server("smtp://mail.example.com:2525").unwrap().encryption, Encryption::StartTls);
+    assert!(server("http://mail.example.com").is_none());
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let secret = "a-secret-of-more-than-thirty-two-bytes";
+    let settings = read(&[(SERVER_SECRET, secret), (DATABASE_URL, "postgres://u:pw123@h/d")]).unwrap();
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains(secret) && !shown.contains("pw123"));
+}
