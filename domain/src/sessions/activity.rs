@@ -24,7 +24,7 @@ use crate::{
 pub const ACTIVITY_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 /// Rows written in one transaction (design §1).
 const BATCH: usize = 100;
-/// With as many stamps in memory, whoever adds one writes some first.
+/// With as many stamps in memory, whoever adds one writes some.
 const MAX_PENDING: usize = 50_000;
 /// The longest user agent that is kept, in characters.
 const MAX_USER_AGENT_CHARS: usize = 512;
@@ -84,6 +84,10 @@ impl Activity {
         pending.len()
     }
 
+    fn forget(&self, session_id: SessionId) {
+        self.pending().remove(&session_id);
+    }
+
     fn take(&self, count: usize) -> BTreeMap<SessionId, Stamp> {
         let mut pending = self.pending();
         let taken: Vec<_> = pending.keys().take(count).copied().collect();
@@ -101,12 +105,16 @@ impl Activity {
 }
 
 /// Notes that a session was used now.
-pub(super) async fn note(deps: &Deps, session_id: SessionId, user_id: UserId, client: &ClientInfo) -> Result<()> {
+pub(super) async fn note(deps: &Deps, session_id: SessionId, user_id: UserId, client: &ClientInfo) {
     let stamp = Stamp { user_id, at: deps.now(), browser: client.of_browser() };
-    if deps.sessions.activity.add(session_id, stamp) > MAX_PENDING {
-        write_some(deps).await?;
+    let pending = deps.sessions.activity.add(session_id, stamp);
+    if pending > MAX_PENDING
+        && let Err(error) = write_some(deps).await
+    {
+        // Nobody is refused an access token for this.
+        tracing::warn!(error = &error as &dyn std::error::Error, pending, "uses of sessions could not be written");
+        deps.sessions.activity.forget(session_id);
     }
-    Ok(())
 }
 
 /// Writes what was noted so far. To be called every [`ACTIVITY_FLUSH_INTERVAL`] and once at the end of the process. What

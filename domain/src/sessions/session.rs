@@ -201,7 +201,7 @@ async fn mint_from(deps: &Deps, row: Option<session::Model>, client: &ClientInfo
     let Some(row) = row.filter(|row| deps.now() < row.expires_at) else { return refuse(ended()) };
     let Some(user) = users::find(deps, &row.project_id, row.user_id).await? else { return refuse(ended()) };
     let access_token = tokens::mint(deps, &Subject::new(&user, row.id)).await?.into();
-    activity::note(deps, row.id, row.user_id, client).await?;
+    activity::note(deps, row.id, row.user_id, client).await;
     Ok(Refreshed { user_id: row.user_id, session_id: row.id, access_token })
 }
 
