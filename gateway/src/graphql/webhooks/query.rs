@@ -58,7 +58,7 @@ impl WebhookQuery {
             since: filter.since.map(|time| time.0),
             until: filter.until.map(|time| time.0),
         };
-        let page = webhooks::messages(deps(ctx)?, actor(ctx)?, filter, request.asked).await?;
+        let page = webhooks::messages(deps(ctx)?, actor(ctx)?, &filter, request.asked).await?;
         request.connection(page, webhooks::Message::place, WebhookMessageObject).map(Some)
     }
 }
