@@ -190,8 +190,8 @@ impl Reader {
         let public_url = self.public_url();
         let dev = self.switch(DEV, false);
         let loopback = |address: &SocketAddr| address.ip().is_loopback();
-        let local_mode = dev
-            || (listen.as_ref().is_some_and(loopback) && public_url.as_ref().is_some_and(|url| is_loopback_host(url)));
+        let local_mode =
+            dev || (listen.as_ref().is_some_and(loopback) && public_url.as_ref().is_some_and(is_loopback_host));
         let database_url = self.text(DATABASE_URL).unwrap_or_else(|| "sqlite://data/postern.db".to_owned());
         let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme));
         if !known {

@@ -34,7 +34,7 @@ use crate::settings::{InternalKeys, Settings};
 /// How long requests and jobs under way may go on after a stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The key of PostgreSQL's advisory lock under which one process migrates and seeds.
-const MIGRATION_LOCK: i64 = 0x706f_7374_6572_6e;
+const MIGRATION_LOCK: i64 = 0x0070_6f73_7465_726e;
 
 /// Makes ring the provider of TLS for the whole process. Called first, because libraries panic when two are compiled in
 /// and none is chosen; a second call changes nothing.

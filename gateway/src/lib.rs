@@ -1,5 +1,5 @@
 //! The doors: GraphQL, REST and pages. Each handler decodes, makes one domain call, and encodes; who asks is found out
-//! once, in [`identity`]. No rule and no query lives here.
+//! once, in `identity.rs`. No rule and no query lives here.
 
 pub mod app;
 pub mod graphql;

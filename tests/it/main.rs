@@ -3,6 +3,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that finds something else than it expects has failed"
 )]
@@ -13,5 +14,6 @@ mod graphql;
 mod migrations;
 mod queue;
 mod rest;
+mod serve;
 mod support;
 mod webhooks;

@@ -29,7 +29,6 @@ async fn add_finished(deps: &Deps, count: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
-#[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 async fn trivial_jobs_per_second() {
     for database in TestDatabase::each().await {
         let scene = Scene::on(database).await;

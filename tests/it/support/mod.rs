@@ -22,7 +22,8 @@ pub(crate) struct App {
     pub(crate) running: Running,
     pub(crate) demo: Keys,
     pub(crate) internal: Keys,
-    data: TempDir,
+    /// Removed with the app.
+    _data: TempDir,
 }
 
 /// How to start it.
@@ -56,11 +57,6 @@ impl App {
     /// Calls the REST API of the project `internal`.
     pub(crate) fn internal_rest(&self) -> Client {
         Client::new(&self.url, &self.internal)
-    }
-
-    /// Where this instance keeps its data.
-    pub(crate) fn data(&self) -> &Path {
-        self.data.path()
     }
 
     /// Drains and ends.
@@ -103,7 +99,7 @@ impl Builder {
         let demo = running.seeded.demo.as_ref().unwrap();
         let demo = Keys::of(&demo.project_id, &demo.keys);
         let internal = Keys::of(&ProjectId::internal(), running.seeded.internal_keys.as_ref().unwrap());
-        App { url, running, demo, internal, data }
+        App { url, running, demo, internal, _data: data }
     }
 }
 

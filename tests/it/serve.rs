@@ -1,0 +1,118 @@
+//! The command itself: its first start, its second, its end, and starts that are refused.
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::support::database_url;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `postern` with these arguments, its data in `data`, on ports that are free.
+fn postern(data: &Path, database: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command
+        .args(arguments)
+        .current_dir(data)
+        .env_clear()
+        .env("POSTERN_LISTEN", "127.0.0.1:0")
+        .env("POSTERN_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("POSTERN_DATABASE_URL", database)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(mut command: Command) -> Output {
+    timeout(PATIENCE, command.output()).await.unwrap().unwrap()
+}
+
+/// Starts it and reads what it says until it runs; then ends it by `signal` and reads the rest.
+async fn start_and_end(data: &Path, database: &str, signal: &str) -> String {
+    let mut child = postern(data, database, &[]).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("`postern keys` makes a new set.") {
+        let read = timeout(PATIENCE, out.read_line(&mut said)).await.unwrap().unwrap();
+        assert!(read > 0, "it ended early: {said}{}", errors(child).await);
+    }
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    timeout(PATIENCE, out.read_to_string(&mut said)).await.unwrap().unwrap();
+    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}: {said}");
+    assert!(said.ends_with("Stopped.\n"), "{said}");
+    said
+}
+
+async fn errors(mut child: Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn keys_are_shown_at_the_first_start_only_and_both_signals_end_it_clean() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = database_url(data.path()).await;
+    let first = start_and_end(data.path(), &database, "-INT").await;
+    for part in ["Project internal", "Demo project", "pck_", "ssk_", "sak_", "curl -s ", "/graphql", "/mailbox"] {
+        assert!(first.contains(part), "{part} is not in {first}");
+    }
+    let second = start_and_end(data.path(), &database, "-TERM").await;
+    for secret in ["pck_", "ssk_", "sak_"] {
+        assert!(!second.contains(secret), "{second}");
+    }
+    let keys = run(postern(data.path(), &database, &["keys"])).await;
+    let keys = String::from_utf8(keys.stdout).unwrap();
+    for part in ["internal", "pck_", "ssk_", "sak_"] {
+        assert!(keys.contains(part), "{part} is not in {keys}");
+    }
+    let unknown = run(postern(data.path(), &database, &["keys", "no-such-project"])).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    let doctor = run(postern(data.path(), &database, &["doctor"])).await;
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert!(doctor.status.success() && said.contains("migrations: all applied"), "{said}");
+}
+
+#[tokio::test]
+async fn a_refused_start_names_the_settings_and_ends_with_2() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = database_url(data.path()).await;
+    let mut command = postern(data.path(), &database, &["serve"]);
+    command.env("POSTERN_PUBLIC_URL", "https://auth.example.com").env("POSTERN_ACCESS_TOKEN_SECONDS", "soon");
+    let refused = run(command).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    for name in ["POSTERN_SERVER_SECRET is missing", "POSTERN_SMTP_URL is missing", "POSTERN_ACCESS_TOKEN_SECONDS"] {
+        assert!(said.contains(name), "{name} is not in {said}");
+    }
+    let command = postern(data.path(), "mysql://secret-user:secret-password@host/db", &["serve"]);
+    let refused = run(command).await;
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("POSTERN_DATABASE_URL") && !said.contains("secret-password"), "{said}");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = database_url(data.path()).await;
+    start_and_end(data.path(), &database, "-TERM").await;
+    let connection = sea_orm::Database::connect(&database).await.unwrap();
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_from_the_future', 0)";
+    sea_orm::ConnectionTrait::execute_unprepared(&connection, newer).await.unwrap();
+    let refused = run(postern(data.path(), &database, &["serve"])).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("m9999_from_the_future"));
+}
