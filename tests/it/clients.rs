@@ -61,3 +61,21 @@ async fn the_graphql_over_http_audit_passes() {
 async fn graphql_ws_and_graphql_sse_subscribe() {
     run("live").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn svix_and_standardwebhooks_verify_deliveries() {
+    run("webhooks").await;
+}
+
+#[test]
+fn every_suite_is_run() {
+    let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
+    let mut suites: Vec<_> = std::fs::read_dir(npm)
+        .unwrap()
+        .filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(".test.mjs").map(str::to_owned)
+        })
+        .collect();
+    suites.sort();
+    assert_eq!(suites, ["admin", "client", "graphql-http", "live", "server", "tokens", "webhooks"]);
+}
