@@ -1,5 +1,5 @@
 //! The GraphQL door. One folder per noun holds its types, queries and mutations; each field carries its rule (see
-//! [`guard`]). The rest is what every operation passes through: `http` and `socket` read requests, `caller` finds out who
+//! `guard`). The rest is what every operation passes through: `http` and `socket` read requests, `caller` finds out who
 //! asks, `document` bounds what is asked, `door` runs it, `respond` and `stream` write answers.
 //!
 //! To add a field: a method with a description and `#[access(…)]` in the noun's `types.rs`. To add a mutation: an input, a
