@@ -4,6 +4,8 @@
 //! before the commit. So the effect and the key are durable together or not at all, failures are not kept, and a second
 //! request with the same key waits for the first by waiting for its row.
 
+pub mod jobs;
+
 use std::future::Future;
 
 use postern_entity::{idempotency, time::Timestamp};
@@ -168,11 +170,11 @@ impl Claim<'_> {
     }
 }
 
-/// Removes outcomes whose time is over, a bounded batch of them; answers how many.
+/// Removes at most a hundred outcomes whose time is over. Answers whether more may have to go.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn prune(deps: &Deps) -> Result<u64> {
+pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let now: Timestamp = deps.now();
     let statement = "DELETE FROM idempotency WHERE (project_id, caller, operation, key) IN \
                      (SELECT project_id, caller, operation, key FROM idempotency WHERE expires_at <= $1 LIMIT $2)";
@@ -180,7 +182,7 @@ pub async fn prune(deps: &Deps) -> Result<u64> {
     deps.db
         .write(|tx| async move {
             let statement = crate::db::statement(&*tx, statement, [now.millis().into(), limit.into()]);
-            Ok(tx.execute_raw(statement).await?.rows_affected())
+            Ok(tx.execute_raw(statement).await?.rows_affected() == PRUNE_BATCH)
         })
         .await
 }

@@ -6,7 +6,7 @@ mod serve;
 
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -106,6 +106,7 @@ fn log_to_stderr(filter: &str) -> Result<(), CommandError> {
     let filter = EnvFilter::builder()
         .parse(filter)
         .map_err(|error| CommandError::Refused(format!("POSTERN_LOG is no filter: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).init();
     Ok(())
 }

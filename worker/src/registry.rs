@@ -6,6 +6,7 @@ use postern_domain::{
     Result,
     emails::WipeExpiredEmailSecrets,
     events::{self, jobs::PruneEvents},
+    idempotency::jobs::PruneOutcomes,
     queue::jobs::PruneJobs,
     sessions::jobs::PruneSessions,
     signal::Signal,
@@ -31,6 +32,7 @@ pub fn registry() -> Result<Registry> {
         .job(deliver_webhook::handler())
         .job(erase_user_events::run)
         .job(prune::events)
+        .job(prune::idempotency_outcomes)
         .job(prune::jobs)
         .job(prune::sessions)
         .job(purge_project::run)
@@ -38,6 +40,7 @@ pub fn registry() -> Result<Registry> {
         .job(send_email::run)
         .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
+        .schedule(10 * MINUTE, &PruneOutcomes {})?
         .schedule(MINUTE, &PruneJobs {})?
         .schedule(60 * MINUTE, &PruneSessions {})?
         .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?

@@ -5,6 +5,7 @@ use std::time::Duration;
 use postern_domain::{
     Deps, Result, events,
     events::jobs::PruneEvents,
+    idempotency::{self, jobs::PruneOutcomes},
     queue::{self, Ending, Lease, jobs::PruneJobs},
     sessions::{self, jobs::PruneSessions},
 };
@@ -14,19 +15,24 @@ use tokio::time::Instant;
 const MAX_RUN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn events(deps: Deps, _: Lease, _: PruneEvents) -> Result<Ending> {
-    let started = Instant::now();
-    while events::prune_step(&deps).await? && started.elapsed() < MAX_RUN {}
-    Ok(Ending::done())
+    repeat(|| events::prune_step(&deps)).await
+}
+
+pub(crate) async fn idempotency_outcomes(deps: Deps, _: Lease, _: PruneOutcomes) -> Result<Ending> {
+    repeat(|| idempotency::prune_step(&deps)).await
 }
 
 pub(crate) async fn jobs(deps: Deps, _: Lease, _: PruneJobs) -> Result<Ending> {
-    let started = Instant::now();
-    while queue::prune_step(&deps).await? && started.elapsed() < MAX_RUN {}
-    Ok(Ending::done())
+    repeat(|| queue::prune_step(&deps)).await
 }
 
 pub(crate) async fn sessions(deps: Deps, _: Lease, _: PruneSessions) -> Result<Ending> {
+    repeat(|| sessions::prune_step(&deps)).await
+}
+
+/// Runs `step` while it says that more may have to go.
+async fn repeat<Step: Future<Output = Result<bool>>>(step: impl Fn() -> Step) -> Result<Ending> {
     let started = Instant::now();
-    while sessions::prune_step(&deps).await? && started.elapsed() < MAX_RUN {}
+    while step().await? && started.elapsed() < MAX_RUN {}
     Ok(Ending::done())
 }
