@@ -141,13 +141,11 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for CommitCount {
 }
 
 #[tokio::test]
+#[ignore = "counts log lines, which is right only when no other test of the process runs: cargo test -p postern-worker many_jobs_cost -- --ignored"]
 async fn many_jobs_cost_few_commits() {
     on_each(async |deps| {
         const JOBS: usize = 400;
         let (runs, said) = (Tally::default(), Tally::default());
-        // With a single subscriber, tracing asks whichever thread meets a log line first whether anybody listens, and keeps
-        // that answer for all; a global one that listens to everything makes it ask all subscribers.
-        drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
         let subscriber = tracing_subscriber::registry().with(CommitCount(said.clone()));
         let _counting = tracing::subscriber::set_default(subscriber);
         for _ in 0..JOBS / 100 {
