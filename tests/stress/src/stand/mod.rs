@@ -1,0 +1,215 @@
+//! A whole installation on this machine for one run: private PostgreSQL and Redis where the shape needs them, the processes
+//! of Postern, and a project with its keys. Everything is stopped and removed when the [`Stand`] is dropped, unless
+//! [`Stand::keep`] was called.
+
+mod client;
+mod mail;
+mod ports;
+mod process;
+mod receiver;
+mod services;
+mod setup;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use tempfile::TempDir;
+
+pub use self::{
+    client::{Answer, Client, Keys, Lost},
+    mail::{Delivered, MailListener},
+    ports::free_port,
+    process::{Postern, Role, binary},
+    receiver::{Hook, Manner, Receiver},
+    services::{Service, Services},
+};
+
+/// How Postern is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Shape {
+    /// One process on SQLite.
+    Embedded,
+    /// Gateways and workers on PostgreSQL and Redis.
+    Clustered,
+}
+
+impl Shape {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Clustered];
+
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Clustered => "clustered",
+        }
+    }
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How Postern is run.
+    pub shape: Shape,
+    /// How many gateways; only in the clustered shape.
+    pub gateways: usize,
+    /// How many workers; only in the clustered shape.
+    pub workers: usize,
+    /// Settings of every process, by name. They win over those that a stand sets itself.
+    pub settings: Vec<(String, String)>,
+    /// Whether PostgreSQL's commits are durable, as shipped.
+    pub durable: bool,
+    /// The most connections that PostgreSQL takes.
+    pub postgres_connections: u32,
+}
+
+impl Plan {
+    /// One process, or two gateways and two workers.
+    #[must_use]
+    pub fn new(shape: Shape) -> Self {
+        Self { shape, gateways: 2, workers: 2, settings: Vec::new(), durable: false, postgres_connections: 400 }
+    }
+
+    /// With durable commits of PostgreSQL.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// With one more setting.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.settings.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// A running installation.
+#[derive(Debug)]
+pub struct Stand {
+    /// How it is run.
+    pub shape: Shape,
+    /// The gateways; the one process in the embedded shape.
+    pub gateways: Vec<Postern>,
+    /// The workers; none in the embedded shape, where the one process works too.
+    pub workers: Vec<Postern>,
+    /// PostgreSQL and Redis; none in the embedded shape.
+    pub services: Option<Services>,
+    /// The URL of the installation's database.
+    pub database_url: String,
+    /// Keys of the project `internal`.
+    pub internal: Keys,
+    /// Keys of a project that was made for the run.
+    pub project: Keys,
+    dir: TempDir,
+}
+
+impl Stand {
+    /// Starts everything, waits until all processes are ready, and makes a project.
+    ///
+    /// # Errors
+    /// When something does not start in time; the error names the log.
+    pub async fn start(plan: &Plan) -> Result<Self> {
+        install_crypto_provider();
+        let dir = TempDir::with_prefix("postern-stand.").context("a directory for the run")?;
+        let internal = setup::internal_keys();
+        let (services, database_url, redis_url) = match plan.shape {
+            Shape::Embedded => (None, format!("sqlite://{}", dir.path().join("postern.db").display()), None),
+            Shape::Clustered => {
+                let services = Services::start(plan.durable, plan.postgres_connections).await?;
+                let (database, redis) = (services.make_database().await?, services.redis_url.clone());
+                (Some(services), database, Some(redis))
+            }
+        };
+        let port = free_port()?;
+        let common = setup::settings(plan, port, &database_url, redis_url.as_deref(), &internal);
+        let process = |role: Role, name: String| Postern::new(role, name, dir.path(), common.clone());
+        let (mut gateways, mut workers) = (Vec::new(), Vec::new());
+        match plan.shape {
+            Shape::Embedded => gateways.push(process(Role::Serve, "postern".to_owned()).listening_on(port)?),
+            Shape::Clustered => {
+                process(Role::Migrate, "migrate".to_owned()).run_to_end().await?;
+                for number in 0..plan.gateways.max(1) {
+                    let port = if number == 0 { port } else { free_port()? };
+                    gateways.push(process(Role::Gateway, format!("gateway-{}", number + 1)).listening_on(port)?);
+                }
+                for number in 0..plan.workers {
+                    workers.push(process(Role::Worker, format!("worker-{}", number + 1)).administered()?);
+                }
+            }
+        }
+        let project = Keys::default();
+        let mut stand = Self { shape: plan.shape, gateways, workers, services, database_url, internal, project, dir };
+        if let Err(error) = stand.bring_up().await {
+            let kept = stand.keep();
+            return Err(error.context(format!("the stand did not start; its logs are in {}", kept.display())));
+        }
+        Ok(stand)
+    }
+
+    async fn bring_up(&mut self) -> Result<()> {
+        for process in self.processes() {
+            process.spawn()?;
+        }
+        for process in self.processes() {
+            process.wait_ready().await?;
+        }
+        self.project = setup::make_project(&self.client_of(&self.internal)).await?;
+        Ok(())
+    }
+
+    /// All processes of Postern.
+    pub fn processes(&mut self) -> impl Iterator<Item = &mut Postern> {
+        self.gateways.iter_mut().chain(self.workers.iter_mut())
+    }
+
+    /// The addresses of the gateways.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.gateways.iter().map(Postern::url).collect()
+    }
+
+    /// Calls the run's project, one gateway after the other.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client_of(&self.project)
+    }
+
+    /// Calls a project, one gateway after the other.
+    #[must_use]
+    pub fn client_of(&self, keys: &Keys) -> Client {
+        Client::new(self.urls(), keys)
+    }
+
+    /// Where data and logs are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Keeps data and logs beyond the end; answers where.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
+    }
+
+    /// Stops everything as an operator would: SIGTERM, and waiting.
+    ///
+    /// # Errors
+    /// When a process does not end in time, or ends badly.
+    pub async fn stop(mut self) -> Result<()> {
+        for process in self.processes() {
+            process.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The HTTP client wants one provider of TLS, chosen; a second call changes nothing.
+fn install_crypto_provider() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

@@ -1,0 +1,128 @@
+//! A receiver of webhooks on a free port: keeps what it is sent, and misbehaves on the paths where it is told to.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+};
+use standardwebhooks::Webhook;
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+
+/// What becomes of requests to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Answered with this status.
+    Status(u16),
+    /// Never answered.
+    Hang,
+}
+
+/// A request that arrived.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Where it was sent to.
+    pub path: String,
+    /// The header `webhook-id`.
+    pub id: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// As it was signed.
+    pub body: Bytes,
+    /// When it arrived.
+    pub at: Instant,
+}
+
+impl Hook {
+    /// Checks the signature as a receiver would.
+    ///
+    /// # Errors
+    /// When it is not by this secret, or too old.
+    pub fn verify(&self, secret: &str) -> Result<()> {
+        // The crate's own edition of `http` is the same one.
+        Ok(Webhook::new(secret)?.verify(&self.body, &self.headers)?)
+    }
+}
+
+/// A running receiver; gone when dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    received: Mutex<Vec<Hook>>,
+    manners: Mutex<BTreeMap<String, Manner>>,
+}
+
+impl Receiver {
+    /// One that answers 200 unless told otherwise.
+    ///
+    /// # Errors
+    /// When no address is free.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("an address for the receiver")?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
+        let serving = tokio::spawn(async move {
+            // Ends with the run only.
+            drop(axum::serve(listener, router).await);
+        });
+        Ok(Self { address, shared, serving })
+    }
+
+    /// Where to send to.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// From now on, on this path.
+    pub fn behave(&self, path: &str, manner: Manner) {
+        lock(&self.shared.manners).insert(path.to_owned(), manner);
+    }
+
+    /// What has arrived so far, in order.
+    #[must_use]
+    pub fn received(&self) -> Vec<Hook> {
+        lock(&self.shared.received).clone()
+    }
+
+    /// How much has arrived so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        lock(&self.shared.received).len()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn take(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let path = uri.path().to_owned();
+    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let manner = lock(&shared.manners).get(&path).copied().unwrap_or(Manner::Status(200));
+    lock(&shared.received).push(Hook { path, id, headers, body, at: Instant::now() });
+    match manner {
+        Manner::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        Manner::Hang => std::future::pending().await,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
