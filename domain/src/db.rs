@@ -24,6 +24,11 @@ use crate::{
     signal::{Signal, Signals},
 };
 
+#[cfg(any(test, feature = "testing"))]
+mod watch;
+#[cfg(any(test, feature = "testing"))]
+pub use watch::Watch;
+
 /// How often an operation that lost a race (SQLSTATE 40001 or 40P01) is run before its error is shown.
 const MAX_WRITE_TRIES: u32 = 10;
 /// How long SQLite waits for another process that holds the write lock.
@@ -46,6 +51,8 @@ pub struct Db {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     signals: Signals,
+    #[cfg(any(test, feature = "testing"))]
+    watch: Option<Watch>,
 }
 
 impl Db {
@@ -59,7 +66,7 @@ impl Db {
             Self::connect_sqlite(url, max_connections, signals).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let pool = Database::connect(options(url, max_connections)).await?;
-            Ok(Self { backend: Backend::Postgres, reader: pool.clone(), writer: pool, signals })
+            Ok(Self::over(Backend::Postgres, pool.clone(), pool, signals))
         } else {
             Err(Error::internal("the database URL must begin with sqlite:// or postgres://"))
         }
@@ -88,7 +95,28 @@ impl Db {
         let mut reader = options(&url, max_connections);
         reader.map_sqlx_sqlite_opts(move |sqlite| pragmas(sqlite).pragma("query_only", "on"));
         let reader = Database::connect(reader).await?;
-        Ok(Self { backend: Backend::Sqlite, reader, writer, signals })
+        Ok(Self::over(Backend::Sqlite, reader, writer, signals))
+    }
+
+    fn over(backend: Backend, reader: DatabaseConnection, writer: DatabaseConnection, signals: Signals) -> Self {
+        Self {
+            backend,
+            reader,
+            writer,
+            signals,
+            #[cfg(any(test, feature = "testing"))]
+            watch: None,
+        }
+    }
+
+    /// Counts from now on what this database does, and what clones made of it from now on do.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn watch(&mut self) -> Watch {
+        let watch = Watch::default();
+        watch.attach(&mut self.reader);
+        watch.attach(&mut self.writer);
+        self.watch = Some(watch.clone());
+        watch
     }
 
     /// Which database this is.
@@ -167,6 +195,10 @@ impl Db {
         match outcome {
             Ok(value) => {
                 transaction.commit().await?;
+                #[cfg(any(test, feature = "testing"))]
+                if let Some(watch) = &self.watch {
+                    watch.committed();
+                }
                 let signals = std::mem::take(&mut *raised.lock().unwrap_or_else(PoisonError::into_inner));
                 for signal in signals {
                     self.signals.send(signal);

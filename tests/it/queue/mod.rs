@@ -8,4 +8,3 @@ mod database_loss;
 mod killed;
 mod stopped;
 mod support;
-mod throughput;
