@@ -14,9 +14,9 @@ use axum::{
 use super::{
     door::{Conversation, Door, Way},
     error::{self, DoorCode},
-    pages,
     request::{self, Malformed},
     respond::{self, Format},
+    schema_text,
     socket::{self, Operations},
     stream,
 };
@@ -29,11 +29,10 @@ use crate::{
 /// too much for ten thousand idle sockets.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
 
-/// `/graphql`, `/graphiql` and `/schema.graphql`.
+/// `/graphql` and `/schema.graphql`.
 pub(crate) fn router(gateway: Gateway) -> Router<Gateway> {
     let graphql = Router::new().route("/graphql", any(serve)).layer(middleware::from_fn(layers::cors));
-    let pages = Router::new().route("/graphiql", get(pages::graphiql)).route("/schema.graphql", get(pages::schema));
-    graphql.merge(pages).with_state(Door::new(gateway))
+    graphql.route("/schema.graphql", get(schema_text::schema)).with_state(Door::new(gateway))
 }
 
 async fn serve(State(door): State<Door>, request: HttpRequest) -> Response {

@@ -15,10 +15,15 @@ const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Hides the routes below unless this is local mode and the request names this machine.
 pub(crate) async fn local_only(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    if gateway.deps.settings.local_mode && names_this_machine(&request) {
+    if is_local(&gateway, &request) {
         return next.run(request).await;
     }
     layers::unknown_path().await
+}
+
+/// Whether this is local mode and the request names this machine.
+pub(crate) fn is_local(gateway: &Gateway, request: &Request) -> bool {
+    gateway.deps.settings.local_mode && names_this_machine(request)
 }
 
 fn names_this_machine(request: &Request) -> bool {

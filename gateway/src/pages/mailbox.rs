@@ -3,7 +3,7 @@
 use axum::{
     Router,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderName, StatusCode, header},
+    http::StatusCode,
     middleware::from_fn_with_state,
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -15,7 +15,7 @@ use postern_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::local_only;
+use super::{guarded, local_only};
 use crate::{
     app::Gateway,
     rest::reply::{Answer, Refusal, Reply, Success, success},
@@ -50,11 +50,6 @@ async fn page() -> Result<Response, Refusal> {
          img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     );
     Ok((guarded(&policy), Html(PAGE.replace(NONCE, &nonce))).into_response())
-}
-
-/// The headers of a page with this content security policy.
-fn guarded(policy: &str) -> [(HeaderName, String); 2] {
-    [(header::CONTENT_SECURITY_POLICY, policy.to_owned()), (header::REFERRER_POLICY, "no-referrer".to_owned())]
 }
 
 #[derive(Debug, Deserialize)]

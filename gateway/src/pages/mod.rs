@@ -1,20 +1,30 @@
-//! Pages for people: the local mailbox, and the plain pages behind links in mails. They work without an application;
-//! everything a page needs is in it, nothing is fetched from elsewhere.
+//! Pages for people: the local mailbox, GraphiQL, and the plain pages behind links in mails. They work without an
+//! application; everything a page needs is in this program, nothing is fetched from elsewhere.
 //!
 //! To add a plain page: a file with its routes, its content through `plain.rs`, and a line in [`router`].
 
+mod graphiql;
 mod local;
 mod mailbox;
 mod plain;
 mod verify;
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderName, header},
+};
 
 use crate::app::Gateway;
 
-pub(crate) use local::local_only;
+pub(crate) use local::{is_local, local_only};
 
 /// The routes of all pages.
 pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
-    Router::new().merge(mailbox::router(gateway)).merge(verify::router())
+    Router::new().merge(graphiql::router(gateway)).merge(mailbox::router(gateway)).merge(verify::router())
+}
+
+/// The headers of a page with this content security policy. Its address may carry a code, which must not leak to wherever
+/// somebody goes from here.
+fn guarded(policy: &str) -> [(HeaderName, String); 2] {
+    [(header::CONTENT_SECURITY_POLICY, policy.to_owned()), (header::REFERRER_POLICY, "no-referrer".to_owned())]
 }

@@ -1,12 +1,13 @@
 //! The one look of the plain pages: a title, a few sentences, at most one button. No script; light and dark.
 
 use axum::{
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
 use minijinja::{Environment, Value, context};
 use postern_domain::{Error, random::random_token};
 
+use super::guarded;
 use crate::rest::reply::Refusal;
 
 const SOURCE: &str = include_str!("plain.html");
@@ -46,18 +47,10 @@ impl Plain<'_> {
     pub(super) fn respond(&self, status: StatusCode) -> Result<Response, Refusal> {
         let nonce = random_token()?;
         let html = self.html(&nonce).map_err(Error::internal)?;
-        // The address of the page may carry a code: it must not leak to wherever somebody goes from here.
-        let headers = [
-            (header::REFERRER_POLICY, "no-referrer".to_owned()),
-            (
-                header::CONTENT_SECURITY_POLICY,
-                format!(
-                    "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; \
-                     frame-ancestors 'none'"
-                ),
-            ),
-        ];
-        Ok((status, headers, Html(html)).into_response())
+        let policy = format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        );
+        Ok((status, guarded(&policy), Html(html)).into_response())
     }
 
     fn html(&self, nonce: &str) -> Result<String, minijinja::Error> {
