@@ -1,5 +1,5 @@
 # Shared by the scripts of this directory and by .ci/run: where the repository is, how to report, how to find or install the
-# programs the tests need (PostgreSQL, Redis, Node, Python). Sourced, never run. Starts and stops nothing: that is scripts/services.
+# programs the tests need (PostgreSQL, Redis, Node, Python, Chromium). Sourced, never run. Starts and stops nothing: that is scripts/services.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # variables are for the scripts that source this file
 
@@ -121,6 +121,16 @@ need_npm_packages() {
   say "installing the npm packages of the client tests"
   (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
   cp "$dir/package-lock.json" "$dir/node_modules/.installed-lock"
+}
+
+# Sets POSTERN_TEST_CHROMIUM, installing Debian's Chromium when there is no such browser, and curl, which the README uses.
+need_browser() {
+  command -v curl >/dev/null || install_packages curl
+  if [ -z "${POSTERN_TEST_CHROMIUM:-}" ]; then
+    command -v chromium >/dev/null || install_packages chromium
+    POSTERN_TEST_CHROMIUM="$(command -v chromium)" || die "chromium was installed, but is not in PATH"
+  fi
+  export POSTERN_TEST_CHROMIUM
 }
 
 # --- stages: named steps with times, for scripts/test and .ci/run

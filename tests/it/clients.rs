@@ -1,5 +1,5 @@
-//! The official npm clients and the libraries people verify tokens with, unmodified, against a running server: the suites
-//! of `tests/npm`, which say what they need in their README. `scripts/test` installs Node and the packages.
+//! The official npm clients and the libraries people verify tokens with, unmodified, and a browser, against a running server:
+//! the suites of `tests/npm`, which say what they need in their README. `scripts/test` installs Node, the packages and Chromium.
 
 use std::path::Path;
 
@@ -67,6 +67,11 @@ async fn svix_and_standardwebhooks_verify_deliveries() {
     run("webhooks").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tour_of_the_readme_works_in_a_browser() {
+    run("browser").await;
+}
+
 #[test]
 fn every_suite_is_run() {
     let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
@@ -77,5 +82,5 @@ fn every_suite_is_run() {
         })
         .collect();
     suites.sort();
-    assert_eq!(suites, ["admin", "client", "graphql-http", "live", "server", "tokens", "webhooks"]);
+    assert_eq!(suites, ["admin", "browser", "client", "graphql-http", "live", "server", "tokens", "webhooks"]);
 }
