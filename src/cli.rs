@@ -20,15 +20,19 @@ pub struct Cli {
 /// What Postern can be told to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs gateway and worker in one process (the default).
+    /// Runs gateway and worker in one process, and migrates first (the default).
     Serve,
+    /// Runs the doors only; needs PostgreSQL and Redis, and `postern migrate` first.
+    Gateway,
+    /// Runs the jobs only; needs PostgreSQL and Redis, and `postern migrate` first.
+    Worker,
     /// Brings the database to the shape of this version and seeds it.
     Migrate,
     /// Prints the GraphQL schema.
     Schema,
     /// Prints the OpenAPI document of the REST API.
     Openapi,
-    /// Says what is wrong with settings, database, queue and mail.
+    /// Says what is wrong with settings, database, Redis, queue and mail.
     Doctor,
     /// Makes a new set of keys for a project, or a one-time invitation.
     Keys {

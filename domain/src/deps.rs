@@ -3,9 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    db::Db,
+    db::{Backend, Db},
+    error::Result,
     passwords::Passwords,
-    ports::{http::HttpClient, mail::Mailer},
+    ports::{http::HttpClient, mail::Mailer, rates::Rates},
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -32,6 +33,8 @@ pub struct Deps {
     pub mailer: Arc<dyn Mailer>,
     /// Hosts chosen by tenants.
     pub http: Arc<dyn HttpClient>,
+    /// How often things happen.
+    pub rates: Arc<dyn Rates>,
     /// The installation's settings, as far as rules depend on them.
     pub settings: Arc<Settings>,
 }
@@ -41,6 +44,21 @@ impl Deps {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// By how many milliseconds our clock is ahead of the database's; `None` where they are one, or where ours stands still.
+    ///
+    /// # Errors
+    /// Those of the database: this asks it in any case.
+    pub async fn clock_difference(&self) -> Result<Option<i64>> {
+        if self.db.backend() == Backend::Sqlite || self.clock.fixed().is_some() {
+            self.db.ping().await?;
+            return Ok(None);
+        }
+        let asked = self.now().millis();
+        let theirs = self.db.clock_millis().await?;
+        // It was read somewhere between question and answer.
+        Ok(Some((asked + self.now().millis()) / 2 - theirs))
     }
 }
 

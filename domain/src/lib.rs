@@ -18,6 +18,7 @@ pub mod events;
 pub mod idempotency;
 pub mod identity;
 pub mod images;
+pub mod limits;
 pub mod network;
 pub mod nodes;
 pub mod passwords;

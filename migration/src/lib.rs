@@ -4,8 +4,8 @@
 //! To add a change: a new file `mNNNN_what_it_does.rs`, a line in [`Migrator::migrations`], and the test
 //! `up_down_up` covers it on both databases.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod columns;
 mod m0001_projects;

@@ -4,3 +4,5 @@
 pub mod address;
 pub mod http;
 pub mod mail;
+pub mod rates;
+pub mod redis;

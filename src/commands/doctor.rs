@@ -1,10 +1,12 @@
 //! `postern doctor`: says what is wrong, one line a part, and fails if anything is.
 
 use postern_domain::queue::Stats;
-use postern_migration::{Migrator, MigratorTrait};
 
 use super::{CommandError, say};
-use crate::{settings::Settings, wiring};
+use crate::{
+    settings::Settings,
+    wiring::{self, Shape},
+};
 
 pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
     let mut wrong = 0_u32;
@@ -27,20 +29,31 @@ pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
         }
         Ok(deps) => {
             report("database", deps.db.ping().await.map(|()| "answers".to_owned()).map_err(|error| error.to_string()))?;
-            let pending = Migrator::get_pending_migrations(deps.db.migration_connection()).await;
             report(
                 "migrations",
-                match pending {
-                    Ok(pending) if pending.is_empty() => Ok("all applied".to_owned()),
-                    Ok(pending) => Err(format!("{} to apply; run `postern migrate` or `postern serve`", pending.len())),
+                match Shape::of(&deps.db).await {
+                    Ok(Shape::Current) => Ok("all applied".to_owned()),
+                    Ok(Shape::Older(count)) => {
+                        Err(format!("{count} to apply; run `postern migrate` or `postern serve`"))
+                    }
+                    Ok(Shape::Newer(change)) => Err(format!("a newer version has applied {change}; use that version")),
                     Err(error) => Err(error.to_string()),
                 },
             )?;
+            let clock = deps.clock_difference().await.map_err(|error| error.to_string());
+            report("clock", clock.and_then(judge_clock))?;
             let stats = postern_domain::queue::stats(&deps).await.map_err(|error| error.to_string());
             report("queue", stats.and_then(|stats| judge_queue(&stats)))?;
             Some(deps)
         }
     };
+    match wiring::redis(&settings) {
+        Ok(None) => {}
+        Ok(Some(redis)) => {
+            report("redis", redis.check().await.map(|()| "answers".to_owned()).map_err(|fault| fault.to_string()))?;
+        }
+        Err(error) => report("redis", Err(error.to_string()))?,
+    }
     match &settings.domain.shared_mail_server {
         None => report("mail", Ok("caught in the local mailbox".to_owned()))?,
         Some(server) => {
@@ -53,6 +66,19 @@ pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
         }
     }
     if wrong > 0 { Err(CommandError::Failed(format!("{wrong} parts are wrong"))) } else { Ok(()) }
+}
+
+/// How far the clocks may be apart before somebody should look, in milliseconds.
+const MAX_CLOCK_DIFFERENCE_MILLIS: i64 = 2_000;
+
+fn judge_clock(difference: Option<i64>) -> Result<String, String> {
+    match difference {
+        None => Ok("one with the database's".to_owned()),
+        Some(millis) if millis.abs() > MAX_CLOCK_DIFFERENCE_MILLIS => {
+            Err(format!("{millis} ms ahead of the database's; set both by the same time server"))
+        }
+        Some(millis) => Ok(format!("{millis} ms ahead of the database's")),
+    }
 }
 
 /// How long a due job may wait before somebody should look, in milliseconds.

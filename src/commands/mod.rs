@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{Cli, Command},
-    settings::{Settings, WrongSettings},
+    settings::{Role, Settings, WrongSettings},
     wiring,
 };
 
@@ -68,7 +68,13 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
             Ok(())
         }
         command => {
-            let settings = Settings::read(cli.config.as_deref())?;
+            let role = match command {
+                Command::Serve => Role::All,
+                Command::Gateway => Role::Gateway,
+                Command::Worker => Role::Worker,
+                _ => Role::Operator,
+            };
+            let settings = Settings::read(cli.config.as_deref(), role)?;
             log_to_stderr(&settings.log)?;
             for name in Settings::misspelt() {
                 tracing::warn!(name, "this environment variable looks like a setting but is none");
@@ -77,7 +83,7 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(async {
                 match command {
-                    Command::Serve => serve::run(settings).await,
+                    Command::Serve | Command::Gateway | Command::Worker => serve::run(settings, role).await,
                     Command::Migrate => serve::migrate(settings).await,
                     Command::Doctor => doctor::run(settings).await,
                     Command::Keys { target } => keys::run(settings, &target).await,

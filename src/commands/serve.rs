@@ -1,4 +1,4 @@
-//! `postern serve` and `postern migrate`.
+//! `postern serve`, `gateway` and `worker`, and `postern migrate`.
 
 use postern_domain::{
     ProjectId,
@@ -7,14 +7,26 @@ use postern_domain::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandError, say};
-use crate::{settings::Settings, wiring};
+use crate::{
+    settings::{Role, Settings},
+    wiring,
+};
 
-/// Runs gateway and worker until Ctrl-C or SIGTERM, then drains.
-pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
+/// Runs what `role` is for until Ctrl-C or SIGTERM, then drains.
+pub(super) async fn run(settings: Settings, role: Role) -> Result<(), CommandError> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let running = wiring::start(&settings, None).await.map_err(|error| CommandError::Refused(error.to_string()))?;
-    say(banner(&settings, &running.seeded))?;
+    let started = tokio::select! {
+        started = wiring::start(&settings, role, None) => started,
+        // Still waiting for the database.
+        _ = terminated.recv() => return say("Stopped."),
+        _ = interrupted.recv() => return say("Stopped."),
+    };
+    let running = started.map_err(|error| CommandError::Refused(error.to_string()))?;
+    say(match role {
+        Role::Worker => format!("Postern {} works.", env!("CARGO_PKG_VERSION")),
+        _ => banner(&settings, role, &running.seeded),
+    })?;
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -38,7 +50,7 @@ pub(super) async fn migrate(settings: Settings) -> Result<(), CommandError> {
 }
 
 /// What a person needs next: addresses, keys if they were just made, and a call to paste.
-fn banner(settings: &Settings, seeded: &Seeded) -> String {
+fn banner(settings: &Settings, role: Role, seeded: &Seeded) -> String {
     let url = settings.domain.public_url.as_str().trim_end_matches('/');
     let mut text = format!("\nPostern {} is running.\n\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, path: &str| text.push_str(&format!("  {name:<10}{url}{path}\n"));
@@ -51,6 +63,7 @@ fn banner(settings: &Settings, seeded: &Seeded) -> String {
     text.push_str(&keys(seeded));
     match &seeded.demo {
         Some(demo) => text.push_str(&first_call(url, demo)),
+        None if role == Role::Gateway => {}
         None => text.push_str("\nNo keys were made at this start. `postern keys` makes a new set.\n"),
     }
     text

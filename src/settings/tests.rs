@@ -1,7 +1,10 @@
 use super::*;
 
 fn read(pairs: &[(&str, &str)]) -> Result<Settings, WrongSettings> {
-    Settings::from_values(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    Settings::from_values(
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        Role::All,
+    )
 }
 
 #[test]

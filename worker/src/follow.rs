@@ -4,7 +4,6 @@ use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duratio
 
 use futures::{FutureExt, future::BoxFuture};
 use postern_domain::{Deps, Error, Result, signal::Signal};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::pause::Pause;
@@ -73,7 +72,7 @@ impl Follow {
         let mut signals = deps.db.signals().subscribe();
         let mut pause = Pause::new();
         while !stop.is_cancelled() {
-            signals = signals.resubscribe();
+            signals.skip();
             let Some(more) = self.step(&deps).await else {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -89,7 +88,7 @@ impl Follow {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(self.every) => {}
-                () = heard(&mut signals, self.woken_by) => tokio::time::sleep(GATHER).await,
+                () = signals.hears(self.woken_by) => tokio::time::sleep(GATHER).await,
             }
         }
     }
@@ -122,18 +121,5 @@ impl Follow {
 impl fmt::Debug for Follow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follow").field("name", &self.name).field("every", &self.every).finish_non_exhaustive()
-    }
-}
-
-/// Returns when a signal comes that `wanted` names, or signals were missed.
-pub(crate) async fn heard(signals: &mut Receiver<Signal>, wanted: fn(&Signal) -> bool) {
-    loop {
-        match signals.recv().await {
-            Ok(signal) if wanted(&signal) => return,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            // The process ends.
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
     }
 }

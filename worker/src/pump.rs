@@ -13,7 +13,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Sender};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    follow::heard,
     held::Held,
     pause::{Pause, with_patience},
     settings::Settings,
@@ -67,7 +66,7 @@ impl Pump {
         while !shutdown.is_cancelled() {
             let Some(permits) = self.free_slots().await else { return };
             // What was told before this look is covered by it.
-            signals = signals.resubscribe();
+            signals.skip();
             let wait = match with_patience(self.look(permits)).await {
                 Ok(look) => {
                     pause.reset();
@@ -93,7 +92,7 @@ impl Pump {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = heard(&mut signals, |signal| *signal == Signal::Jobs) => tokio::time::sleep(GATHER).await,
+                () = signals.hears(|signal| *signal == Signal::Jobs) => tokio::time::sleep(GATHER).await,
             }
         }
     }

@@ -159,10 +159,10 @@ async fn an_event_exists_if_and_only_if_its_change_commits_and_shows_after_it_wa
             .await;
         assert!(failed.is_err());
         write(deps, &[event(project_id, EventKind::UserCreated, 2)]).await;
-        assert_eq!(signals.recv().await.unwrap(), Signal::EventsWritten);
+        assert_eq!(signals.next().await, Signal::EventsWritten);
         assert_eq!(read_all(deps, project_id, None).await.events, []);
         sequence_all(deps).await;
-        assert_eq!(signals.recv().await.unwrap(), Signal::LogAdvanced { position: 1 });
+        assert_eq!(signals.next().await, Signal::LogAdvanced { position: 1 });
         let page = read_all(deps, project_id, None).await;
         assert_eq!((numbers(&page.events), page.events[0].created_at), (vec![2], START));
     })

@@ -9,14 +9,12 @@ use std::{
     time::Duration,
 };
 
-use moka::future::Cache;
-use tokio::sync::broadcast::{Receiver, error::TryRecvError};
-
 use crate::{
     ProjectId,
     error::{Error, Result},
-    signal::{Signal, Signals},
+    signal::{Listener, Signal, Signals},
 };
+use moka::future::Cache;
 
 /// The longest that anything stays cached (design §6).
 const LIFETIME: Duration = Duration::from_secs(5);
@@ -41,7 +39,7 @@ struct Kept<V> {
 /// Which projects changed, in the order the signals tell.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    signals: Receiver<Signal>,
+    signals: Listener,
     seen: u64,
     last: HashMap<ProjectId, u64>,
     /// Everything loaded before this is outdated, whatever its project.
@@ -56,9 +54,9 @@ impl Changes {
     /// Takes in every signal so far. Answers how many changes were seen, and the least number that a value of `project`
     /// must have been loaded after.
     fn catch_up(&mut self, project_id: &ProjectId) -> (u64, u64) {
-        loop {
-            match self.signals.try_recv() {
-                Ok(Signal::ProjectChanged { project_id }) => {
+        while let Some(signal) = self.signals.try_next() {
+            match signal {
+                Signal::ProjectChanged { project_id } => {
                     self.seen += 1;
                     if self.last.len() >= MAX_REMEMBERED {
                         self.last.clear();
@@ -66,12 +64,11 @@ impl Changes {
                     }
                     self.last.insert(project_id, self.seen);
                 }
-                Ok(_) => {}
-                Err(TryRecvError::Lagged(_)) => {
+                Signal::Missed => {
                     self.seen += 1;
                     self.all = self.seen;
                 }
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                _ => {}
             }
         }
         (self.seen, self.last.get(project_id).copied().unwrap_or_default().max(self.all))

@@ -25,7 +25,7 @@ pub use self::{
     legacy::{SYSTEM_PERMISSIONS, is_permission_id},
     project::{client_project, create_project, current_project, delete_project, owned_projects, update_project},
     purge::{Purged, purge_step},
-    seed::{DemoProject, Seed, Seeded, demo_project, seed},
+    seed::{DemoProject, Seed, Seeded, demo_project, is_seeded, seed},
     trusted::{is_trusted_origin, trusted_url},
 };
 pub use postern_entity::project::Model as Project;

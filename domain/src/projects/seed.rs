@@ -97,6 +97,14 @@ pub async fn seed(deps: &Deps, seed: &Seed) -> Result<Seeded> {
         .await
 }
 
+/// Whether some process has seeded the installation, so that others may work.
+///
+/// # Errors
+/// Those of the database.
+pub async fn is_seeded(deps: &Deps) -> Result<bool> {
+    Ok(store::project(deps.db.read(), &ProjectId::internal()).await?.is_some())
+}
+
 /// Keys made before the transaction, so that a second try of it does not make others.
 struct Made {
     internal: Keys,

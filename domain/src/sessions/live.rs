@@ -13,12 +13,11 @@ use std::{
 use moka::future::Cache;
 use postern_entity::{session, user};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
-use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
 use crate::{
     Deps, ProjectId, SessionId, UserId,
     error::Result,
-    signal::{Signal, Signals},
+    signal::{Listener, Signal, Signals},
 };
 
 /// How many users are remembered.
@@ -30,7 +29,7 @@ const LIFETIME: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct LiveUsers {
     found: Cache<UserId, ProjectId>,
-    signals: Arc<Mutex<Receiver<Signal>>>,
+    signals: Arc<Mutex<Listener>>,
     /// How many endings were heard of.
     endings: Arc<AtomicU64>,
 }
@@ -50,12 +49,11 @@ impl LiveUsers {
         let mut missed_some = false;
         {
             let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-            loop {
-                match signals.try_recv() {
-                    Ok(Signal::UserSignedOut { user_id }) => ended.push(user_id),
-                    Ok(_) => {}
-                    Err(TryRecvError::Lagged(_)) => missed_some = true,
-                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            while let Some(signal) = signals.try_next() {
+                match signal {
+                    Signal::UserSignedOut { user_id } => ended.push(user_id),
+                    Signal::Missed => missed_some = true,
+                    _ => {}
                 }
             }
             // Before forgetting, so that whoever remembers somebody meanwhile notices (see `exists`).

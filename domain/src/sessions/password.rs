@@ -20,6 +20,7 @@ use crate::{
     email_address::EmailAddress,
     error::{Error, Failure, Result, refuse},
     identity::require_user_in_schema,
+    limits,
     passwords::Checked,
     projects::{self, ProjectConfig},
     users::{self, Credentials, MAX_PASSWORD_CHARS},
@@ -98,7 +99,7 @@ fn email_password_mismatch() -> Failure {
 /// Signs somebody in. A stranger learns nothing from the answer nor from the time it takes.
 ///
 /// # Errors
-/// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `EMAIL_PASSWORD_MISMATCH`,
+/// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `RATE_LIMITED`, `EMAIL_PASSWORD_MISMATCH`,
 /// `MULTI_FACTOR_AUTHENTICATION_REQUIRED`.
 pub async fn sign_in_with_password(
     deps: &Deps,
@@ -114,6 +115,7 @@ pub async fn sign_in_with_password(
     require_possible("password", password)?;
     let (project_id, config) = (&actor.project_id, &*projects::config(deps, &actor.project_id).await?);
     require_enabled(config)?;
+    limits::password_tried(deps, actor, client, email.as_str()).await?;
     let find = || users::credentials_by_email(deps, project_id, &email);
     let subject = Check { deps, actor, operation: "sessions.sign_in", password, mismatch: email_password_mismatch };
     let outcome = subject
@@ -161,13 +163,14 @@ pub async fn set_password(deps: &Deps, actor: &Actor, password: &SecretString) -
 ///
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, also without a user; `PASSWORD_AUTHENTICATION_NOT_ENABLED`; `PASSWORD_TOO_SHORT`,
-/// `_TOO_LONG`; `USER_DOES_NOT_HAVE_PASSWORD`; `PASSWORD_CONFIRMATION_MISMATCH`.
+/// `_TOO_LONG`; `RATE_LIMITED`; `USER_DOES_NOT_HAVE_PASSWORD`; `PASSWORD_CONFIRMATION_MISMATCH`.
 pub async fn update_password(
     deps: &Deps,
     actor: &Actor,
     old_password: &SecretString,
     new_password: &SecretString,
     refresh_token: Option<&SecretString>,
+    client: &ClientInfo,
 ) -> Result<()> {
     let user_id = require_user_in_schema(actor)?.id;
     require_possible("old_password", old_password)?;
@@ -182,6 +185,7 @@ pub async fn update_password(
             found => Ok(found),
         }
     };
+    limits::password_tried(deps, actor, client, &user_id.to_string()).await?;
     let hash = &SecretString::from(deps.passwords.hash(new_password.expose_secret()).await?);
     let subject = Check { deps, actor, operation: "sessions.update_password", password: old_password, mismatch };
     subject

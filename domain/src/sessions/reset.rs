@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    activity::ClientInfo,
     codes::{self, CODE_SECONDS, CodeKind, NewCode, OneTimeCode, Ticket},
     links::LinkTarget,
     password,
@@ -16,6 +17,7 @@ use crate::{
     email_address::EmailAddress,
     emails::{self, NewEmail, Recipient, Template},
     error::{Error, Failure, Result, refuse},
+    limits,
     patch::Patch,
     projects,
     users::{self, Changes, channels},
@@ -31,8 +33,14 @@ const JITTER_MILLIS: u64 = 200;
 /// Sends a code to an address if somebody signs in with it. A stranger does not learn whether somebody does.
 ///
 /// # Errors
-/// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `REDIRECT_URL_NOT_WHITELISTED`.
-pub async fn send_password_reset(deps: &Deps, actor: &Actor, email: &str, target: LinkTarget) -> Result<()> {
+/// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `REDIRECT_URL_NOT_WHITELISTED`, `RATE_LIMITED`.
+pub async fn send_password_reset(
+    deps: &Deps,
+    actor: &Actor,
+    email: &str,
+    target: LinkTarget,
+    client: &ClientInfo,
+) -> Result<()> {
     let address = &match EmailAddress::loose(email) {
         Ok(email) => email,
         Err(rule) => return refuse(Failure::schema(format!("email {rule}"))),
@@ -40,6 +48,7 @@ pub async fn send_password_reset(deps: &Deps, actor: &Actor, email: &str, target
     let config = &*projects::config(deps, &actor.project_id).await?;
     password::require_enabled(config)?;
     let target = &target.resolve(deps, config, &actor.project_id, RESET_PASSWORD_PAGE)?;
+    limits::code_mailed(deps, actor, client, address.as_str()).await?;
     let answer_at = Instant::now() + LEAST + Duration::from_millis(rand::random_range(0..=JITTER_MILLIS));
     if let Some(channel) = channels::find_for_auth(deps, &actor.project_id, address).await? {
         let (project_id, user_id) = (&actor.project_id, channel.user_id);

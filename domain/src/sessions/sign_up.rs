@@ -17,6 +17,7 @@ use crate::{
     db::Tx,
     email_address::EmailAddress,
     error::{Failure, Result, refuse},
+    limits,
     patch::Patch,
     projects::{self, ProjectConfig},
     settings::InternalSignUp,
@@ -43,7 +44,7 @@ pub struct PasswordSignUp {
 ///
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `REDIRECT_URL_NOT_WHITELISTED`,
-/// `SIGN_UP_NOT_ENABLED`, those of the invite code, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`,
+/// `SIGN_UP_NOT_ENABLED`, those of the invite code, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, `RATE_LIMITED`,
 /// `USER_EMAIL_ALREADY_EXISTS`, `MULTI_FACTOR_AUTHENTICATION_REQUIRED`.
 pub async fn sign_up_with_password(
     deps: &Deps,
@@ -63,6 +64,7 @@ pub async fn sign_up_with_password(
     };
     let invite = require_open(deps, actor, config, input.invite_code.as_ref()).await?;
     password::require_acceptable(&input.password)?;
+    limits::signed_up(deps, actor, client).await?;
     // Only spares the hashing: what counts is the unique index.
     if channels::find_for_auth(deps, &actor.project_id, &email).await?.is_some() {
         let exists = users::email_already_exists(email.as_str());
@@ -175,11 +177,12 @@ impl New<'_> {
 /// Makes a user without any credentials and signs it in. Works where sign-up is off, but not where it needs an invitation.
 ///
 /// # Errors
-/// `SIGN_UP_NOT_ENABLED` on project `internal` where signing up needs an invitation.
+/// `SIGN_UP_NOT_ENABLED` on project `internal` where signing up needs an invitation; `RATE_LIMITED`.
 pub async fn sign_up_anonymously(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<SignedIn> {
     if needs_invite(deps, actor) {
         return refuse(sign_up_not_enabled("Signing up here needs an invitation."));
     }
+    limits::signed_up(deps, actor, client).await?;
     let config = &*projects::config(deps, &actor.project_id).await?;
     let begun = deps
         .mutate(actor, "sessions.sign_up_anonymously", |tx| async move {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
+    activity::ClientInfo,
     codes::{self, CODE_SECONDS, CodeKind, NewCode, OneTimeCode, Ticket},
     links::{LinkTarget, TrustedTarget},
     session::user_id_does_not_exist,
@@ -17,7 +18,7 @@ use crate::{
     emails::{self, NewEmail, Recipient, Template},
     error::{Error, Failure, Result, refuse},
     identity::require_user_in_schema,
-    projects,
+    limits, projects,
     users::{
         self,
         channels::{self, ContactChannel},
@@ -37,13 +38,14 @@ struct Bound {
 ///
 /// # Errors
 /// In this order: `REDIRECT_URL_NOT_WHITELISTED`; `BAD_REQUEST` for clients that name another user;
-/// `USER_ID_DOES_NOT_EXIST`; `NOT_FOUND` when the user has no such channel; `EMAIL_ALREADY_VERIFIED`.
+/// `USER_ID_DOES_NOT_EXIST`; `NOT_FOUND` when the user has no such channel; `EMAIL_ALREADY_VERIFIED`; `RATE_LIMITED`.
 pub async fn send_verification(
     deps: &Deps,
     actor: &Actor,
     user_id: UserId,
     channel_id: ContactChannelId,
     target: LinkTarget,
+    client: &ClientInfo,
 ) -> Result<()> {
     let target = resolve(deps, &actor.project_id, &target).await?;
     if !actor.is_server() && !actor.is_user(user_id) {
@@ -53,7 +55,7 @@ pub async fn send_verification(
         return refuse(user_id_does_not_exist(user_id));
     }
     let channel = channels::get(deps, actor, user_id, channel_id).await?;
-    send_to(deps, actor, user_id, &channel.value, channel.is_verified, &target).await
+    send_to(deps, actor, user_id, (&channel.value, channel.is_verified), &target, client).await
 }
 
 /// Sends a code to the primary address of the user the caller speaks for, if `email` is that address: the way of older
@@ -61,8 +63,14 @@ pub async fn send_verification(
 ///
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, also without a user; `REDIRECT_URL_NOT_WHITELISTED`; `EMAIL_IS_NOT_PRIMARY_EMAIL`;
-/// `EMAIL_ALREADY_VERIFIED`.
-pub async fn send_verification_to_primary(deps: &Deps, actor: &Actor, email: &str, target: LinkTarget) -> Result<()> {
+/// `EMAIL_ALREADY_VERIFIED`; `RATE_LIMITED`.
+pub async fn send_verification_to_primary(
+    deps: &Deps,
+    actor: &Actor,
+    email: &str,
+    target: LinkTarget,
+    client: &ClientInfo,
+) -> Result<()> {
     let user_id = require_user_in_schema(actor)?.id;
     let email = match EmailAddress::strict(email) {
         Ok(email) => email,
@@ -72,7 +80,7 @@ pub async fn send_verification_to_primary(deps: &Deps, actor: &Actor, email: &st
     let user = users::get_own(deps, actor).await?;
     match &user.primary_email {
         Some(primary) if primary.address == email.as_str() => {
-            send_to(deps, actor, user_id, &primary.address, primary.is_verified, &target).await
+            send_to(deps, actor, user_id, (&primary.address, primary.is_verified), &target, client).await
         }
         primary => {
             let primary = primary.as_ref().map(|primary| &primary.address);
@@ -92,13 +100,14 @@ async fn send_to(
     deps: &Deps,
     actor: &Actor,
     user_id: UserId,
-    address: &str,
-    is_verified: bool,
+    (address, is_verified): (&str, bool),
     target: &TrustedTarget,
+    client: &ClientInfo,
 ) -> Result<()> {
     if is_verified {
         return refuse(Failure::new(Code::EmailAlreadyVerified, "This e-mail address is verified already."));
     }
+    limits::code_mailed(deps, actor, client, address).await?;
     let address = &EmailAddress::loose(address).map_err(Error::internal)?;
     deps.mutate(actor, "sessions.send_verification", |tx| async move {
         if !users::lock_in(&tx, &actor.project_id, user_id).await? {

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use crate::ports::{
     http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse},
     mail::{MailError, MailServer, Mailer, OutgoingMail},
+    rates::{Quota, Rates},
 };
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -92,5 +94,39 @@ impl HttpClient for FakeHttp {
     async fn post(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
         held(&self.requests).push(request);
         held(&self.answers).pop_front().unwrap_or_else(|| Ok(bare(200)))
+    }
+}
+
+/// Counters that let everything pass until they are told to refuse what is counted under a name.
+#[derive(Debug, Default)]
+pub struct FakeRates {
+    counted: Mutex<Vec<String>>,
+    refused: Mutex<Vec<(String, Duration)>>,
+}
+
+impl FakeRates {
+    /// The names that something was counted under, oldest first.
+    #[must_use]
+    pub fn counted(&self) -> Vec<String> {
+        held(&self.counted).clone()
+    }
+
+    /// Refuses what is counted under names that begin with `prefix` from now on, for `wait`.
+    pub fn refuse(&self, prefix: &str, wait: Duration) {
+        held(&self.refused).push((prefix.to_owned(), wait));
+    }
+}
+
+#[async_trait]
+impl Rates for FakeRates {
+    async fn take(&self, name: &str, _quota: Quota) -> Result<(), Duration> {
+        let refused = held(&self.refused).iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, wait)| *wait);
+        match refused {
+            Some(wait) => Err(wait),
+            None => {
+                held(&self.counted).push(name.to_owned());
+                Ok(())
+            }
+        }
     }
 }

@@ -30,7 +30,7 @@ use sea_orm::{
 
 use crate::{
     actor::{ActingUser, Actor, Level},
-    db::Db,
+    db::{Address, Db},
     deps::Deps,
     passwords::Passwords,
     projects::Projects,
@@ -45,7 +45,7 @@ mod database;
 mod fakes;
 
 pub use database::TestDatabase;
-pub use fakes::{FakeHttp, FakeMailer};
+pub use fakes::{FakeHttp, FakeMailer, FakeRates};
 
 /// Where the clock of a fresh bench stands: 2026-01-02T03:04:05.678Z.
 pub const START: Timestamp = Timestamp(1_767_323_045_678);
@@ -66,6 +66,8 @@ pub struct TestBench {
     pub mailer: Arc<FakeMailer>,
     /// The hosts of tenants within them.
     pub http: Arc<FakeHttp>,
+    /// The counters within them.
+    pub rates: Arc<FakeRates>,
 }
 
 impl TestBench {
@@ -83,9 +85,10 @@ impl TestBench {
     pub async fn at(url: &str, settings: Settings) -> Self {
         let clock = Arc::new(FixedClock::at(START));
         let (mailer, http) = (Arc::new(FakeMailer::default()), Arc::new(FakeHttp::default()));
+        let rates = Arc::new(FakeRates::default());
         let signals = Signals::default();
         let deps = Deps {
-            db: Db::connect(url, CONNECTIONS, signals.clone()).await.expect("the database is there"),
+            db: Db::connect(Address::direct(url, CONNECTIONS), signals.clone()).await.expect("the database is there"),
             clock: clock.clone(),
             projects: Projects::new(&signals),
             sessions: Sessions::new(&signals),
@@ -93,9 +96,10 @@ impl TestBench {
             passwords: PASSWORDS.clone(),
             mailer: mailer.clone(),
             http: http.clone(),
+            rates: rates.clone(),
             settings: Arc::new(settings),
         };
-        Self { deps, clock, mailer, http }
+        Self { deps, clock, mailer, http, rates }
     }
 
     /// A project that is nothing but its row, with a random id.

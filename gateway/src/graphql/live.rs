@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
-use postern_domain::{Actor, Deps, ProjectId, SessionId, UserId, sessions, signal::Signal};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use postern_domain::{
+    Actor, Deps, ProjectId, SessionId, UserId, sessions,
+    signal::{Listener, Signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
@@ -132,17 +134,15 @@ enum Concerned {
 }
 
 impl Concerned {
-    /// None when no signal will come any more.
-    fn by(signal: Result<Signal, RecvError>) -> Option<Self> {
-        Some(match signal {
-            Ok(Signal::SessionRevoked { session_id }) => Self::Session(session_id),
-            Ok(Signal::UserSignedOut { user_id }) => Self::User(user_id),
-            Ok(Signal::ProjectChanged { project_id }) => Self::Project(project_id),
-            Ok(Signal::Jobs | Signal::EventsWritten | Signal::LogAdvanced { .. }) => Self::Nobody,
-            // Some were missed: any of them could have concerned anybody.
-            Err(RecvError::Lagged(_)) => Self::Everybody,
-            Err(RecvError::Closed) => return None,
-        })
+    fn by(signal: Signal) -> Self {
+        match signal {
+            Signal::SessionRevoked { session_id } => Self::Session(session_id),
+            Signal::UserSignedOut { user_id } => Self::User(user_id),
+            Signal::ProjectChanged { project_id } => Self::Project(project_id),
+            Signal::Jobs | Signal::EventsWritten | Signal::LogAdvanced { .. } => Self::Nobody,
+            // Any of those that were missed could have concerned anybody.
+            Signal::Missed => Self::Everybody,
+        }
     }
 
     fn includes(&self, actor: &Actor) -> bool {
@@ -156,15 +156,15 @@ impl Concerned {
     }
 }
 
-async fn look_after(connections: Weak<Connections>, mut signals: Receiver<Signal>) {
+async fn look_after(connections: Weak<Connections>, mut signals: Listener) {
     let mut everybody = tokio::time::interval(LOOK_EVERY);
     everybody.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let concerned = tokio::select! {
-            _ = everybody.tick() => Some(Concerned::Everybody),
-            signal = signals.recv() => Concerned::by(signal),
+            _ = everybody.tick() => Concerned::Everybody,
+            signal = signals.next() => Concerned::by(signal),
         };
-        let (Some(concerned), Some(connections)) = (concerned, connections.upgrade()) else { return };
+        let Some(connections) = connections.upgrade() else { return };
         let watched = match concerned {
             Concerned::Nobody => continue,
             concerned => connections.chosen(|actor| concerned.includes(actor)),

@@ -125,7 +125,7 @@ async fn update_password(mut call: Call) -> Answer<Success> {
     let body: UpdatePassword = call.body()?;
     let kept = header(&call.headers, "refresh-token").map(|token| token.to_owned().into());
     let (old, new) = (body.old_password.0.into(), body.new_password.0.into());
-    sessions::update_password(&call.deps, &actor, &old, &new, kept.as_ref()).await?;
+    sessions::update_password(&call.deps, &actor, &old, &new, kept.as_ref(), &call.client).await?;
     Ok(success())
 }
 
@@ -133,7 +133,7 @@ async fn send_reset(mut call: Call) -> Answer<ResetSent> {
     let actor = call.actor(OPEN)?;
     let body: SendReset = call.body()?;
     let target = LinkTarget::Callback(body.callback_url.0);
-    sessions::send_password_reset(&call.deps, &actor, &body.email.0, target).await?;
+    sessions::send_password_reset(&call.deps, &actor, &body.email.0, target, &call.client).await?;
     Ok(Reply::ok(ResetSent { success: "If somebody signs in with this address, a mail is on its way." }))
 }
 

@@ -51,7 +51,7 @@ async fn send_code(mut call: Call) -> Answer<Success> {
     let (path, _, body) = call.read::<ChannelPath, Ignored, SendBody>()?;
     let target = LinkTarget::Callback(body.callback_url.0);
     let user_id = path.user_id.resolve(&actor)?;
-    sessions::send_verification(&call.deps, &actor, user_id, path.contact_channel_id, target).await?;
+    sessions::send_verification(&call.deps, &actor, user_id, path.contact_channel_id, target, &call.client).await?;
     Ok(success())
 }
 
@@ -59,7 +59,7 @@ async fn send_to_primary(mut call: Call) -> Answer<Success> {
     let actor = call.actor(OPEN)?;
     let body: SendToPrimaryBody = call.body()?;
     let target = LinkTarget::Callback(body.callback_url.0);
-    sessions::send_verification_to_primary(&call.deps, &actor, &body.email.0, target).await?;
+    sessions::send_verification_to_primary(&call.deps, &actor, &body.email.0, target, &call.client).await?;
     Ok(success())
 }
 

@@ -91,7 +91,7 @@ impl Scene {
     }
 
     pub(super) async fn end(self) {
-        self.deps.db.read().clone().close().await.unwrap();
+        self.deps.db.close().await.unwrap();
         self.database.discard().await;
     }
 

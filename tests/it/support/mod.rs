@@ -1,4 +1,5 @@
-//! Starts the real thing for a test: gateway and worker in this process, on a database of its own, behind real sockets.
+//! Starts the real thing for a test, on a database of its own, behind real sockets: in the embedded shape gateway and worker
+//! in one on SQLite; in the clustered shape gateways and a worker that share nothing but PostgreSQL and Redis.
 
 pub(crate) mod client;
 pub(crate) mod receiver;
@@ -7,7 +8,7 @@ pub(crate) mod smtp;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use postern::{
-    settings::Settings,
+    settings::{Role, Settings},
     wiring::{self, Running},
 };
 use postern_domain::{Deps, ProjectId, time::Clock};
@@ -19,7 +20,10 @@ use client::{Client, Keys};
 /// A running Postern. Call [`App::stop`] at the end of a test, or let it go with the process.
 pub(crate) struct App {
     pub(crate) url: String,
+    /// The gateway at `url`; in the embedded shape the worker too.
     pub(crate) running: Running,
+    /// Other gateways and the worker, in the clustered shape.
+    others: Vec<Running>,
     pub(crate) demo: Keys,
     pub(crate) internal: Keys,
     /// Removed with the app.
@@ -31,6 +35,7 @@ pub(crate) struct App {
 pub(crate) struct Builder {
     settings: BTreeMap<String, String>,
     clock: Option<Arc<dyn Clock>>,
+    more_gateways: usize,
 }
 
 impl App {
@@ -59,9 +64,17 @@ impl App {
         Client::new(&self.url, &self.internal)
     }
 
+    /// Calls the demo project's REST API at another gateway (the first is 0).
+    pub(crate) fn rest_at(&self, other: usize) -> Client {
+        Client::new(&format!("http://{}", self.others[other].address.unwrap()), &self.demo)
+    }
+
     /// Drains and ends.
     pub(crate) async fn stop(self) {
         self.running.stop().await;
+        for other in self.others {
+            other.stop().await;
+        }
     }
 }
 
@@ -78,6 +91,13 @@ impl Builder {
         self
     }
 
+    /// Starts as many gateways more. Clustered shape only.
+    pub(crate) fn more_gateways(mut self, count: usize) -> Self {
+        assert!(on_postgres(), "the embedded shape has one gateway");
+        self.more_gateways = count;
+        self
+    }
+
     /// Starts on a database of its own, in the shape that `POSTERN_TEST_SHAPE` names.
     pub(crate) async fn start(mut self) -> App {
         wiring::install_crypto_provider();
@@ -89,18 +109,66 @@ impl Builder {
             ("POSTERN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("POSTERN_PUBLIC_URL", url.clone()),
             ("POSTERN_DATABASE_URL", database_url(data.path()).await),
-            ("POSTERN_SERVER_SECRET", "a server secret that only tests use".to_owned()),
+            // Another for each: it also names the installation in Redis.
+            ("POSTERN_SERVER_SECRET", format!("a secret that only one test uses {}", uuid::Uuid::new_v4())),
         ];
         for (name, value) in defaults {
             self.settings.entry(name.to_owned()).or_insert(value);
         }
-        let settings = Settings::from_values(self.settings).unwrap();
-        let running = wiring::start(&settings, self.clock).await.unwrap();
+        if on_postgres() { self.start_cluster(url, data).await } else { self.start_one(url, data).await }
+    }
+
+    async fn start_one(self, url: String, data: TempDir) -> App {
+        let settings = Settings::from_values(self.settings, Role::All).unwrap();
+        let running = wiring::start(&settings, Role::All, self.clock).await.unwrap();
         let demo = running.seeded.demo.as_ref().unwrap();
         let demo = Keys::of(&demo.project_id, &demo.keys);
         let internal = Keys::of(&ProjectId::internal(), running.seeded.internal_keys.as_ref().unwrap());
-        App { url, running, demo, internal, _data: data }
+        App { url, running, others: Vec::new(), demo, internal, _data: data }
     }
+
+    async fn start_cluster(mut self, url: String, data: TempDir) -> App {
+        self.settings.entry("POSTERN_REDIS_URL".to_owned()).or_insert_with(redis_url);
+        let keys = internal_keys();
+        for (name, key) in INTERNAL_KEY_SETTINGS.iter().zip([&keys.client, &keys.server, &keys.admin]) {
+            self.settings.insert((*name).to_owned(), key.clone());
+        }
+        let operator = Settings::from_values(self.settings.clone(), Role::Operator).unwrap();
+        let deps = wiring::connect(&operator, self.clock.clone()).await.unwrap();
+        let demo = wiring::migrate_and_seed(&deps, &operator).await.unwrap().demo.unwrap();
+        let start = async |role, listen: Option<&str>| {
+            let mut values = self.settings.clone();
+            values.extend(listen.map(|listen| ("POSTERN_LISTEN".to_owned(), listen.to_owned())));
+            let settings = Settings::from_values(values, role).unwrap();
+            wiring::start(&settings, role, self.clock.clone()).await.unwrap()
+        };
+        let running = start(Role::Gateway, None).await;
+        let mut others = Vec::new();
+        for _ in 0..self.more_gateways {
+            others.push(start(Role::Gateway, Some("127.0.0.1:0")).await);
+        }
+        others.push(start(Role::Worker, None).await);
+        let demo = Keys::of(&demo.project_id, &demo.keys);
+        App { url, running, others, demo, internal: keys, _data: data }
+    }
+}
+
+/// The settings that fix the keys of `internal`.
+pub(crate) const INTERNAL_KEY_SETTINGS: [&str; 3] = [
+    "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY",
+    "POSTERN_INTERNAL_SECRET_SERVER_KEY",
+    "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY",
+];
+
+/// Keys of `internal` that nobody else has.
+fn internal_keys() -> Keys {
+    let key = |prefix: &str| format!("{prefix}_{}", uuid::Uuid::new_v4().simple());
+    Keys { project_id: "internal".to_owned(), client: key("pck"), server: key("ssk"), admin: key("sak") }
+}
+
+/// The Redis of this run.
+pub(crate) fn redis_url() -> String {
+    std::env::var("POSTERN_TEST_REDIS_URL").expect("POSTERN_TEST_REDIS_URL names the test server")
 }
 
 /// A loopback address nobody listens on. Its port is part of URLs that are known before listening starts.

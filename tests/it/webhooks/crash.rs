@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use postern_domain::{Deps, time::SystemClock};
+use postern_domain::{
+    Deps,
+    db::{Address, Db},
+    time::SystemClock,
+};
 use postern_worker::Worker;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +26,7 @@ impl MortalWorker {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.spawn(async move {
                 // Connections belong to the runtime they were made on.
-                let db = postern_domain::db::Db::connect(&url, 10, Default::default()).await.unwrap();
+                let db = Db::connect(Address::direct(&url, 10), Default::default()).await.unwrap();
                 let addresses = postern_outside::address::Addresses::new(&deps.settings.allowed_subnets);
                 let http = std::sync::Arc::new(postern_outside::http::OutgoingHttp::new(addresses).unwrap());
                 let deps = Deps { db, http, clock: std::sync::Arc::new(SystemClock), ..deps };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use postern_domain::{
-    db::Db,
+    db::{Address, Db},
     queue::{self, Ending, JobState},
     signal::Signals,
     testing::{TestBench, TestDatabase},
@@ -81,7 +81,7 @@ async fn jobs_of_a_process_that_sends_no_signals_are_found_by_the_poll() {
         settings.poll = Duration::from_millis(50);
         let worker = Running::start(&deps, settings, counting(&tally));
         let mut elsewhere = deps.clone();
-        elsewhere.db = Db::connect(database.url(), 2, Signals::default()).await.unwrap();
+        elsewhere.db = Db::connect(Address::direct(database.url(), 2), Signals::default()).await.unwrap();
         for round in 1..=3 {
             put(&elsewhere, probe("far")).await;
             tally.wait_for("far", round).await;

@@ -89,7 +89,7 @@ async fn sign_in_refuses_what_cannot_be_and_what_is_off() {
         assert_eq!(refusal(scene.sign_in(EMAIL, PASSWORD).await), Code::PasswordAuthenticationNotEnabled);
         let (old, new) = (secret(PASSWORD), secret("another horse"));
         assert_eq!(refusal(set_password(scene.deps(), &caller, &new).await), Code::PasswordAuthenticationNotEnabled);
-        let updated = update_password(scene.deps(), &caller, &old, &new, None).await;
+        let updated = update_password(scene.deps(), &caller, &old, &new, None, &ClientInfo::default()).await;
         assert_eq!(refusal(updated), Code::PasswordAuthenticationNotEnabled);
     })
     .await;
@@ -178,14 +178,17 @@ async fn a_changed_password_ends_all_sessions_but_the_one_named() {
         let (deps, caller) = (scene.deps(), scene.client(&kept).await);
         scene.sign_in(EMAIL, PASSWORD).await.unwrap();
         let (old, new) = (secret(PASSWORD), secret("another horse"));
-        let nobody = update_password(deps, &scene.stranger(), &old, &new, None).await;
+        let nobody = update_password(deps, &scene.stranger(), &old, &new, None, &ClientInfo::default()).await;
         assert_eq!(refusal(nobody), Code::SchemaError);
-        assert_eq!(refusal(update_password(deps, &caller, &old, &secret("x"), None).await), Code::PasswordTooShort);
-        let wrong = update_password(deps, &caller, &secret("wrong horse"), &new, None).await;
+        assert_eq!(
+            refusal(update_password(deps, &caller, &old, &secret("x"), None, &ClientInfo::default()).await),
+            Code::PasswordTooShort
+        );
+        let wrong = update_password(deps, &caller, &secret("wrong horse"), &new, None, &ClientInfo::default()).await;
         assert_eq!(refusal(wrong), Code::PasswordConfirmationMismatch);
         assert_eq!(scene.sessions_of(kept.user_id).await, 2);
 
-        update_password(deps, &caller, &old, &new, Some(&kept.refresh_token)).await.unwrap();
+        update_password(deps, &caller, &old, &new, Some(&kept.refresh_token), &ClientInfo::default()).await.unwrap();
         assert_eq!(scene.sessions_of(kept.user_id).await, 1);
         refresh(deps, &scene.project, &kept.refresh_token, &ClientInfo::default()).await.unwrap();
         assert_eq!(refusal(scene.sign_in(EMAIL, PASSWORD).await), Code::EmailPasswordMismatch);
@@ -193,10 +196,10 @@ async fn a_changed_password_ends_all_sessions_but_the_one_named() {
         assert_eq!(events[events.len() - 2..], ["user.password_changed", "session.revoked"]);
 
         // Without the header, or with the token of somebody else, the caller's own session ends too.
-        update_password(deps, &caller, &new, &old, Some(&secret("unknown"))).await.unwrap();
+        update_password(deps, &caller, &new, &old, Some(&secret("unknown")), &ClientInfo::default()).await.unwrap();
         assert_eq!(scene.sessions_of(kept.user_id).await, 0);
         scene.sign_in(EMAIL, PASSWORD).await.unwrap();
-        update_password(deps, &caller, &old, &new, None).await.unwrap();
+        update_password(deps, &caller, &old, &new, None, &ClientInfo::default()).await.unwrap();
         assert_eq!(scene.sessions_of(kept.user_id).await, 0);
     })
     .await;
@@ -210,12 +213,14 @@ async fn a_repeated_change_with_an_idempotency_key_succeeds_again() {
         caller.idempotency = Some(crate::actor::IdempotencyKey { key: "k".to_owned(), request_hash: vec![1] });
         for _ in 0..2 {
             let (old, new) = (secret(PASSWORD), secret("another horse"));
-            update_password(scene.deps(), &caller, &old, &new, None).await.unwrap();
+            update_password(scene.deps(), &caller, &old, &new, None, &ClientInfo::default()).await.unwrap();
         }
         let events = scene.events().await;
         assert_eq!(events.iter().filter(|kind| *kind == "user.password_changed").count(), 1);
         caller.idempotency = Some(crate::actor::IdempotencyKey { key: "other".to_owned(), request_hash: vec![1] });
-        let refused = update_password(scene.deps(), &caller, &secret(PASSWORD), &secret(PASSWORD), None).await;
+        let refused =
+            update_password(scene.deps(), &caller, &secret(PASSWORD), &secret(PASSWORD), None, &ClientInfo::default())
+                .await;
         assert_eq!(refusal(refused), Code::PasswordConfirmationMismatch);
     })
     .await;
@@ -226,7 +231,8 @@ async fn only_a_password_that_is_there_can_be_changed() {
     on_each_database(|bench| async move {
         let scene = Scene::on(bench).await;
         let caller = scene.client(&scene.anonymous().await).await;
-        let updated = update_password(scene.deps(), &caller, &secret("x"), &secret(PASSWORD), None).await;
+        let updated =
+            update_password(scene.deps(), &caller, &secret("x"), &secret(PASSWORD), None, &ClientInfo::default()).await;
         assert_eq!(refusal(updated), Code::UserDoesNotHavePassword);
     })
     .await;

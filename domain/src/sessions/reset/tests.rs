@@ -15,7 +15,7 @@ fn callback() -> LinkTarget {
 }
 
 async fn code(scene: &Scene) -> OneTimeCode {
-    send_password_reset(scene.deps(), &scene.stranger(), EMAIL, callback()).await.unwrap();
+    send_password_reset(scene.deps(), &scene.stranger(), EMAIL, callback(), &ClientInfo::default()).await.unwrap();
     scene.last_code().await
 }
 
@@ -63,15 +63,18 @@ async fn an_unknown_address_gets_the_same_answer_and_no_mail() {
         let scene = Scene::on(bench).await;
         let (deps, stranger) = (scene.deps(), scene.stranger());
         let started = Instant::now();
-        send_password_reset(deps, &stranger, "nobody@example.com", callback()).await.unwrap();
+        send_password_reset(deps, &stranger, "nobody@example.com", callback(), &ClientInfo::default()).await.unwrap();
         assert!(started.elapsed() >= LEAST);
         assert_eq!(scene.counts().await, (0, 0, 0));
         for email in ["nobody@example.com", EMAIL] {
             let elsewhere = LinkTarget::Callback("https://evil.example".to_owned());
-            let refused = send_password_reset(deps, &stranger, email, elsewhere).await;
+            let refused = send_password_reset(deps, &stranger, email, elsewhere, &ClientInfo::default()).await;
             assert_eq!(refusal(refused), Code::RedirectUrlNotWhitelisted);
         }
-        assert_eq!(refusal(send_password_reset(deps, &stranger, "", callback()).await), Code::SchemaError);
+        assert_eq!(
+            refusal(send_password_reset(deps, &stranger, "", callback(), &ClientInfo::default()).await),
+            Code::SchemaError
+        );
     })
     .await;
 }

@@ -251,7 +251,7 @@ async fn a_user_ends_its_other_sessions_only() {
 
         let mut signals = deps.db.signals().subscribe();
         revoke(deps, &client, other.session_id).await.unwrap();
-        let told: Vec<_> = std::iter::from_fn(|| signals.try_recv().ok()).collect();
+        let told: Vec<_> = std::iter::from_fn(|| signals.try_next()).collect();
         assert!(told.contains(&Signal::SessionRevoked { session_id: other.session_id }));
         assert!(!is_alive(deps, &scene.project, other.session_id).await.unwrap());
         assert!(is_alive(deps, &scene.project, current.session_id).await.unwrap());
@@ -276,7 +276,7 @@ async fn all_sessions_of_a_user_can_be_ended() {
         assert_eq!(code(revoke_all(deps, &scene.server(), UserId::random()).await), Code::UserNotFound);
         let mut signals = deps.db.signals().subscribe();
         assert_eq!(revoke_all(deps, &client, scene.user).await.unwrap(), 2);
-        let told: Vec<_> = std::iter::from_fn(|| signals.try_recv().ok()).collect();
+        let told: Vec<_> = std::iter::from_fn(|| signals.try_next()).collect();
         assert!(told.contains(&Signal::UserSignedOut { user_id: scene.user }));
         assert_eq!(scene.count().await, 0);
         assert_eq!(scene.events().await[2..], ["session.revoked", "session.revoked"]);

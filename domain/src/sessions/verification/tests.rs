@@ -31,7 +31,9 @@ async fn a_code_brought_by_anybody_verifies_the_address_once() {
         let signed_in = scene.signed_up().await;
         let (deps, caller) = (scene.deps(), scene.client(&signed_in).await);
         let channel = primary_channel(&scene, signed_in.user_id).await;
-        send_verification(deps, &caller, signed_in.user_id, channel.id, callback()).await.unwrap();
+        send_verification(deps, &caller, signed_in.user_id, channel.id, callback(), &ClientInfo::default())
+            .await
+            .unwrap();
         let code = &scene.last_code().await;
         for _ in 0..2 {
             check_code(deps, &scene.project, CodeKind::EmailVerification, code).await.unwrap();
@@ -46,7 +48,8 @@ async fn a_code_brought_by_anybody_verifies_the_address_once() {
         let events = scene.events().await;
         assert_eq!(events.last().unwrap(), "contact_channel.updated");
         assert!(!events.contains(&"user.updated".to_owned()));
-        let again = send_verification(deps, &caller, signed_in.user_id, channel.id, callback()).await;
+        let again =
+            send_verification(deps, &caller, signed_in.user_id, channel.id, callback(), &ClientInfo::default()).await;
         assert_eq!(refusal(again), Code::EmailAlreadyVerified);
     })
     .await;
@@ -61,7 +64,9 @@ async fn a_verified_address_lifts_the_restriction_at_the_next_token() {
         let claims = scene.claims(&signed_in).await;
         assert_eq!(claims.restricted_reason, Some(users::RestrictedReason::EmailNotVerified));
         let caller = scene.client(&signed_in).await;
-        send_verification_to_primary(scene.deps(), &caller, EMAIL, LinkTarget::OwnPage).await.unwrap();
+        send_verification_to_primary(scene.deps(), &caller, EMAIL, LinkTarget::OwnPage, &ClientInfo::default())
+            .await
+            .unwrap();
         verify_email(scene.deps(), &scene.stranger(), &scene.last_code().await).await.unwrap();
         let client = crate::sessions::ClientInfo::default();
         let token = &signed_in.refresh_token;
@@ -78,7 +83,16 @@ async fn a_code_ends_after_seven_days() {
         let scene = Scene::on(bench).await;
         let signed_in = scene.signed_up().await;
         let channel = primary_channel(&scene, signed_in.user_id).await;
-        send_verification(scene.deps(), &scene.server(), signed_in.user_id, channel.id, callback()).await.unwrap();
+        send_verification(
+            scene.deps(),
+            &scene.server(),
+            signed_in.user_id,
+            channel.id,
+            callback(),
+            &ClientInfo::default(),
+        )
+        .await
+        .unwrap();
         scene.bench.clock.advance_seconds(7 * 24 * 60 * 60);
         let code = scene.last_code().await;
         assert_eq!(refusal(verify_email(scene.deps(), &scene.stranger(), &code).await), Code::VerificationCodeExpired);
@@ -96,7 +110,7 @@ async fn who_may_send_a_code_where() {
         let (deps, caller, user_id) = (scene.deps(), scene.client(&signed_in).await, signed_in.user_id);
         let channel = primary_channel(&scene, user_id).await.id;
         let send = |actor: Actor, user_id: UserId, channel: ContactChannelId, target: LinkTarget| async move {
-            send_verification(deps, &actor, user_id, channel, target).await
+            send_verification(deps, &actor, user_id, channel, target, &ClientInfo::default()).await
         };
         let nowhere = LinkTarget::Callback("https://evil.example".to_owned());
         // Trust comes first, before anything is known of the user.
@@ -131,7 +145,7 @@ async fn the_way_of_older_clients_takes_the_primary_address_only() {
         let signed_in = scene.signed_up().await;
         let (deps, caller) = (scene.deps(), scene.client(&signed_in).await);
         let send = |actor: Actor, email: &'static str| async move {
-            send_verification_to_primary(deps, &actor, email, callback()).await
+            send_verification_to_primary(deps, &actor, email, callback(), &ClientInfo::default()).await
         };
         assert_eq!(refusal(send(scene.stranger(), EMAIL).await), Code::SchemaError);
         assert_eq!(refusal(send(caller.clone(), "x@y").await), Code::SchemaError);
@@ -156,7 +170,9 @@ async fn a_code_for_an_address_the_user_gave_up_verifies_nothing_and_is_used_up(
         let signed_in = scene.signed_up().await;
         let (deps, user_id) = (scene.deps(), signed_in.user_id);
         let channel = primary_channel(&scene, user_id).await;
-        send_verification(deps, &scene.server(), user_id, channel.id, callback()).await.unwrap();
+        send_verification(deps, &scene.server(), user_id, channel.id, callback(), &ClientInfo::default())
+            .await
+            .unwrap();
         let code = &scene.last_code().await;
         let change = UpdateChannel { value: Some("new@example.com".to_owned()), ..UpdateChannel::default() };
         channels::update(deps, &scene.server(), user_id, channel.id, change).await.unwrap();
@@ -173,7 +189,16 @@ async fn codes_go_with_their_user() {
         let scene = Scene::on(bench).await;
         let signed_in = scene.signed_up().await;
         let channel = primary_channel(&scene, signed_in.user_id).await;
-        send_verification(scene.deps(), &scene.server(), signed_in.user_id, channel.id, callback()).await.unwrap();
+        send_verification(
+            scene.deps(),
+            &scene.server(),
+            signed_in.user_id,
+            channel.id,
+            callback(),
+            &ClientInfo::default(),
+        )
+        .await
+        .unwrap();
         let code = scene.last_code().await;
         users::delete(scene.deps(), &scene.server(), signed_in.user_id).await.unwrap();
         let gone = verify_email(scene.deps(), &scene.stranger(), &code).await;
@@ -196,7 +221,9 @@ async fn every_channel_of_a_user_can_be_verified() {
             is_verified: None,
         };
         let second = channels::create(deps, &caller, input).await.unwrap();
-        send_verification(deps, &caller, signed_in.user_id, second.id, callback()).await.unwrap();
+        send_verification(deps, &caller, signed_in.user_id, second.id, callback(), &ClientInfo::default())
+            .await
+            .unwrap();
         assert_eq!(scene.links().await[0].0, "second@example.com");
         let verified = verify_email(deps, &caller, &scene.last_code().await).await.unwrap();
         assert_eq!((verified.id, verified.is_verified), (second.id, true));

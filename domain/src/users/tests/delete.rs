@@ -31,9 +31,7 @@ async fn a_deleted_user_leaves_its_teams_and_nothing_else() {
         assert_eq!(left.iter().map(|channel| channel.user_id).collect::<Vec<_>>(), [other.id]);
         assert_eq!(teams::list(&bench.deps, &server, None).await.unwrap().len(), 2);
         assert_eq!(teams::list(&bench.deps, &server, Some(user.id)).await.unwrap(), []);
-        assert!(
-            std::iter::from_fn(|| signals.try_recv().ok()).any(|s| s == Signal::UserSignedOut { user_id: user.id })
-        );
+        assert!(std::iter::from_fn(|| signals.try_next()).any(|s| s == Signal::UserSignedOut { user_id: user.id }));
 
         let events = bench.events(&project_id).await;
         let membership =

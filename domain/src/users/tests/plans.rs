@@ -2,18 +2,18 @@
 //! plans are the same for an empty table and a large one, so they can be checked here.
 
 use postern_entity::{contact_channel, user};
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, QueryTrait, Select, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select, Statement};
 
 use crate::{
     TeamId, UserId,
-    db::Backend,
+    db::{Backend, Reader},
     email_address::EmailAddress,
     testing::on_each_database,
     users::{ListUsers, channels, list, store},
 };
 
 /// How SQLite goes about a statement, one line per table.
-async fn plan<E: EntityTrait>(connection: &DatabaseConnection, select: &Select<E>) -> Vec<String> {
+async fn plan<E: EntityTrait>(connection: &Reader, select: &Select<E>) -> Vec<String> {
     let statement = select.build(connection.get_database_backend());
     let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {}", statement.sql), ..statement };
     let rows = connection.query_all_raw(explain).await.unwrap();

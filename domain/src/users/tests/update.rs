@@ -229,7 +229,7 @@ async fn whatever_happens_to_the_password_ends_the_users_sessions_and_nobody_els
             let mut signals = bench.deps.db.signals().subscribe();
             change(&bench, &user, input).await;
             assert_eq!(sessions(&bench).await, 1);
-            let mut told = std::iter::from_fn(|| signals.try_recv().ok());
+            let mut told = std::iter::from_fn(|| signals.try_next());
             assert!(told.any(|signal| signal == Signal::UserSignedOut { user_id: user.id }));
         }
         insert_session(&bench, &project_id, user.id).await;

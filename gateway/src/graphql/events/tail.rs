@@ -10,15 +10,9 @@ use std::{
 use postern_domain::{
     Deps, ProjectId,
     events::{self, EventFilter, LoggedEvent, MAX_PAGE},
-    signal::Signal,
+    signal::{Listener, Signal},
 };
-use tokio::{
-    sync::{
-        broadcast::{Receiver, error::RecvError},
-        watch,
-    },
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 
 /// How many events a tail keeps for followers that are a little behind.
 const KEPT: usize = 256;
@@ -137,11 +131,11 @@ impl Tail {
     }
 }
 
-async fn grow(tail: Weak<Tail>, deps: Deps, mut signals: Receiver<Signal>) {
+async fn grow(tail: Weak<Tail>, deps: Deps, mut signals: Listener) {
     loop {
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
-            () = advanced(&mut signals) => {}
+            () = signals.hears(|signal| matches!(signal, Signal::LogAdvanced { .. })) => {}
         }
         let Some(tail) = tail.upgrade() else { return };
         let Err(error) = tail.read_on(&deps).await else { continue };
@@ -150,17 +144,6 @@ async fn grow(tail: Weak<Tail>, deps: Deps, mut signals: Receiver<Signal>) {
         } else if let Ok(end) = events::newest(&deps).await {
             // Pruned behind our back, or the log was reset.
             tail.begin_anew(end);
-        }
-    }
-}
-
-/// Waits for a signal that the log has grown, or that some signals were missed.
-async fn advanced(signals: &mut Receiver<Signal>) {
-    loop {
-        match signals.recv().await {
-            Ok(Signal::LogAdvanced { .. }) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(RecvError::Closed) => return std::future::pending().await,
         }
     }
 }

@@ -4,7 +4,11 @@ use async_graphql::{Context, InputObject};
 use postern_domain::sessions::{self, LinkTarget, OneTimeCode};
 use postern_gateway_macros::guarded;
 
-use crate::graphql::{error::Result, repeat, schema::deps};
+use crate::graphql::{
+    error::Result,
+    repeat,
+    schema::{client_info, deps},
+};
 
 /// Mutations of passwords.
 #[derive(Default)]
@@ -23,7 +27,7 @@ impl PasswordMutation {
     ) -> Result<Option<PasswordPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
         let target = LinkTarget::or_own_page(input.callback_url);
-        sessions::send_password_reset(deps(ctx)?, &actor, &input.email, target).await?;
+        sessions::send_password_reset(deps(ctx)?, &actor, &input.email, target, &client_info(ctx)).await?;
         Ok(Some(PasswordPayload { success: true }))
     }
 
@@ -53,7 +57,7 @@ impl PasswordMutation {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
         let (old, new) = (input.old_password.into(), input.new_password.into());
         let refresh_token = input.refresh_token.map(Into::into);
-        sessions::update_password(deps(ctx)?, &actor, &old, &new, refresh_token.as_ref()).await?;
+        sessions::update_password(deps(ctx)?, &actor, &old, &new, refresh_token.as_ref(), &client_info(ctx)).await?;
         Ok(Some(PasswordPayload { success: true }))
     }
 }

@@ -12,7 +12,7 @@ use crate::graphql::{
     error::Result,
     repeat,
     scalars::{IntoId, parse_id},
-    schema::deps,
+    schema::{client_info, deps},
 };
 
 /// Mutations that verify addresses.
@@ -33,7 +33,8 @@ impl VerificationMutation {
         let id: ContactChannelId = parse_id(&input.contact_channel_id, "contactChannelId")?;
         let deps = deps(ctx)?;
         let target = LinkTarget::or_own_page(input.callback_url);
-        sessions::send_verification(deps, &actor, owner(deps, &actor, id).await?, id, target).await?;
+        sessions::send_verification(deps, &actor, owner(deps, &actor, id).await?, id, target, &client_info(ctx))
+            .await?;
         Ok(Some(SendVerificationEmailPayload { contact_channel_id: id.into_id() }))
     }
 

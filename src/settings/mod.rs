@@ -1,21 +1,19 @@
 //! The one place where settings are read: environment variables, or the same names in a TOML file. All are checked at
 //! start, and all that is wrong is named at once. Secrets never show in Debug output.
 
+mod parts;
+mod reader;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    collections::BTreeMap,
+    net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use ipnet::IpNet;
-use postern_domain::{
-    ports::mail::{Encryption, MailServer},
-    projects::Keys,
-    secrets::MIN_SERVER_SECRET_BYTES,
-    settings::{InternalSignUp, Settings as DomainSettings},
-};
+use postern_domain::{projects::Keys, settings::Settings as DomainSettings};
+use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
@@ -25,6 +23,8 @@ const LISTEN: &str = "POSTERN_LISTEN";
 const PUBLIC_URL: &str = "POSTERN_PUBLIC_URL";
 const DATABASE_URL: &str = "POSTERN_DATABASE_URL";
 const DATABASE_CONNECTIONS: &str = "POSTERN_DATABASE_CONNECTIONS";
+const DATABASE_POOLER: &str = "POSTERN_DATABASE_POOLER";
+const REDIS_URL: &str = "POSTERN_REDIS_URL";
 const SERVER_SECRET: &str = "POSTERN_SERVER_SECRET";
 const ADMIN_LISTEN: &str = "POSTERN_ADMIN_LISTEN";
 const SMTP_URL: &str = "POSTERN_SMTP_URL";
@@ -41,12 +41,14 @@ const DEV: &str = "POSTERN_DEV";
 const LOG: &str = "POSTERN_LOG";
 
 /// Every name that is known.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     CONFIG,
     LISTEN,
     PUBLIC_URL,
     DATABASE_URL,
     DATABASE_CONNECTIONS,
+    DATABASE_POOLER,
+    REDIS_URL,
     SERVER_SECRET,
     ADMIN_LISTEN,
     SMTP_URL,
@@ -63,11 +65,30 @@ const NAMES: [&str; 19] = [
     LOG,
 ];
 
-/// The shortest key that may be fixed for the project `internal`, in characters.
-const MIN_KEY_CHARS: usize = 20;
 /// Official clients discard tokens with less than 20 s left and refresh those older than 75 s.
 const ACCESS_TOKEN_RANGE: RangeInclusive<i64> = 60..=86_400;
 const CONNECTIONS_RANGE: RangeInclusive<i64> = 2..=200;
+
+/// What a process of the installation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Gateway and worker in one process, which also migrates.
+    All,
+    /// The doors.
+    Gateway,
+    /// The jobs.
+    Worker,
+    /// A command that does one thing and ends.
+    Operator,
+}
+
+impl Role {
+    /// Whether it is one process of several, which share what a single one may make up for itself.
+    #[must_use]
+    pub fn is_clustered(self) -> bool {
+        matches!(self, Self::Gateway | Self::Worker)
+    }
+}
 
 /// The settings of this process.
 #[derive(Clone, Debug)]
@@ -80,6 +101,10 @@ pub struct Settings {
     pub database_url: SecretString,
     /// Most connections to the database.
     pub database_connections: u32,
+    /// Whether they go through a pooler that gives each transaction another connection of the server.
+    pub database_pooled: bool,
+    /// `redis://…` or `rediss://…`.
+    pub redis_url: Option<SecretString>,
     /// Where local mode keeps what it makes up.
     pub data_dir: PathBuf,
     /// The server secrets, newest first; in local mode none means: made at first start.
@@ -127,7 +152,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`WrongSettings`], naming everything that is missing or wrong.
-    pub fn read(config: Option<&Path>) -> Result<Self, WrongSettings> {
+    pub fn read(config: Option<&Path>, role: Role) -> Result<Self, WrongSettings> {
         let environment: BTreeMap<_, _> = std::env::vars().filter(|(name, _)| NAMES.contains(&name.as_str())).collect();
         let file = config.map(Path::to_owned).or_else(|| environment.get(CONFIG).map(PathBuf::from));
         let mut values = match file {
@@ -135,7 +160,7 @@ impl Settings {
             None => BTreeMap::new(),
         };
         values.extend(environment);
-        Self::from_values(values)
+        Self::from_values(values, role)
     }
 
     /// Variables that look like settings and are none: most likely misspelt.
@@ -149,8 +174,8 @@ impl Settings {
     ///
     /// # Errors
     /// [`WrongSettings`], naming everything that is missing or wrong.
-    pub fn from_values(values: BTreeMap<String, String>) -> Result<Self, WrongSettings> {
-        let mut reader = Reader { values, wrong: Vec::new() };
+    pub fn from_values(values: BTreeMap<String, String>, role: Role) -> Result<Self, WrongSettings> {
+        let mut reader = Reader { values, role, wrong: Vec::new() };
         let settings = reader.settings();
         match settings {
             Some(settings) if reader.wrong.is_empty() => Ok(settings),
@@ -178,11 +203,6 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, String>, WrongSettings> {
     Ok(table.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
-struct Reader {
-    values: BTreeMap<String, String>,
-    wrong: Vec<String>,
-}
-
 impl Reader {
     fn settings(&mut self) -> Option<Settings> {
         let listen = self.parsed(LISTEN, "127.0.0.1:8102", "an address with a port, as 127.0.0.1:8102");
@@ -192,11 +212,9 @@ impl Reader {
         let loopback = |address: &SocketAddr| address.ip().is_loopback();
         let local_mode =
             dev || (listen.as_ref().is_some_and(loopback) && public_url.as_ref().is_some_and(is_loopback_host));
-        let database_url = self.text(DATABASE_URL).unwrap_or_else(|| "sqlite://data/postern.db".to_owned());
-        let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme));
-        if !known {
-            self.wrong.push(format!("{DATABASE_URL} must begin with sqlite:// or postgres://"));
-        }
+        let database_url = self.database_url();
+        let database_pooled = self.pooled();
+        let redis_url = self.redis_url();
         let database_connections = self
             .within(DATABASE_CONNECTIONS, "10", CONNECTIONS_RANGE, "a whole number")
             .and_then(|connections| u32::try_from(connections).ok());
@@ -218,6 +236,8 @@ impl Reader {
             data_dir: data_dir(&database_url),
             database_url: database_url.into(),
             database_connections: database_connections?,
+            database_pooled,
+            redis_url,
             server_secrets,
             internal_keys,
             trusted_proxies,
@@ -234,182 +254,6 @@ impl Reader {
             },
         })
     }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
-    }
-
-    fn parsed<T: FromStr>(&mut self, name: &str, default: &str, what: &str) -> Option<T> {
-        let value = self.text(name).unwrap_or_else(|| default.to_owned()).parse().ok();
-        if value.is_none() {
-            self.wrong.push(format!("{name} must be {what}"));
-        }
-        value
-    }
-
-    fn within(&mut self, name: &str, default: &str, range: RangeInclusive<i64>, what: &str) -> Option<i64> {
-        let what = format!("{what} from {} to {}", range.start(), range.end());
-        let number = self.parsed(name, default, &what)?;
-        if !range.contains(&number) {
-            self.wrong.push(format!("{name} must be {what}"));
-            return None;
-        }
-        Some(number)
-    }
-
-    fn switch(&mut self, name: &str, default: bool) -> bool {
-        match self.text(name).as_deref() {
-            None => default,
-            Some("1" | "on" | "true") => true,
-            Some("0" | "off" | "false") => false,
-            Some(_) => {
-                self.wrong.push(format!("{name} must be on or off"));
-                default
-            }
-        }
-    }
-
-    fn public_url(&mut self) -> Option<Url> {
-        let url: Url = self.parsed(PUBLIC_URL, "http://localhost:8102", "an http or https URL")?;
-        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-            self.wrong.push(format!("{PUBLIC_URL} must be an http or https URL without query and fragment"));
-        }
-        Some(url)
-    }
-
-    fn server_secrets(&mut self, local_mode: bool) -> Vec<SecretString> {
-        let Some(text) = self.text(SERVER_SECRET) else {
-            if !local_mode {
-                self.wrong.push(format!(
-                    "{SERVER_SECRET} is missing: at least {MIN_SERVER_SECRET_BYTES} random bytes, as `openssl rand -hex 32` prints"
-                ));
-            }
-            return Vec::new();
-        };
-        if text.split(',').any(|secret| secret.trim().len() < MIN_SERVER_SECRET_BYTES) {
-            self.wrong.push(format!("{SERVER_SECRET}: each secret needs at least {MIN_SERVER_SECRET_BYTES} bytes"));
-        }
-        text.split(',').map(|secret| secret.trim().to_owned().into()).collect()
-    }
-
-    fn mail_server(&mut self, local_mode: bool) -> Option<MailServer> {
-        let Some(text) = self.text(SMTP_URL) else {
-            if !local_mode {
-                self.wrong.push(format!("{SMTP_URL} is missing: the mail server, as smtp://user:password@host:587"));
-            }
-            return None;
-        };
-        let server = text.parse().ok().and_then(|url: Url| mail_server(&url));
-        if server.is_none() {
-            self.wrong.push(format!(
-                "{SMTP_URL} must be smtp://user:password@host:587 (STARTTLS), smtps://user:password@host:465 (TLS), or \
-                 smtp://host:25?tls=none for a relay without TLS"
-            ));
-        }
-        server
-    }
-
-    fn mail_from(&mut self, local_mode: bool, public_url: Option<&Url>) -> Option<(String, String)> {
-        let host = public_url.and_then(Url::host_str).unwrap_or("localhost");
-        let text = match self.text(MAIL_FROM) {
-            Some(text) => text,
-            None if local_mode => format!("Postern <postern@{host}>"),
-            None => {
-                self.wrong.push(format!("{MAIL_FROM} is missing: the sender, as Example <noreply@example.com>"));
-                return None;
-            }
-        };
-        let (name, address) = match text.split_once('<') {
-            Some((name, rest)) => {
-                (name.trim().trim_matches('"').to_owned(), rest.trim().trim_end_matches('>').to_owned())
-            }
-            None => ("Postern".to_owned(), text),
-        };
-        let fits = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty())
-            && !address.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,".contains(c));
-        if !fits {
-            self.wrong.push(format!("{MAIL_FROM} must be an address, or Name <address>"));
-        }
-        Some((name, address))
-    }
-
-    fn internal_keys(&mut self, local_mode: bool) -> Option<InternalKeys> {
-        let mut key = |name: &str, prefix: &str| match self.text(name) {
-            Some(key) if key.len() >= MIN_KEY_CHARS && key.starts_with(prefix) => Some(key),
-            Some(_) => {
-                self.wrong
-                    .push(format!("{name} must begin with {prefix} and have at least {MIN_KEY_CHARS} characters"));
-                None
-            }
-            None => None,
-        };
-        let keys =
-            [key(INTERNAL_CLIENT_KEY, "pck_"), key(INTERNAL_SERVER_KEY, "ssk_"), key(INTERNAL_ADMIN_KEY, "sak_")];
-        let names = [INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY, INTERNAL_ADMIN_KEY];
-        let some = keys.iter().any(Option::is_some);
-        if !local_mode || some {
-            let missing: Vec<_> = names.into_iter().filter(|name| self.text(name).is_none()).collect();
-            for name in missing {
-                self.wrong.push(format!("{name} is missing: a fixed key of the project `internal`"));
-            }
-        }
-        let [Some(client), Some(server), Some(admin)] = keys else { return None };
-        Some(InternalKeys {
-            publishable_client_key: client.into(),
-            secret_server_key: server.into(),
-            super_secret_admin_key: admin.into(),
-        })
-    }
-
-    fn internal_sign_up(&mut self, local_mode: bool) -> Option<InternalSignUp> {
-        match self.text(INTERNAL_SIGN_UP).as_deref() {
-            None if local_mode => Some(InternalSignUp::Open),
-            Some("on" | "1" | "true") => Some(InternalSignUp::Open),
-            None | Some("invite") => Some(InternalSignUp::Invite),
-            Some(_) => {
-                self.wrong.push(format!("{INTERNAL_SIGN_UP} must be on or invite"));
-                None
-            }
-        }
-    }
-
-    fn subnets(&mut self, name: &str) -> Vec<IpNet> {
-        let Some(text) = self.text(name) else { return Vec::new() };
-        let mut nets = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            match part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(net) => nets.push(net),
-                Err(_) => self.wrong.push(format!("{name}: {part} is no network, as 10.0.0.0/8")),
-            }
-        }
-        nets
-    }
-}
-
-fn mail_server(url: &Url) -> Option<MailServer> {
-    let without_tls: BTreeSet<_> = url.query_pairs().map(|(key, value)| format!("{key}={value}")).collect();
-    let (encryption, default_port) = match url.scheme() {
-        "smtps" => (Encryption::Tls, 465),
-        "smtp" if without_tls.contains("tls=none") => (Encryption::Plain, 25),
-        "smtp" => (Encryption::StartTls, 587),
-        _ => return None,
-    };
-    let decoded = |text: &str| {
-        url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
-            .next()
-            .map(|(_, v)| v.into_owned())
-    };
-    let credentials = match (url.username(), url.password()) {
-        ("", _) => None,
-        (user, password) => Some((decoded(user)?, decoded(password.unwrap_or_default())?.into())),
-    };
-    Some(MailServer {
-        host: url.host_str().filter(|host| !host.is_empty())?.trim_matches(['[', ']']).to_owned(),
-        port: url.port().unwrap_or(default_port),
-        encryption,
-        credentials,
-        chosen_by_tenant: false,
-    })
 }
 
 /// Where local mode keeps what it makes up: beside the SQLite file, else in `./data`.

@@ -6,6 +6,9 @@
 //! What must be told to others once a change is durable (wake-ups, published events) is collected in the [`Tx`] and sent
 //! after the commit. No network call belongs inside an operation.
 
+mod connect;
+mod reader;
+
 use std::{
     future::Future,
     ops::Deref,
@@ -15,9 +18,12 @@ use std::{
 
 use postern_entity::ProjectId;
 use sea_orm::{
-    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
 };
+
+pub use connect::{Address, may_come_back};
+pub use reader::Reader;
 
 use crate::{
     error::{Error, Result},
@@ -31,9 +37,6 @@ pub use watch::Watch;
 
 /// How often an operation that lost a race (SQLSTATE 40001 or 40P01) is run before its error is shown.
 const MAX_WRITE_TRIES: u32 = 10;
-/// How long SQLite waits for another process that holds the write lock.
-const SQLITE_BUSY_TIMEOUT_MS: u32 = 10_000;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which database this is, for the few statements that must differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub enum Backend {
 #[derive(Clone, Debug)]
 pub struct Db {
     backend: Backend,
-    reader: DatabaseConnection,
+    reader: Reader,
     writer: DatabaseConnection,
     signals: Signals,
     #[cfg(any(test, feature = "testing"))]
@@ -56,49 +59,7 @@ pub struct Db {
 }
 
 impl Db {
-    /// Connects to `sqlite://path` (the file is made when missing) or `postgres://…`, with at most `max_connections`
-    /// connections.
-    ///
-    /// # Errors
-    /// When the URL has another scheme or the database cannot be reached.
-    pub async fn connect(url: &str, max_connections: u32, signals: Signals) -> Result<Self> {
-        if url.starts_with("sqlite:") {
-            Self::connect_sqlite(url, max_connections, signals).await
-        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let pool = Database::connect(options(url, max_connections)).await?;
-            Ok(Self::over(Backend::Postgres, pool.clone(), pool, signals))
-        } else {
-            Err(Error::internal("the database URL must begin with sqlite:// or postgres://"))
-        }
-    }
-
-    async fn connect_sqlite(url: &str, max_connections: u32, signals: Signals) -> Result<Self> {
-        let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-        if path.is_empty() || path.starts_with(":memory:") {
-            return Err(Error::internal("an SQLite database needs a file: sqlite://path/to/file.db"));
-        }
-        if let Some(parent) = std::path::Path::new(path.split('?').next().unwrap_or(path)).parent() {
-            tokio::fs::create_dir_all(parent).await.map_err(Error::internal)?;
-        }
-        let url = if path.contains('?') { url.to_owned() } else { format!("sqlite://{path}?mode=rwc") };
-        let pragmas = |sqlite: sea_orm::sqlx::sqlite::SqliteConnectOptions| {
-            use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-            sqlite
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_millis(SQLITE_BUSY_TIMEOUT_MS.into()))
-        };
-        let mut writer = options(&url, 1);
-        writer.map_sqlx_sqlite_opts(pragmas);
-        let writer = Database::connect(writer).await?;
-        let mut reader = options(&url, max_connections);
-        reader.map_sqlx_sqlite_opts(move |sqlite| pragmas(sqlite).pragma("query_only", "on"));
-        let reader = Database::connect(reader).await?;
-        Ok(Self::over(Backend::Sqlite, reader, writer, signals))
-    }
-
-    fn over(backend: Backend, reader: DatabaseConnection, writer: DatabaseConnection, signals: Signals) -> Self {
+    fn over(backend: Backend, reader: Reader, writer: DatabaseConnection, signals: Signals) -> Self {
         Self {
             backend,
             reader,
@@ -113,7 +74,7 @@ impl Db {
     #[cfg(any(test, feature = "testing"))]
     pub fn watch(&mut self) -> Watch {
         let watch = Watch::default();
-        watch.attach(&mut self.reader);
+        watch.attach(&mut self.reader.pool);
         watch.attach(&mut self.writer);
         self.watch = Some(watch.clone());
         watch
@@ -125,16 +86,27 @@ impl Db {
         self.backend
     }
 
-    /// The pool to read from. Writing through it fails on SQLite.
+    /// Where to read from. Writing through it fails on SQLite.
     #[must_use]
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &Reader {
         &self.reader
     }
 
-    /// The connection that migrations run on. Nothing else may use it.
-    #[must_use]
-    pub fn migration_connection(&self) -> &DatabaseConnection {
-        &self.writer
+    /// A bare transaction, for what changes the tables themselves. Everything else writes through [`Db::write`].
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        Ok(begin(&self.writer, self.reader.pooled).await?)
+    }
+
+    /// Ends all connections; whoever still uses them gets errors.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn close(&self) -> Result<()> {
+        self.reader.pool.close_by_ref().await?;
+        Ok(self.writer.close_by_ref().await?)
     }
 
     /// Whether the database answers.
@@ -142,7 +114,18 @@ impl Db {
     /// # Errors
     /// Those of the database.
     pub async fn ping(&self) -> Result<()> {
-        Ok(self.reader.ping().await?)
+        Ok(self.reader.pool.ping().await?)
+    }
+
+    /// The clock of PostgreSQL, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// Those of the database; SQLite, which has none of its own.
+    pub(crate) async fn clock_millis(&self) -> Result<i64> {
+        let sql = "SELECT (floor(extract(epoch from clock_timestamp()) * 1000))::bigint AS now";
+        let row = self.reader.query_one_raw(statement(&self.reader, sql, [])).await?;
+        let row = row.ok_or_else(|| Error::internal("the database tells no time"))?;
+        Ok(row.try_get("", "now")?)
     }
 
     /// Where commits are told, and where to listen for them.
@@ -182,11 +165,7 @@ impl Db {
         F: FnMut(Tx) -> Fut + Send,
         Fut: Future<Output = Result<T>> + Send,
     {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let transaction = Arc::new(self.writer.begin_with_options(options).await?);
+        let transaction = Arc::new(begin(&self.writer, self.reader.pooled).await?);
         let raised = Arc::new(Mutex::new(Vec::new()));
         let tx = Tx { transaction: Arc::clone(&transaction), raised: Arc::clone(&raised), backend: self.backend };
         let outcome = operation(tx).await;
@@ -252,10 +231,18 @@ impl Deref for Tx {
     }
 }
 
-fn options(url: &str, max_connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(max_connections).min_connections(0).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
-    options
+/// Begins a transaction that writes. Through a pooler it may get a connection on which others have left statements under the
+/// names that ours get, so those go first.
+async fn begin(pool: &DatabaseConnection, pooled: bool) -> std::result::Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = pool.begin_with_options(options).await?;
+    if pooled {
+        transaction.execute_unprepared("DEALLOCATE ALL").await?;
+    }
+    Ok(transaction)
 }
 
 /// Whether the transaction failed only because another one was in its way.
@@ -265,7 +252,10 @@ fn lost_race(error: &DbErr) -> bool {
 
 /// The SQLSTATE of PostgreSQL or the result code of SQLite, when the database itself refused.
 fn sqlstate(error: &DbErr) -> Option<String> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
         return None;
     };
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())

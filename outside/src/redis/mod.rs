@@ -1,0 +1,124 @@
+//! Redis: carries wake-ups between the processes of an installation and counts rates for all of them. Nothing lives there
+//! that must not be lost: without it everything is as right as with it, only slower.
+
+mod bus;
+mod rates;
+
+use std::{fmt, time::Duration};
+
+use redis::{
+    Client, ErrorKind, RedisError,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use tokio::{sync::watch, time::timeout};
+
+pub use rates::SharedRates;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A Redis server, as one installation uses it. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis {
+    client: Client,
+    /// Connects by itself, again and again. Never used for what is subscribed to.
+    commands: ConnectionManager,
+    /// What every name in the server begins with, so that installations may share one.
+    namespace: String,
+    link: watch::Sender<Link>,
+}
+
+/// How the process stands with Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Not connected yet.
+    Connecting,
+    /// Connected: signals are heard.
+    Up,
+    /// Not connected, and why.
+    Away(String),
+}
+
+/// Why Redis cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedisFault {
+    /// It will not be different next time: a wrong URL, password or right.
+    #[error("{0}")]
+    Refused(String),
+    /// It may be there later.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl Redis {
+    /// A client of the server at `url` (`redis://` or `rediss://`); connects when it is needed. Must be called within a
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`RedisFault::Refused`] when the URL is none.
+    pub fn new(url: &str, namespace: &str) -> Result<Self, RedisFault> {
+        let client = Client::open(url).map_err(|error| RedisFault::Refused(error.to_string()))?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT))
+            // Whoever asks falls back at once; the next question tries again.
+            .set_number_of_retries(0);
+        let commands = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(fault)?;
+        let namespace = format!("postern:{namespace}");
+        Ok(Self { client, commands, namespace, link: watch::Sender::new(Link::Connecting) })
+    }
+
+    /// Whether the server answers and lets us in.
+    ///
+    /// # Errors
+    /// [`RedisFault`].
+    pub async fn check(&self) -> Result<(), RedisFault> {
+        let ping = async {
+            let mut connection = self.client.get_multiplexed_async_connection().await?;
+            redis::cmd("PING").query_async::<()>(&mut connection).await
+        };
+        match timeout(CONNECT_TIMEOUT, ping).await {
+            Ok(answer) => answer.map_err(fault),
+            Err(_) => Err(RedisFault::Away("it does not answer".to_owned())),
+        }
+    }
+
+    /// How the process stands with it now.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link.borrow().clone()
+    }
+
+    fn set_link(&self, link: Link) {
+        self.link.send_if_modified(|known| {
+            let changed = std::mem::discriminant(known) != std::mem::discriminant(&link);
+            if changed {
+                match &link {
+                    Link::Up => tracing::info!("Redis is connected"),
+                    Link::Away(why) => {
+                        tracing::warn!(why, "Redis is away: everything goes on, more slowly; trying again");
+                    }
+                    Link::Connecting => {}
+                }
+            }
+            *known = link;
+            changed
+        });
+    }
+}
+
+impl fmt::Debug for Redis {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("link", &self.link()).finish_non_exhaustive()
+    }
+}
+
+/// Errors of the server carry no password: it echoes none.
+fn fault(error: RedisError) -> RedisFault {
+    let refused = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+    if refused { RedisFault::Refused(error.to_string()) } else { RedisFault::Away(error.to_string()) }
+}

@@ -1,0 +1,191 @@
+//! The settings that take more than one word to check.
+
+use std::collections::BTreeSet;
+
+use postern_domain::{
+    ports::mail::{Encryption, MailServer},
+    secrets::MIN_SERVER_SECRET_BYTES,
+    settings::InternalSignUp,
+};
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    DATABASE_POOLER, DATABASE_URL, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY, INTERNAL_SIGN_UP,
+    InternalKeys, MAIL_FROM, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL, reader::Reader,
+};
+
+/// The shortest key that may be fixed for the project `internal`, in characters.
+const MIN_KEY_CHARS: usize = 20;
+
+impl Reader {
+    pub(super) fn public_url(&mut self) -> Option<Url> {
+        let url: Url = self.parsed(PUBLIC_URL, "http://localhost:8102", "an http or https URL")?;
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+            self.wrong.push(format!("{PUBLIC_URL} must be an http or https URL without query and fragment"));
+        }
+        Some(url)
+    }
+
+    pub(super) fn server_secrets(&mut self, local_mode: bool) -> Vec<SecretString> {
+        let Some(text) = self.text(SERVER_SECRET) else {
+            // Made up in local mode, but by each process for itself.
+            if !local_mode || self.role.is_clustered() {
+                self.wrong.push(format!(
+                    "{SERVER_SECRET} is missing: at least {MIN_SERVER_SECRET_BYTES} random bytes, as `openssl rand -hex 32` prints"
+                ));
+            }
+            return Vec::new();
+        };
+        if text.split(',').any(|secret| secret.trim().len() < MIN_SERVER_SECRET_BYTES) {
+            self.wrong.push(format!("{SERVER_SECRET}: each secret needs at least {MIN_SERVER_SECRET_BYTES} bytes"));
+        }
+        text.split(',').map(|secret| secret.trim().to_owned().into()).collect()
+    }
+
+    pub(super) fn mail_server(&mut self, local_mode: bool) -> Option<MailServer> {
+        let Some(text) = self.text(SMTP_URL) else {
+            if !local_mode {
+                self.wrong.push(format!("{SMTP_URL} is missing: the mail server, as smtp://user:password@host:587"));
+            }
+            return None;
+        };
+        let server = text.parse().ok().and_then(|url: Url| mail_server(&url));
+        if server.is_none() {
+            self.wrong.push(format!(
+                "{SMTP_URL} must be smtp://user:password@host:587 (STARTTLS), smtps://user:password@host:465 (TLS), or \
+                 smtp://host:25?tls=none for a relay without TLS"
+            ));
+        }
+        server
+    }
+
+    pub(super) fn mail_from(&mut self, local_mode: bool, public_url: Option<&Url>) -> Option<(String, String)> {
+        let host = public_url.and_then(Url::host_str).unwrap_or("localhost");
+        let text = match self.text(MAIL_FROM) {
+            Some(text) => text,
+            None if local_mode => format!("Postern <postern@{host}>"),
+            None => {
+                self.wrong.push(format!("{MAIL_FROM} is missing: the sender, as Example <noreply@example.com>"));
+                return None;
+            }
+        };
+        let (name, address) = match text.split_once('<') {
+            Some((name, rest)) => {
+                (name.trim().trim_matches('"').to_owned(), rest.trim().trim_end_matches('>').to_owned())
+            }
+            None => ("Postern".to_owned(), text),
+        };
+        let fits = address.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty())
+            && !address.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,".contains(c));
+        if !fits {
+            self.wrong.push(format!("{MAIL_FROM} must be an address, or Name <address>"));
+        }
+        Some((name, address))
+    }
+
+    pub(super) fn internal_keys(&mut self, local_mode: bool) -> Option<InternalKeys> {
+        let mut key = |name: &str, prefix: &str| match self.text(name) {
+            Some(key) if key.len() >= MIN_KEY_CHARS && key.starts_with(prefix) => Some(key),
+            Some(_) => {
+                self.wrong
+                    .push(format!("{name} must begin with {prefix} and have at least {MIN_KEY_CHARS} characters"));
+                None
+            }
+            None => None,
+        };
+        let keys =
+            [key(INTERNAL_CLIENT_KEY, "pck_"), key(INTERNAL_SERVER_KEY, "ssk_"), key(INTERNAL_ADMIN_KEY, "sak_")];
+        let names = [INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY, INTERNAL_ADMIN_KEY];
+        let some = keys.iter().any(Option::is_some);
+        if !local_mode || some || self.role.is_clustered() {
+            let missing: Vec<_> = names.into_iter().filter(|name| self.text(name).is_none()).collect();
+            for name in missing {
+                self.wrong.push(format!("{name} is missing: a fixed key of the project `internal`"));
+            }
+        }
+        let [Some(client), Some(server), Some(admin)] = keys else { return None };
+        Some(InternalKeys {
+            publishable_client_key: client.into(),
+            secret_server_key: server.into(),
+            super_secret_admin_key: admin.into(),
+        })
+    }
+
+    pub(super) fn internal_sign_up(&mut self, local_mode: bool) -> Option<InternalSignUp> {
+        match self.text(INTERNAL_SIGN_UP).as_deref() {
+            None if local_mode => Some(InternalSignUp::Open),
+            Some("on" | "1" | "true") => Some(InternalSignUp::Open),
+            None | Some("invite") => Some(InternalSignUp::Invite),
+            Some(_) => {
+                self.wrong.push(format!("{INTERNAL_SIGN_UP} must be on or invite"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn database_url(&mut self) -> String {
+        let url = self.text(DATABASE_URL).unwrap_or_else(|| "sqlite://data/postern.db".to_owned());
+        let postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        if self.role.is_clustered() && !postgres {
+            self.wrong.push(format!(
+                "{DATABASE_URL} must begin with postgres://: several processes cannot share an SQLite file"
+            ));
+        } else if !postgres && !url.starts_with("sqlite://") {
+            self.wrong.push(format!("{DATABASE_URL} must begin with sqlite:// or postgres://"));
+        }
+        url
+    }
+
+    /// Whether connections go through a pooler that gives each transaction another one of the server's.
+    pub(super) fn pooled(&mut self) -> bool {
+        match self.text(DATABASE_POOLER).as_deref() {
+            None | Some("none") => false,
+            Some("transaction") => true,
+            Some(_) => {
+                self.wrong.push(format!("{DATABASE_POOLER} must be none or transaction"));
+                false
+            }
+        }
+    }
+
+    pub(super) fn redis_url(&mut self) -> Option<SecretString> {
+        let Some(text) = self.text(REDIS_URL) else {
+            if self.role.is_clustered() {
+                self.wrong.push(format!("{REDIS_URL} is missing: the Redis of all processes, as redis://host:6379"));
+            }
+            return None;
+        };
+        let fits = text.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
+        if !fits {
+            self.wrong.push(format!("{REDIS_URL} must be redis://:password@host:6379, or rediss:// for TLS"));
+        }
+        Some(text.into())
+    }
+}
+
+fn mail_server(url: &Url) -> Option<MailServer> {
+    let without_tls: BTreeSet<_> = url.query_pairs().map(|(key, value)| format!("{key}={value}")).collect();
+    let (encryption, default_port) = match url.scheme() {
+        "smtps" => (Encryption::Tls, 465),
+        "smtp" if without_tls.contains("tls=none") => (Encryption::Plain, 25),
+        "smtp" => (Encryption::StartTls, 587),
+        _ => return None,
+    };
+    let decoded = |text: &str| {
+        url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
+            .next()
+            .map(|(_, v)| v.into_owned())
+    };
+    let credentials = match (url.username(), url.password()) {
+        ("", _) => None,
+        (user, password) => Some((decoded(user)?, decoded(password.unwrap_or_default())?.into())),
+    };
+    Some(MailServer {
+        host: url.host_str().filter(|host| !host.is_empty())?.trim_matches(['[', ']']).to_owned(),
+        port: url.port().unwrap_or(default_port),
+        encryption,
+        credentials,
+        chosen_by_tenant: false,
+    })
+}

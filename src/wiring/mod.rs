@@ -1,0 +1,96 @@
+//! Puts the real parts together: database, clock and clients into [`Deps`], [`Deps`] into gateway and worker.
+
+mod database;
+mod readiness;
+mod running;
+mod secrets;
+
+use std::sync::Arc;
+
+use postern_domain::{
+    Deps, Error, Result,
+    db::{Address, Db},
+    passwords::Passwords,
+    ports::rates::Rates,
+    projects::Projects,
+    secrets::Keyring,
+    sessions::Sessions,
+    signal::Signals,
+    time::{Clock, SystemClock},
+};
+use postern_outside::{
+    address::Addresses,
+    http::OutgoingHttp,
+    mail::SmtpMailer,
+    rates::LocalRates,
+    redis::{Redis, SharedRates},
+};
+use secrecy::ExposeSecret;
+
+pub use database::{Shape, migrate_and_seed};
+pub use readiness::Readiness;
+pub use running::{Running, start};
+pub use secrets::lock_data;
+
+use crate::settings::Settings;
+
+/// Makes ring the provider of TLS for the whole process. Called first, because libraries panic when two are compiled in
+/// and none is chosen; a second call changes nothing.
+pub fn install_crypto_provider() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// What operations need, connected. `clock` is the system's unless a test hands in its own.
+///
+/// # Errors
+/// When the database cannot be reached or the secret cannot be read.
+pub async fn connect(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<Deps> {
+    let redis = redis(settings)?;
+    connect_with(settings, clock, redis.as_ref()).await
+}
+
+async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis: Option<&Redis>) -> Result<Deps> {
+    let signals = Signals::default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let addresses = Addresses::new(&settings.domain.allowed_subnets);
+    let host_name = settings.domain.public_url.host_str().unwrap_or("localhost");
+    let address = Address {
+        url: settings.database_url.expose_secret(),
+        max_connections: settings.database_connections,
+        pooled: settings.database_pooled,
+    };
+    let rates: Arc<dyn Rates> = match redis {
+        Some(redis) => Arc::new(SharedRates::new(redis.clone())),
+        None => Arc::new(LocalRates::default()),
+    };
+    Ok(Deps {
+        projects: Projects::new(&signals),
+        sessions: Sessions::new(&signals),
+        db: Db::connect(address, signals).await?,
+        clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+        keyring: keyring(settings)?,
+        passwords: Passwords::new(cores)?,
+        mailer: Arc::new(SmtpMailer::new(addresses.clone(), host_name).map_err(Error::internal)?),
+        http: Arc::new(OutgoingHttp::new(addresses).map_err(Error::internal)?),
+        rates,
+        settings: Arc::new(settings.domain.clone()),
+    })
+}
+
+fn keyring(settings: &Settings) -> Result<Keyring> {
+    Keyring::new(secrets::server_secrets(settings)?)
+}
+
+/// The client of the Redis that the settings name.
+///
+/// # Errors
+/// A URL that is none, or a secret that cannot be read.
+pub fn redis(settings: &Settings) -> Result<Option<Redis>> {
+    let Some(url) = &settings.redis_url else { return Ok(None) };
+    // Named by the oldest secret, so that processes with `old` and with `new,old` hear each other while a secret is
+    // rotated; in the moment when `old` is dropped, they are slower.
+    let keyring = keyring(settings)?;
+    let name = keyring.derive(keyring.generations() - 1, "postern/redis")?;
+    let name: String = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Redis::new(url.expose_secret(), &name).map(Some).map_err(Error::internal)
+}
