@@ -45,7 +45,7 @@ pub(super) async fn migrate(settings: Settings) -> Result<(), CommandError> {
     let refused = |error: postern_domain::Error| CommandError::Refused(error.to_string());
     let _data_lock = wiring::lock_data(&settings).map_err(refused)?;
     let deps = wiring::connect(&settings, None).await.map_err(refused)?;
-    let seeded = wiring::migrate_and_seed(&deps, &settings).await?;
+    let seeded = wiring::migrate_and_seed(&deps, &settings).await.map_err(refused)?;
     say(format!("The database has the shape of this version.\n{}", keys(&seeded)))
 }
 

@@ -1,5 +1,5 @@
-//! The one integration-test binary: behaviour through the real doors. `POSTERN_TEST_SHAPE` (`sqlite` or `postgres`) says on
-//! which database; `scripts/test` runs both.
+//! The one integration-test binary: behaviour through the real doors. `POSTERN_TEST_SHAPE` says in which shape:
+//! `sqlite` is one process on SQLite, `postgres` gateways and workers on PostgreSQL and Redis. `scripts/test` runs both.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,6 +9,7 @@
 )]
 
 mod clients;
+mod cluster;
 mod emails;
 mod graphql;
 mod migrations;

@@ -2,12 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    ask, codes, data,
-    live::{Socket, server_headers},
-    signed_up,
-};
-use crate::support::{App, client::Client};
+use super::{ask, codes, data, live::server_headers, signed_up};
+use crate::support::{App, client::Client, socket::Socket};
 
 async fn create(server: &Client, name: &str) -> Value {
     let mutation = "mutation($name: String) { createUser(input: {displayName: $name}) { user { id } } }";

@@ -2,82 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{SinkExt, StreamExt};
 use postern_domain::time::{Clock, FixedClock, SystemClock};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest},
-};
+use tokio::time::timeout;
 
 use super::{ask, codes, data, signed_up};
-use crate::support::{App, client::Client};
+use crate::support::{App, client::Client, socket::Socket};
 
 /// Longer than anything here may take: a session that ended is noticed within 10 s even without a signal.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// One `graphql-transport-ws` connection.
-pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Socket {
-    /// Connects, without saying who asks.
-    pub(super) async fn open(app: &App) -> Self {
-        let mut request = format!("{}/graphql", app.url.replace("http", "ws")).into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-        Self(connect_async(request).await.unwrap().0)
-    }
-
-    /// Connects as the caller of these headers.
-    pub(super) async fn connect(app: &App, headers: Value) -> Self {
-        let mut socket = Self::open(app).await;
-        socket.say(json!({"type": "connection_init", "payload": headers})).await;
-        assert_eq!(socket.hear().await["type"], "connection_ack");
-        socket
-    }
-
-    pub(super) async fn say(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    pub(super) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
-        let payload = json!({"query": query, "variables": variables});
-        self.say(json!({"type": "subscribe", "id": id, "payload": payload})).await;
-    }
-
-    async fn next(&mut self) -> Message {
-        loop {
-            match timeout(PATIENCE, self.0.next()).await.unwrap().unwrap().unwrap() {
-                Message::Ping(_) | Message::Pong(_) => {}
-                message => return message,
-            }
-        }
-    }
-
-    pub(super) async fn hear(&mut self) -> Value {
-        match self.next().await {
-            Message::Text(text) => serde_json::from_str(&text).unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The data of the next answer.
-    pub(super) async fn hear_data(&mut self) -> Value {
-        let heard = self.hear().await;
-        assert_eq!(heard["type"], "next", "{heard}");
-        data(heard["payload"].clone())
-    }
-
-    async fn closed(mut self) -> u16 {
-        loop {
-            match self.next().await {
-                Message::Close(Some(frame)) => return frame.code.into(),
-                Message::Text(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-}
 
 pub(super) fn server_headers(app: &App) -> Value {
     json!({"x-stack-access-type": "server", "x-stack-project-id": app.demo.project_id,
@@ -170,7 +103,7 @@ async fn a_stopping_process_says_that_it_goes_away() {
 #[tokio::test]
 async fn who_asks_is_said_in_the_handshake_or_not_at_all() {
     let app = App::start().await;
-    let mut socket = Socket::open(&app).await;
+    let mut socket = Socket::open(&app.url).await;
     let wrong = json!({"x-stack-access-type": "server", "x-stack-project-id": app.demo.project_id, "x-stack-secret-server-key": "ssk_nope"});
     socket.say(json!({"type": "connection_init", "payload": wrong})).await;
     assert_eq!(socket.closed().await, 4403);

@@ -16,7 +16,7 @@ use crate::support::{App, client::Client};
 
 /// The data of an answer without errors.
 #[track_caller]
-fn data(answer: Value) -> Value {
+pub(crate) fn data(answer: Value) -> Value {
     assert!(answer.get("errors").is_none(), "{answer}");
     answer["data"].clone()
 }
@@ -37,7 +37,7 @@ fn codes(answer: &Value) -> Vec<(String, String)> {
 }
 
 /// A user of the demo project who signed up by GraphQL: a client that asks as this user, and the answer's payload.
-async fn signed_up(app: &App, email: &str) -> (Client, Value) {
+pub(crate) async fn signed_up(app: &App, email: &str) -> (Client, Value) {
     let mutation = "mutation($input: SignUpWithPasswordInput!) { signUpWithPassword(input: $input) {
         accessToken refreshToken sessionId userId user { id primaryEmail } } }";
     let input = json!({"input": {"email": email, "password": "correct horse", "sendVerificationEmail": false}});

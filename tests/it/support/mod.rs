@@ -3,7 +3,9 @@
 
 pub(crate) mod client;
 pub(crate) mod receiver;
+pub(crate) mod redis;
 pub(crate) mod smtp;
+pub(crate) mod socket;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -64,9 +66,19 @@ impl App {
         Client::new(&self.url, &self.internal)
     }
 
-    /// Calls the demo project's REST API at another gateway (the first is 0).
+    /// Where another gateway listens (the first is 0).
+    pub(crate) fn url_at(&self, other: usize) -> String {
+        format!("http://{}", self.others[other].address.unwrap())
+    }
+
+    /// Calls the demo project's REST API at another gateway.
     pub(crate) fn rest_at(&self, other: usize) -> Client {
-        Client::new(&format!("http://{}", self.others[other].address.unwrap()), &self.demo)
+        Client::new(&self.url_at(other), &self.demo)
+    }
+
+    /// All processes.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Running> {
+        std::iter::once(&self.running).chain(&self.others)
     }
 
     /// Drains and ends.
@@ -148,8 +160,19 @@ impl Builder {
             others.push(start(Role::Gateway, Some("127.0.0.1:0")).await);
         }
         others.push(start(Role::Worker, None).await);
+        for process in others.iter().chain([&running]) {
+            until_connected(process).await;
+        }
         let demo = Keys::of(&demo.project_id, &demo.keys);
         App { url, running, others, demo, internal: keys, _data: data }
+    }
+}
+
+/// Waits until the process hears the others.
+pub(crate) async fn until_connected(process: &Running) {
+    let url = format!("http://{}/readyz", process.admin_address);
+    while reqwest::get(&url).await.unwrap().text().await.unwrap() != "ok\n" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
 
