@@ -67,6 +67,8 @@ const NAMES: [&str; 21] = [
 
 /// Official clients discard tokens with less than 20 s left and refresh those older than 75 s.
 const ACCESS_TOKEN_RANGE: RangeInclusive<i64> = 60..=86_400;
+/// PostgreSQL notices that a table is there already, at each start.
+const DEFAULT_LOG: &str = "info,sqlx::postgres::notice=warn";
 const CONNECTIONS_RANGE: RangeInclusive<i64> = 2..=200;
 
 /// What a process of the installation is for.
@@ -241,7 +243,7 @@ impl Reader {
             server_secrets,
             internal_keys,
             trusted_proxies,
-            log: self.text(LOG).unwrap_or_else(|| "info".to_owned()),
+            log: self.text(LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             domain: DomainSettings {
                 public_url: public_url?,
                 local_mode,

@@ -37,7 +37,7 @@ async fn guessing_is_slowed_down_in_both_doors_alike() {
     let one = "mutation { signInWithPassword(input: {email: \"ada@example.com\", password: \"wrong\"}) { userId } }";
     let refused = client.graphql(one, json!({})).await;
     assert!(refused.headers.contains_key("retry-after"));
-    assert_eq!(refused.json(429)["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    assert_eq!(refused.json(200)["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     // Somebody else is not held up, and neither is a server that speaks for many.
     let body = json!({"email": "bob@example.com", "password": "wrong horse"});
     assert_eq!(client.post("/auth/password/sign-in", body).await.status, 400);

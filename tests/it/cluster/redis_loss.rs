@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::gateways::{AT_ONCE, until_status, user_headers};
+use super::gateways::{AT_ONCE, until_nobody, user_headers};
 use crate::{
     graphql::{data, signed_up},
     support::{App, on_postgres, receiver::Receiver, redis::PrivateRedis, socket::Socket},
@@ -45,7 +45,7 @@ async fn everything_works(app: &App, name: &str, noticed_within: Duration) {
     assert_eq!(closed.unwrap(), 4403);
     let path = format!("/users/{}", payload["userId"].as_str().unwrap());
     app.rest().server().delete(&path).await.json(200);
-    until_status(&at_other, "/users/me", 401, noticed_within).await;
+    until_nobody(&at_other, noticed_within).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
