@@ -189,3 +189,23 @@ fn mail_server(url: &Url) -> Option<MailServer> {
         chosen_by_tenant: false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn mail_servers_are_read_from_urls() {
+        let server = |text: &str| mail_server(&text.parse().unwrap());
+        let tls = server("smtps://me%40example.com:p%2Bw+d@mail.example.com").unwrap();
+        assert_eq!((tls.host.as_str(), tls.port, tls.encryption), ("mail.example.com", 465, Encryption::Tls));
+        let (user, password) = tls.credentials.unwrap();
+        assert_eq!((user.as_str(), password.expose_secret()), ("me@example.com", "p+w+d"));
+        let relay = server("smtp://127.0.0.1?tls=none").unwrap();
+        assert_eq!((relay.port, relay.encryption), (25, Encryption::Plain));
+        assert_eq!(server("smtp://mail.example.com:2525").unwrap().encryption, Encryption::StartTls);
+        assert!(server("http://mail.example.com").is_none());
+    }
+}

@@ -42,7 +42,11 @@ async fn config_and_keys_changed_at_one_gateway_hold_at_the_other() {
     // Cached there from now on.
     let shown = other.client().get("/projects/current").await.json(200);
     assert_eq!(shown["config"]["sign_up_enabled"], true);
-    app.rest().admin().patch("/internal/projects/current", json!({"config": {"sign_up_enabled": false}})).await.json(200);
+    app.rest()
+        .admin()
+        .patch("/internal/projects/current", json!({"config": {"sign_up_enabled": false}}))
+        .await
+        .json(200);
     let started = Instant::now();
     while other.client().get("/projects/current").await.json(200)["config"]["sign_up_enabled"] == true {
         assert!(started.elapsed() < AT_ONCE);
