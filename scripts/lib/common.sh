@@ -79,6 +79,17 @@ need_redis() {
   command -v redis-server >/dev/null || die "redis-server was installed, but is not in PATH"
 }
 
+# Sets PGBOUNCER, the program; Debian keeps it where only root's PATH leads.
+need_pgbouncer() {
+  local found
+  found="$(PATH="$PATH:/usr/sbin" command -v pgbouncer)" || {
+    install_packages pgbouncer
+    disable_service pgbouncer
+    found="$(PATH="$PATH:/usr/sbin" command -v pgbouncer)" || die "PgBouncer was installed, but its program was not found"
+  }
+  PGBOUNCER="$found"
+}
+
 # The Rust toolchain is the one thing the user brings; its linker may still be missing.
 need_rust() {
   if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi

@@ -3,12 +3,12 @@
 use postern_migration::{Migrator, MigratorTrait};
 use sea_orm::Database;
 
-use crate::support::database_url;
+use crate::support::{database_url, past_pooler};
 
 #[tokio::test]
 async fn up_down_up() {
     let data = tempfile::TempDir::new().unwrap();
-    let mut url = database_url(data.path()).await;
+    let mut url = past_pooler(&database_url(data.path()).await);
     if url.starts_with("sqlite:") {
         url.push_str("?mode=rwc");
     }

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::database_url;
+use crate::support::{database_url, past_pooler, pooler_setting};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +26,7 @@ fn postern(data: &Path, database: &str, arguments: &[&str]) -> Command {
         .env("POSTERN_LISTEN", "127.0.0.1:0")
         .env("POSTERN_ADMIN_LISTEN", "127.0.0.1:0")
         .env("POSTERN_DATABASE_URL", database)
+        .env("POSTERN_DATABASE_POOLER", pooler_setting())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -109,7 +110,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let data = tempfile::TempDir::new().unwrap();
     let database = database_url(data.path()).await;
     start_and_end(data.path(), &database, "-TERM").await;
-    let connection = sea_orm::Database::connect(&database).await.unwrap();
+    let connection = sea_orm::Database::connect(past_pooler(&database)).await.unwrap();
     let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_from_the_future', 0)";
     sea_orm::ConnectionTrait::execute_unprepared(&connection, newer).await.unwrap();
     let refused = run(postern(data.path(), &database, &["serve"])).await;

@@ -36,7 +36,7 @@ impl TestDatabase {
     pub async fn each() -> Vec<Self> {
         let shape = std::env::var(SHAPE).ok();
         let mut databases = Vec::new();
-        if shape.as_deref() != Some("postgres") {
+        if matches!(shape.as_deref(), None | Some("sqlite")) {
             databases.push(Self::sqlite().await);
         }
         if shape.as_deref() != Some("sqlite") {

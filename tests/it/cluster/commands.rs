@@ -11,7 +11,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{INTERNAL_KEY_SETTINGS, database_url, on_postgres, redis::PrivateRedis, redis_url};
+use crate::support::{
+    INTERNAL_KEY_SETTINGS, database_url, on_postgres, past_pooler, pooler_setting, redis::PrivateRedis, redis_url,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,6 +28,7 @@ impl Installation {
         let data = TempDir::new().unwrap();
         let mut settings = vec![
             ("POSTERN_DATABASE_URL".to_owned(), database_url(data.path()).await),
+            ("POSTERN_DATABASE_POOLER".to_owned(), pooler_setting().to_owned()),
             ("POSTERN_REDIS_URL".to_owned(), redis_url()),
             ("POSTERN_SERVER_SECRET".to_owned(), format!("known to one installation only {}", uuid::Uuid::new_v4())),
         ];
@@ -76,6 +79,7 @@ async fn free_port() -> u16 {
 
 /// Waits until `/readyz` answers this status with this text in it.
 async fn until_ready_says(child: &mut Child, port: u16, status: u16, text: &str) {
+    postern::wiring::install_crypto_provider();
     let url = format!("http://127.0.0.1:{port}/readyz");
     let look = async {
         loop {
@@ -174,7 +178,7 @@ async fn a_newer_database_is_left_alone_by_every_role() {
     }
     let installation = Installation::new().await;
     assert_eq!(installation.run("migrate").await.0, Some(0));
-    let connection = Database::connect(installation.setting("POSTERN_DATABASE_URL")).await.unwrap();
+    let connection = Database::connect(past_pooler(installation.setting("POSTERN_DATABASE_URL"))).await.unwrap();
     let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_from_the_future', 0)";
     connection.execute_unprepared(newer).await.unwrap();
     for command in ["gateway", "worker", "migrate", "doctor"] {
@@ -202,7 +206,8 @@ async fn a_wrong_password_is_refused_and_not_shown() {
         assert!(said.contains("WRONG redis"), "{said}");
     }
     let mut nobody = Installation::new().await;
-    let url = format!("{}_missing", nobody.setting("POSTERN_DATABASE_URL"));
+    // A pooler does not say that there is no such database; it lets one wait for it.
+    let url = format!("{}_missing", past_pooler(nobody.setting("POSTERN_DATABASE_URL")));
     nobody.settings.retain(|(name, _)| name != "POSTERN_DATABASE_URL");
     let (code, said) = nobody.with("POSTERN_DATABASE_URL", &url).run("worker").await;
     assert_eq!(code, Some(2), "{said}");

@@ -121,6 +121,7 @@ impl Builder {
             ("POSTERN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("POSTERN_PUBLIC_URL", url.clone()),
             ("POSTERN_DATABASE_URL", database_url(data.path()).await),
+            ("POSTERN_DATABASE_POOLER", pooler_setting().to_owned()),
             // Another for each: it also names the installation in Redis.
             ("POSTERN_SERVER_SECRET", format!("a secret that only one test uses {}", uuid::Uuid::new_v4())),
         ];
@@ -199,9 +200,30 @@ fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Whether this run is the one on PostgreSQL.
+/// Whether this run is one on PostgreSQL.
 pub(crate) fn on_postgres() -> bool {
-    std::env::var("POSTERN_TEST_SHAPE").is_ok_and(|shape| shape == "postgres")
+    std::env::var("POSTERN_TEST_SHAPE").is_ok_and(|shape| shape == "postgres" || shape == "pooled")
+}
+
+/// The pooler of this run, if it is the one through a pooler.
+fn pooler() -> Option<url::Url> {
+    std::env::var("POSTERN_TEST_SHAPE").is_ok_and(|shape| shape == "pooled").then(|| {
+        let url = std::env::var("POSTERN_TEST_POOLER_URL").expect("POSTERN_TEST_POOLER_URL names the pooler");
+        url.parse().unwrap()
+    })
+}
+
+/// What the settings say of the pooler.
+pub(crate) fn pooler_setting() -> &'static str {
+    if pooler().is_some() { "transaction" } else { "none" }
+}
+
+/// The way to the database at `url` that leads past a pooler, for statements that need none.
+pub(crate) fn past_pooler(url: &str) -> String {
+    let Some(pooler) = pooler() else { return url.to_owned() };
+    let server: url::Url = std::env::var("POSTERN_TEST_POSTGRES_URL").unwrap().parse().unwrap();
+    let port = |url: &url::Url| format!(":{}/", url.port().unwrap());
+    url.replace(&port(&pooler), &port(&server))
 }
 
 /// An empty database of the shape of this run.
@@ -213,7 +235,7 @@ pub(crate) async fn database_url(data: &Path) -> String {
     let name = format!("postern_{}", uuid::Uuid::new_v4().simple());
     let admin = Database::connect(&server).await.unwrap();
     admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-    let mut url: url::Url = server.parse().unwrap();
+    let mut url: url::Url = pooler().unwrap_or_else(|| server.parse().unwrap());
     url.set_path(&name);
     url.to_string()
 }
