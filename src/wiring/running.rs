@@ -107,9 +107,7 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
         let seeded = migrate_and_seed(&deps, settings).await?;
         (deps, seeded)
     };
-    if clock.is_none() {
-        refuse_wrong_clock(&deps).await?;
-    }
+    refuse_wrong_clock(&deps).await?;
 
     let stop = CancellationToken::new();
     if let Some(redis) = redis {

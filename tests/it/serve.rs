@@ -7,7 +7,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     process::{Child, Command},
     time::timeout,
 };
@@ -116,4 +117,71 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let refused = run(postern(data.path(), &database, &["serve"])).await;
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("m9999_from_the_future"));
+}
+
+/// Reads lines until one holds this text, and answers what follows it in that line.
+async fn after(out: &mut BufReader<tokio::process::ChildStdout>, text: &str) -> String {
+    loop {
+        let mut line = String::new();
+        assert!(timeout(PATIENCE, out.read_line(&mut line)).await.unwrap().unwrap() > 0, "it ended early");
+        if let Some((_, rest)) = line.split_once(text) {
+            return rest.trim().to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_while_new_ones_are_sent_elsewhere() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = database_url(data.path()).await;
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (address, admin) = (free(), free());
+    let mut command = postern(data.path(), &database, &[]);
+    command.env("POSTERN_LISTEN", address.to_string()).env("POSTERN_ADMIN_LISTEN", admin.to_string());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    after(&mut out, "Demo project").await;
+    let project = after(&mut out, "project id").await;
+    let key = after(&mut out, "publishable key").await;
+
+    let body = r#"{"email": "ada@example.com", "password": "correct horse"}"#;
+    let (begun, rest) = body.split_at(10);
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/auth/password/sign-up HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         x-stack-access-type: client\r\nx-stack-project-id: {project}\r\nx-stack-publishable-client-key: {key}\r\n\
+         expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // It asks for the body: the request is under way now.
+    let mut answer = String::new();
+    while !answer.contains("100 Continue") {
+        read_some(&mut connection, &mut answer).await;
+    }
+    connection.write_all(begun.as_bytes()).await.unwrap();
+
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    postern::wiring::install_crypto_provider();
+    while reqwest::get(format!("http://{admin}/readyz")).await.unwrap().text().await.unwrap() != "stopping\n" {
+        tokio::task::yield_now().await;
+    }
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    connection.write_all(rest.as_bytes()).await.unwrap();
+    while !answer.contains("access_token") {
+        read_some(&mut connection, &mut answer).await;
+    }
+    assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
+    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+async fn read_some(connection: &mut TcpStream, into: &mut String) {
+    let mut bytes = [0; 4096];
+    let read = timeout(PATIENCE, connection.read(&mut bytes)).await.unwrap().unwrap();
+    assert!(read > 0, "the connection was closed: {into}");
+    into.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
 }

@@ -1,7 +1,15 @@
 //! Two gateways hear of each other's changes through Redis.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use postern::{settings::Role, wiring};
+use postern_domain::{
+    Timestamp,
+    time::{Clock, SystemClock},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -103,5 +111,36 @@ async fn events_of_one_gateway_reach_subscribers_of_the_other_in_order() {
         let event = socket.hear_data().await;
         assert_eq!(event["events"]["payload"]["display_name"], number.to_string(), "{event}");
     }
+    app.stop().await;
+}
+
+/// A clock that was set wrong.
+struct Skewed {
+    seconds: i64,
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_seconds(self.seconds)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_wrong_is_refused_and_says_so() {
+    if !on_postgres() {
+        return;
+    }
+    let app = App::start().await;
+    for (seconds, words) in [(3600, "s ahead of the database's"), (-3600, "s behind the database's")] {
+        let settings = app.settings(Role::Worker);
+        let started = wiring::start(&settings, Role::Worker, Some(Arc::new(Skewed { seconds }))).await;
+        let said = started.unwrap_err().to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    wiring::start(&app.settings(Role::Worker), Role::Worker, Some(Arc::new(Skewed { seconds: 5 })))
+        .await
+        .unwrap()
+        .stop()
+        .await;
     app.stop().await;
 }

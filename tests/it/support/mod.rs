@@ -28,6 +28,7 @@ pub(crate) struct App {
     others: Vec<Running>,
     pub(crate) demo: Keys,
     pub(crate) internal: Keys,
+    settings: BTreeMap<String, String>,
     /// Removed with the app.
     _data: TempDir,
 }
@@ -74,6 +75,13 @@ impl App {
     /// Calls the demo project's REST API at another gateway.
     pub(crate) fn rest_at(&self, other: usize) -> Client {
         Client::new(&self.url_at(other), &self.demo)
+    }
+
+    /// The settings of one more process, with ports of its own.
+    pub(crate) fn settings(&self, role: Role) -> Settings {
+        let mut values = self.settings.clone();
+        values.insert("POSTERN_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
+        Settings::from_values(values, role).unwrap()
     }
 
     /// All processes.
@@ -132,12 +140,12 @@ impl Builder {
     }
 
     async fn start_one(self, url: String, data: TempDir) -> App {
-        let settings = Settings::from_values(self.settings, Role::All).unwrap();
+        let settings = Settings::from_values(self.settings.clone(), Role::All).unwrap();
         let running = wiring::start(&settings, Role::All, self.clock).await.unwrap();
         let demo = running.seeded.demo.as_ref().unwrap();
         let demo = Keys::of(&demo.project_id, &demo.keys);
         let internal = Keys::of(&ProjectId::internal(), running.seeded.internal_keys.as_ref().unwrap());
-        App { url, running, others: Vec::new(), demo, internal, _data: data }
+        App { url, running, others: Vec::new(), demo, internal, settings: self.settings, _data: data }
     }
 
     async fn start_cluster(mut self, url: String, data: TempDir) -> App {
@@ -165,7 +173,7 @@ impl Builder {
             until_connected(process).await;
         }
         let demo = Keys::of(&demo.project_id, &demo.keys);
-        App { url, running, others, demo, internal: keys, _data: data }
+        App { url, running, others, demo, internal: keys, settings: self.settings, _data: data }
     }
 }
 
