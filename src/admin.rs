@@ -2,11 +2,17 @@
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 
-use crate::wiring::Readiness;
+use metrics_exporter_prometheus::PrometheusHandle;
 
-/// `/healthz`: this process runs. `/readyz`: it can do its work, else 503 and why not.
-pub fn router(readiness: Readiness) -> Router {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(readiness)
+use crate::{telemetry, wiring::Readiness};
+
+/// `/healthz`: this process runs. `/readyz`: it can do its work, else 503 and why not. `/metrics`: how it fares.
+pub fn router(readiness: Readiness, metrics: &'static PrometheusHandle) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(readiness.clone())
+        .merge(telemetry::metrics::router(metrics, readiness))
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {

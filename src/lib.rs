@@ -5,4 +5,5 @@ pub mod admin;
 pub mod cli;
 pub mod commands;
 pub mod settings;
+pub mod telemetry;
 pub mod wiring;

@@ -37,6 +37,7 @@ pub mod testing;
 pub mod time;
 pub mod users;
 pub mod validation;
+mod waiting;
 pub mod webhooks;
 
 pub use actor::{Actor, Level};

@@ -1,7 +1,10 @@
 //! Hashing of passwords: argon2id for our own, bcrypt read when imported. Both are slow on purpose, so they run off the
 //! async threads behind a semaphore, and a stranger costs as much as a known user.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -12,7 +15,10 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
-use crate::error::{Error, Failure, Result, refuse};
+use crate::{
+    error::{Error, Failure, Result, refuse},
+    waiting::Waiting,
+};
 
 /// Memory (KiB), passes and lanes of argon2id: the OWASP minimum of 19 MiB, 2, 1.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -27,7 +33,20 @@ const BCRYPT_LENGTH: usize = 60;
 #[derive(Clone, Debug)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
+    concurrent: usize,
+    waiting: Arc<AtomicUsize>,
     dummy: Arc<str>,
+}
+
+/// How busy hashing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashingLoad {
+    /// Hashes that wait for a slot.
+    pub waiting: usize,
+    /// Hashes under way.
+    pub running: usize,
+    /// How many may be under way at a time.
+    pub slots: usize,
 }
 
 /// What checking a password found.
@@ -48,7 +67,19 @@ impl Passwords {
     /// Internal, when the system has no randomness to give.
     pub fn new(concurrent: usize) -> Result<Self> {
         let dummy = hash(b"nobody has this password")?;
-        Ok(Self { slots: Arc::new(Semaphore::new(concurrent.max(1))), dummy: dummy.into() })
+        let concurrent = concurrent.max(1);
+        let slots = Arc::new(Semaphore::new(concurrent));
+        Ok(Self { slots, concurrent, waiting: Arc::default(), dummy: dummy.into() })
+    }
+
+    /// How busy it is at this moment.
+    #[must_use]
+    pub fn load(&self) -> HashingLoad {
+        HashingLoad {
+            waiting: self.waiting.load(Ordering::Relaxed),
+            running: self.concurrent.saturating_sub(self.slots.available_permits()),
+            slots: self.concurrent,
+        }
     }
 
     /// The PHC string to store for `password`.
@@ -74,7 +105,9 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let waiting = Waiting::new(&self.waiting);
         let permit = Arc::clone(&self.slots).acquire_owned().await.map_err(Error::internal)?;
+        drop(waiting);
         tokio::task::spawn_blocking(move || {
             // The slot is held by the thread: a caller that goes away does not free it early.
             let _held = permit;

@@ -20,7 +20,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{graphql, identity::client_info, layers, pages, rest};
+use crate::{graphql, identity::client_info, layers, pages, rest, telemetry::Requests};
 
 /// The longest body that any door reads.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -34,13 +34,15 @@ pub struct Gateway {
     trusted_proxies: Arc<[IpNet]>,
     /// Cancelled when the process is to stop: live connections end then, plain requests may finish.
     pub(crate) stopping: CancellationToken,
+    /// Counts what is asked.
+    pub(crate) requests: Requests,
 }
 
 impl Gateway {
     /// A gateway over these parts. The headers of `trusted_proxies` tell where a request came from.
     #[must_use]
     pub fn new(deps: Deps, trusted_proxies: Vec<IpNet>, stopping: CancellationToken) -> Self {
-        Self { deps, trusted_proxies: trusted_proxies.into(), stopping }
+        Self { deps, trusted_proxies: trusted_proxies.into(), stopping, requests: Requests::default() }
     }
 
     /// Where `request` came from.

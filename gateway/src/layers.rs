@@ -55,6 +55,7 @@ pub(crate) struct RequestId(pub(crate) String);
 pub(crate) async fn request_id(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
     let client = gateway.client_info(&request);
+    let underway = gateway.requests.operation(&request).begin();
     let span = tracing::info_span!(
         "request",
         request.id = %id,
@@ -65,6 +66,7 @@ pub(crate) async fn request_id(State(gateway): State<Gateway>, mut request: Requ
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     span.in_scope(|| tracing::debug!(http.status = response.status().as_u16(), "answered"));
+    underway.answered(response.status());
     if let Ok(value) = HeaderValue::from_str(&id) {
         for family in HEADER_FAMILIES {
             insert(response.headers_mut(), &format!("{family}-request-id"), value.clone());

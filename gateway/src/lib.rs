@@ -7,6 +7,7 @@ mod identity;
 mod layers;
 mod pages;
 mod rest;
+mod telemetry;
 
 pub use app::{Gateway, router};
 

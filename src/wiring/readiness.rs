@@ -60,6 +60,18 @@ impl Readiness {
         self.phase.send_replace(Phase::Stopping);
     }
 
+    /// What operations are handed; none before the process works.
+    #[must_use]
+    pub fn deps(&self) -> Option<&Deps> {
+        self.deps.get()
+    }
+
+    /// How it stands with Redis, where there is one.
+    #[must_use]
+    pub fn redis(&self) -> Option<Link> {
+        self.redis.as_ref().map(Redis::link)
+    }
+
     /// What the process is to be told apart by: fine, with remarks, or why it is not ready.
     ///
     /// # Errors
@@ -80,7 +92,7 @@ impl Readiness {
             Ok(Ok(Some(millis))) if millis.abs() > MAX_CLOCK_DIFFERENCE_MILLIS => return Err(clock_complaint(millis)),
             Ok(Ok(_)) => {}
         }
-        Ok(match self.redis.as_ref().map(Redis::link) {
+        Ok(match self.redis() {
             None | Some(Link::Up) => "ok".to_owned(),
             Some(Link::Connecting) => "ok, but Redis is not connected yet: slower until it is".to_owned(),
             Some(Link::Away(_)) => "ok, but Redis is away: slower until it is back".to_owned(),

@@ -23,7 +23,10 @@ use super::{
     database::{migrate_and_seed, refuse_wrong_clock, wait_until_connected, wait_until_migrated},
     lock_data, redis,
 };
-use crate::settings::{Role, Settings};
+use crate::{
+    settings::{Role, Settings},
+    telemetry,
+};
 
 /// How long requests and jobs under way may go on after a stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -84,6 +87,7 @@ async fn ended(tasks: Vec<JoinHandle<()>>) {
 /// When an address cannot be listened on, Redis or the database refuse what the settings say, the database is of another
 /// version, or its clock is far from ours.
 pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>>) -> Result<Running> {
+    let metrics = telemetry::metrics::install()?;
     let data_lock = lock_data(settings)?;
     // Bound first: a second start by mistake fails before it touches anything. Nobody is let in before there is an answer.
     let socket = if role == Role::Worker { None } else { Some(bind(settings.listen)?) };
@@ -92,7 +96,10 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
     let redis = redis(settings)?;
     let readiness = Readiness::new(redis.clone());
     let background = CancellationToken::new();
-    let mut background_tasks = vec![serve(admin_listener, crate::admin::router(readiness.clone()), background.clone())];
+    let mut background_tasks = vec![
+        serve(admin_listener, crate::admin::router(readiness.clone(), metrics), background.clone()),
+        tokio::spawn(telemetry::metrics::keep_up(metrics, background.clone())),
+    ];
     if let Some(redis) = &redis {
         refuse_wrong_redis(redis).await?;
     }

@@ -17,4 +17,5 @@ mod queue;
 mod rest;
 mod serve;
 mod support;
+mod telemetry;
 mod webhooks;

@@ -1,10 +1,6 @@
 //! The command itself: its first start, its second, its end, and starts that are refused.
 
-use std::{
-    path::Path,
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{path::Path, process::Output, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -13,27 +9,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{database_url, past_pooler, pooler_setting};
+use crate::support::{database_url, past_pooler, process::postern};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// `postern` with these arguments, its data in `data`, on ports that are free.
-fn postern(data: &Path, database: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-    command
-        .args(arguments)
-        .current_dir(data)
-        .env_clear()
-        .env("POSTERN_LISTEN", "127.0.0.1:0")
-        .env("POSTERN_ADMIN_LISTEN", "127.0.0.1:0")
-        .env("POSTERN_DATABASE_URL", database)
-        .env("POSTERN_DATABASE_POOLER", pooler_setting())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
 
 async fn run(mut command: Command) -> Output {
     timeout(PATIENCE, command.output()).await.unwrap().unwrap()

@@ -4,6 +4,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use apalis_core::{error::BoxDynError, task::Task};
@@ -59,18 +60,21 @@ where
             // Given back while it waited.
             return Box::pin(std::future::ready(Ok(())));
         };
+        let started = Instant::now();
         let run = self.inner.call(task);
         let ack = self.ack.clone();
         Box::pin(async move {
             let outcome = tokio::select! {
                 outcome = run => outcome,
                 () = running.lost.cancelled() => {
+                    ack.registry.count_run(&kind, "lost", started.elapsed());
                     tracing::warn!(job.id = %lease.job_id, job.kind = kind, "a job was stopped: its lease was lost");
                     return Ok(());
                 }
             };
             let ending = outcome.unwrap_or_else(|error| failed(error.into()));
             let ending = ack.registry.with_backoff(&kind, lease.attempt, ending);
+            ack.registry.count_run(&kind, ending.outcome(&lease), started.elapsed());
             if let Some(reason) = ending.failure() {
                 let (attempt, last) = (lease.attempt, lease.is_last_attempt());
                 tracing::warn!(job.id = %lease.job_id, job.kind = kind, attempt, last, reason, "a job failed");

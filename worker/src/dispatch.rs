@@ -101,6 +101,13 @@ impl Registry {
         (handler.run)(deps, claimed).await
     }
 
+    /// Counts a run of a job. Kinds that only another version knows are one.
+    pub(crate) fn count_run(&self, kind: &str, outcome: &'static str, duration: Duration) {
+        let kind = self.handlers.get_key_value(kind).map_or("unknown", |(kind, _)| kind);
+        metrics::counter!("postern_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
+        metrics::histogram!("postern_job_duration_seconds", "kind" => kind).record(duration);
+    }
+
     /// `ending` with the back-off of the kind where it wants one.
     pub(crate) fn with_backoff(&self, kind: &str, attempt: u16, ending: Ending) -> Ending {
         let backoff = self.handlers.get(kind).map_or(UNKNOWN_KIND_DELAY, |handler| (handler.backoff)(attempt));

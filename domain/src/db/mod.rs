@@ -12,8 +12,11 @@ mod reader;
 use std::{
     future::Future,
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use postern_entity::ProjectId;
@@ -28,6 +31,7 @@ pub use reader::Reader;
 use crate::{
     error::{Error, Result},
     signal::{Signal, Signals},
+    waiting::Waiting,
 };
 
 #[cfg(any(test, feature = "testing"))]
@@ -54,8 +58,22 @@ pub struct Db {
     reader: Reader,
     writer: DatabaseConnection,
     signals: Signals,
+    waiting: Arc<AtomicUsize>,
     #[cfg(any(test, feature = "testing"))]
     watch: Option<Watch>,
+}
+
+/// How busy a pool of connections is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLoad {
+    /// `reader` and `writer` on SQLite, `shared` on PostgreSQL.
+    pub pool: &'static str,
+    /// Connections that stand.
+    pub size: usize,
+    /// Of those, the ones nobody uses.
+    pub idle: usize,
+    /// How many there may be.
+    pub max: usize,
 }
 
 impl Db {
@@ -65,6 +83,7 @@ impl Db {
             reader,
             writer,
             signals,
+            waiting: Arc::default(),
             #[cfg(any(test, feature = "testing"))]
             watch: None,
         }
@@ -128,6 +147,33 @@ impl Db {
         Ok(row.try_get("", "now")?)
     }
 
+    /// How busy the pools are at this moment.
+    #[must_use]
+    pub fn pools(&self) -> Vec<PoolLoad> {
+        let count = |connections: u32| usize::try_from(connections).unwrap_or(usize::MAX);
+        match self.backend {
+            Backend::Sqlite => {
+                let load = |name, connection: &DatabaseConnection| {
+                    let pool = connection.get_sqlite_connection_pool();
+                    let max = count(pool.options().get_max_connections());
+                    PoolLoad { pool: name, size: count(pool.size()), idle: pool.num_idle(), max }
+                };
+                vec![load("reader", &self.reader.pool), load("writer", &self.writer)]
+            }
+            Backend::Postgres => {
+                let pool = self.writer.get_postgres_connection_pool();
+                let max = count(pool.options().get_max_connections());
+                vec![PoolLoad { pool: "shared", size: count(pool.size()), idle: pool.num_idle(), max }]
+            }
+        }
+    }
+
+    /// How many operations wait for their transaction to begin at this moment.
+    #[must_use]
+    pub fn waiting_transactions(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Where commits are told, and where to listen for them.
     #[must_use]
     pub fn signals(&self) -> &Signals {
@@ -165,7 +211,10 @@ impl Db {
         F: FnMut(Tx) -> Fut + Send,
         Fut: Future<Output = Result<T>> + Send,
     {
+        let (started, waiting) = (Instant::now(), Waiting::new(&self.waiting));
         let transaction = Arc::new(begin(&self.writer, self.reader.pooled).await?);
+        drop(waiting);
+        metrics::histogram!("postern_database_begin_seconds").record(started.elapsed());
         let raised = Arc::new(Mutex::new(Vec::new()));
         let tx = Tx { transaction: Arc::clone(&transaction), raised: Arc::clone(&raised), backend: self.backend };
         let outcome = operation(tx).await;

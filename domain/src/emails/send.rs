@@ -44,6 +44,9 @@ pub async fn send(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending>
             Some(prepared) => email = prepared,
             None => return Ok(Ending::done()),
         }
+        if email.render_error.is_some() {
+            count("unrenderable");
+        }
     }
     if is_over(&email) {
         return Ok(Ending::done());
@@ -51,9 +54,19 @@ pub async fn send(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending>
     let route = route::route(deps, &project).await?;
     match begin(deps, lease, &email, &route).await? {
         Begun::Over => Ok(Ending::done()),
+        Begun::Ended(outcome) => {
+            count(outcome);
+            Ok(Ending::done())
+        }
         Begun::NotBefore(due) => Ok(snooze_until(deps, due)),
         Begun::Try(this) => hand_over(deps, this, &route).await,
     }
+}
+
+/// Counts what became of a mail: `sent`, `deferred` (the server did not take it now, it is tried again), `failed`, `caught`
+/// (by the local mailbox), `skipped` or `unrenderable`.
+fn count(outcome: &'static str) {
+    metrics::counter!("postern_mails_total", "outcome" => outcome).increment(1);
 }
 
 /// Whether nothing more is to be done by this job. A paused mail gets a new job when it goes on.
@@ -73,6 +86,8 @@ fn snooze_until(deps: &Deps, due: Timestamp) -> Ending {
 enum Begun {
     /// Nothing: it is sent, caught, skipped, or was changed meanwhile.
     Over,
+    /// Nothing: it came to its end just now. What that is counted as.
+    Ended(&'static str),
     /// Nothing before this instant.
     NotBefore(Timestamp),
     /// Hand it over. The row says so already.
@@ -104,7 +119,7 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
                     return Ok(Begun::NotBefore(cut_off_at));
                 }
                 if !note_cut_off(&tx, &mut row, now).await? {
-                    return Ok(Begun::Over);
+                    return Ok(Begun::Ended("failed"));
                 }
             }
             decide(&tx, row, route, now).await
@@ -189,7 +204,7 @@ async fn end_at_once(tx: &Tx, row: &email::Model, error: &MailError, now: Timest
         ..failure::failed(row, error, now).changes
     };
     store::update(tx, row, now, changes).await?;
-    Ok(Begun::Over)
+    Ok(Begun::Ended("failed"))
 }
 
 async fn skip(tx: &Tx, row: &email::Model, reason: SkipReason, now: Timestamp) -> Result<Begun> {
@@ -201,7 +216,7 @@ async fn skip(tx: &Tx, row: &email::Model, reason: SkipReason, now: Timestamp) -
         ..wiped()
     };
     store::update(tx, row, now, changes).await?;
-    Ok(Begun::Over)
+    Ok(Begun::Ended("skipped"))
 }
 
 /// Leaves a mail in the local mailbox. Its content stays sealed in the row until it is deleted there.
@@ -215,7 +230,7 @@ async fn catch(tx: &Tx, row: &email::Model, to: &[String], now: Timestamp) -> Re
         ..sent(now)
     };
     store::update(tx, row, now, changes).await?;
-    Ok(Begun::Over)
+    Ok(Begun::Ended("caught"))
 }
 
 /// The columns that hold secrets, emptied.
@@ -245,6 +260,7 @@ async fn hand_over(deps: &Deps, this: Try, route: &Route) -> Result<Ending> {
     let email_id = this.email.id;
     match outcome {
         Ok(()) => {
+            count("sent");
             tracing::info!(email.id = %email_id, "a mail server took a mail");
             Ok(Ending::done().with(move |tx| {
                 let this = this.clone();
@@ -254,6 +270,7 @@ async fn hand_over(deps: &Deps, this: Try, route: &Route) -> Result<Ending> {
         Err(error) => {
             tracing::warn!(email.id = %email_id, kind = error.kind.as_str(), "a mail server did not take a mail");
             let Failed { changes, retry_at } = failure::failed(&this.email, &error, now);
+            count(if retry_at.is_some() { "deferred" } else { "failed" });
             let ending = retry_at.map_or_else(Ending::done, |due| snooze_until(deps, due));
             Ok(ending.with(move |tx| {
                 let (this, changes) = (this.clone(), changes.clone());

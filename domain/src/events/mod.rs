@@ -18,12 +18,14 @@ use crate::{Deps, Result, db::Tx, signal::Signal};
 mod consume;
 pub mod jobs;
 mod kinds;
+mod lag;
 mod read;
 mod retention;
 mod sequencer;
 
 pub use consume::{consume, has_unconsumed, pass, upcoming};
 pub use kinds::{Audience, EventKind, UnknownEventKind};
+pub use lag::{LogLag, lag};
 pub use read::{EventFilter, EventPage, LoggedEvent, MAX_PAGE, newest, oldest, read};
 pub use retention::{Left, RETENTION_DAYS, erase_step, erase_user, prune_step};
 pub use sequencer::sequence;

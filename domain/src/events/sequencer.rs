@@ -26,6 +26,7 @@ pub async fn sequence(deps: &Deps) -> Result<bool> {
         return Ok(false);
     }
     let placed = deps.db.write(async |tx| place(&tx).await).await?;
+    metrics::counter!("postern_events_sequenced_total").increment(placed);
     Ok(placed == BATCH)
 }
 

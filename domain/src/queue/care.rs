@@ -4,7 +4,9 @@ use postern_entity::{
     JobId, ProjectId, Timestamp,
     job::{self, Column, JobState},
 };
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+};
 
 use super::{MAX_BATCH, time};
 use crate::{
@@ -154,6 +156,46 @@ pub async fn redrive(deps: &Deps, scope: &Scope, id: JobId) -> Result<bool> {
         .await
 }
 
+/// How many jobs of a kind are in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// What is to be done.
+    pub kind: String,
+    /// `due` (waits for a slot), `scheduled` (waits for its time), `running` or `dead`.
+    pub state: String,
+    /// How many.
+    pub jobs: u64,
+    /// For how long the oldest of them has been due, in milliseconds; for running ones, for how long a lease has been over.
+    /// Zero for others.
+    pub lag_millis: u64,
+}
+
+/// Counts the queue by kind: one statement that reads the open and the dead jobs, not the finished ones.
+///
+/// # Errors
+/// Those of the database.
+pub async fn depths(deps: &Deps) -> Result<Vec<Depth>> {
+    let connection = deps.db.read();
+    let now = time::now_sql(deps);
+    let sql = format!(
+        "SELECT kind, state, COUNT(*) AS jobs, MAX(lag) AS lag FROM (SELECT kind, {now} - due_at AS lag, \
+         CASE WHEN state = 'running' THEN 'running' WHEN due_at <= {now} THEN 'due' ELSE 'scheduled' END AS state \
+         FROM job WHERE finished_at IS NULL) AS open GROUP BY kind, state \
+         UNION ALL SELECT kind, 'dead', COUNT(*), 0 FROM job WHERE state = 'dead' GROUP BY kind"
+    );
+    let rows = connection.query_all_raw(statement(connection, &sql, [])).await?;
+    let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+    let depth = |row: &QueryResult| {
+        Ok(Depth {
+            kind: row.try_get("", "kind")?,
+            state: row.try_get("", "state")?,
+            jobs: positive(row.try_get("", "jobs")?),
+            lag_millis: positive(row.try_get("", "lag")?),
+        })
+    };
+    rows.iter().map(depth).collect()
+}
+
 /// How full the queue is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -187,4 +229,50 @@ pub async fn stats(deps: &Deps) -> Result<Stats> {
         dead: positive(row.try_get("", "dead")?),
         lag_millis: positive(row.try_get::<Option<i64>>("", "lag")?.unwrap_or(0)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::{
+        queue::{Ending, Enqueue, Job, Lane, claim, end_all, enqueue},
+        testing::on_each_database,
+    };
+
+    #[derive(Serialize, Deserialize)]
+    struct Wave {}
+
+    impl Job for Wave {
+        const KIND: &'static str = "wave";
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_counted_by_kind_and_state() {
+        on_each_database(async |bench| {
+            let deps = &bench.deps;
+            let put = async |delay: u64| {
+                let job = Enqueue::new(&Wave {}).unwrap().after(Duration::from_secs(delay));
+                deps.db.write(async |tx| enqueue(deps, &tx, job.clone()).await).await.unwrap();
+            };
+            assert_eq!(depths(deps).await.unwrap(), []);
+            for delay in [0, 0, 0, 60] {
+                put(delay).await;
+            }
+            let claimed = claim(deps, Lane::General, "test", 2, Duration::from_secs(5)).await.unwrap();
+            let lease = claimed.into_iter().next().unwrap().lease;
+            end_all(deps, &[(lease, Ending::give_up("no"))]).await.unwrap();
+            bench.clock.advance_seconds(7);
+            let mut found = depths(deps).await.unwrap();
+            found.sort_by(|a, b| a.state.cmp(&b.state));
+            let depth =
+                |state: &str, lag_millis| Depth { kind: "wave".into(), state: state.into(), jobs: 1, lag_millis };
+            let expected = [depth("dead", 0), depth("due", 7000), depth("running", 2000), depth("scheduled", 0)];
+            assert_eq!(found, expected);
+        })
+        .await;
+    }
 }

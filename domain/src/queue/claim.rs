@@ -132,6 +132,7 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
     let max_attempts: i32 = row.try_get("", "max_attempts")?;
     if row.try_get::<String>("", "state")? == "dead" {
         tracing::error!(job.id = %job_id, job.kind = kind, attempts, "a job is dead: its last attempt never ended");
+        metrics::counter!("postern_jobs_total", "kind" => kind, "outcome" => "dead").increment(1);
         return Ok(None);
     }
     let lease = Lease {

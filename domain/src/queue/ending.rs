@@ -129,6 +129,19 @@ impl Ending {
         }
     }
 
+    /// What becomes of the job, in a word for counters: `done`, `retry`, `snoozed` (put off, not counted as an attempt) or
+    /// `dead`.
+    #[must_use]
+    pub fn outcome(&self, lease: &Lease) -> &'static str {
+        match &self.outcome {
+            Outcome::Done | Outcome::Committed => "done",
+            Outcome::Retry { .. } if lease.is_last_attempt() => "dead",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Snooze { .. } => "snoozed",
+            Outcome::GiveUp { .. } => "dead",
+        }
+    }
+
     /// What failed, for the log.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {

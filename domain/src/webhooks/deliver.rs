@@ -123,6 +123,8 @@ async fn attempt(deps: &Deps, delivery: &webhook_delivery::Model, target: &Targe
         answer = deps.http.post(request).await;
     }
     let duration_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
+    metrics::histogram!("postern_webhook_attempt_duration_seconds").record(started.elapsed());
+    metrics::counter!("postern_webhook_attempts_total", "outcome" => counted_as(&answer)).increment(1);
     Ok(tried(delivery, target, attempted_at, duration_ms, answer))
 }
 
@@ -146,6 +148,17 @@ fn request(
         timeout: TIMEOUT,
         max_response_bytes: MAX_RESPONSE_BYTES,
     })
+}
+
+/// What an attempt is counted as.
+fn counted_as(answer: &std::result::Result<OutgoingResponse, HttpError>) -> &'static str {
+    match answer {
+        Ok(answer) if (200..300).contains(&answer.status) => "succeeded",
+        Ok(_) => "refused",
+        Err(HttpError::Timeout) => "timeout",
+        Err(HttpError::Connection(_)) => "unreachable",
+        Err(HttpError::Forbidden(_)) => "forbidden",
+    }
 }
 
 fn tried(

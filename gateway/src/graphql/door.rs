@@ -1,7 +1,10 @@
 //! One GraphQL operation from request to answer, whatever it came by: prepared, executed within its time, its errors
 //! completed. Recognising callers is `caller`'s business, reading and writing HTTP is `http`'s.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_graphql::{Request, Response, ServerError, Value, parser::types::OperationType};
 use axum::http::HeaderMap;
@@ -14,7 +17,7 @@ use tokio::time::timeout;
 
 use super::{
     caller::{self, Caller},
-    document::Documents,
+    document::{self, Documents},
     error::{self, DoorCode, Error},
     events::tail::Tails,
     guard::SignedIn,
@@ -23,6 +26,7 @@ use super::{
     persisted::PersistedQueries,
     schema::{self, Schema},
     socket::{Ended, Operations},
+    telemetry::{self, Operation},
 };
 use crate::{app::Gateway, layers::RequestId};
 
@@ -68,6 +72,7 @@ struct Parts {
     documents: Documents,
     persisted: PersistedQueries,
     live: Live,
+    counted: telemetry::Operations,
 }
 
 impl Door {
@@ -76,7 +81,8 @@ impl Door {
         let deps = gateway.deps.clone();
         let schema = schema::build(deps.settings.local_mode).data(Tails::new(deps.clone())).data(deps.clone()).finish();
         let (documents, persisted) = (Documents::default(), PersistedQueries::default());
-        Self(Arc::new(Parts { gateway, schema, documents, persisted, live: Live::new(deps) }))
+        let counted = telemetry::Operations::new(&schema.sdl());
+        Self(Arc::new(Parts { gateway, schema, documents, persisted, live: Live::new(deps), counted }))
     }
 
     /// What operations are handed.
@@ -91,13 +97,19 @@ impl Door {
 
     /// Runs an operation that answers once.
     async fn execute(&self, caller: &Caller, mut request: Request, way: Way) -> Response {
+        let started = Instant::now();
+        let mut operation = self.0.counted.invalid();
         let work = async {
             match self.prepare(&mut request, way).await {
-                Ok(_) => self.0.schema.execute(self.with_data(request, caller)).await,
+                Ok((_, chosen)) => {
+                    operation = chosen;
+                    self.0.schema.execute(self.with_data(request, caller)).await
+                }
                 Err(error) => Response::from_errors(vec![error]),
             }
         };
         let mut response = timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow());
+        operation.answered(started, &response);
         error::complete(&mut response, caller.request_id());
         response
     }
@@ -107,16 +119,20 @@ impl Door {
         let (door, caller) = (self.clone(), caller.clone());
         let request_id = caller.request_id().map(ToOwned::to_owned);
         let answers = async move {
-            match timeout(TIME_LIMIT, door.prepare(&mut request, way)).await {
-                Ok(Ok(OperationType::Subscription)) => door.subscribe(&caller, request),
-                Ok(Ok(_)) => {
-                    let request = door.with_data(request, &caller);
-                    let work = async move { timeout(TIME_LIMIT, door.0.schema.execute(request)).await };
-                    stream::once(work.map(|answer| answer.unwrap_or_else(|_| too_slow()))).boxed()
+            let started = Instant::now();
+            let (operation, answer) = match timeout(TIME_LIMIT, door.prepare(&mut request, way)).await {
+                Ok(Ok((OperationType::Subscription, operation))) => {
+                    return door.subscribe(&caller, request, &operation);
                 }
-                Ok(Err(error)) => stream::once(async { Response::from_errors(vec![error]) }).boxed(),
-                Err(_) => stream::once(async { too_slow() }).boxed(),
-            }
+                Ok(Ok((_, operation))) => {
+                    let work = door.0.schema.execute(door.with_data(request, &caller));
+                    (operation, timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow()))
+                }
+                Ok(Err(error)) => (door.0.counted.invalid(), Response::from_errors(vec![error])),
+                Err(_) => (door.0.counted.invalid(), too_slow()),
+            };
+            operation.answered(started, &answer);
+            stream::once(async { answer }).boxed()
         };
         answers
             .flatten_stream()
@@ -127,26 +143,30 @@ impl Door {
             .boxed()
     }
 
-    fn subscribe(&self, caller: &Caller, request: Request) -> BoxStream<'static, Response> {
+    fn subscribe(&self, caller: &Caller, request: Request, operation: &Operation) -> BoxStream<'static, Response> {
         let answers = self.0.schema.execute_stream(self.with_data(request, caller));
+        let mut following = operation.followed();
         answers
-            .map(|mut response| {
+            .map(move |mut response| {
                 // No event could be made at all: the subscription was refused, or has lost its right.
                 if response.data == Value::Null {
                     for error in &mut response.errors {
                         error.path.clear();
                     }
                 }
+                following.told(&response);
                 response
             })
             .boxed()
     }
 
-    async fn prepare(&self, request: &mut Request, way: Way) -> Result<OperationType, ServerError> {
+    async fn prepare(&self, request: &mut Request, way: Way) -> Result<(OperationType, Operation), ServerError> {
         self.0.persisted.resolve(request).await?;
         let kind = self.0.documents.prepare(request).await?;
         way.check(kind)?;
-        Ok(kind)
+        let name = request.operation_name.clone();
+        let document = request.parsed_query()?;
+        Ok((kind, self.0.counted.of(document, document::choose(document, name.as_deref())?)))
     }
 
     fn with_data(&self, request: Request, caller: &Caller) -> Request {

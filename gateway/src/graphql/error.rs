@@ -5,6 +5,8 @@ use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use axum::http::StatusCode;
 use postern_domain::Failure;
 
+use crate::telemetry::count_error;
+
 /// What resolvers answer.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -226,7 +228,7 @@ pub(crate) fn is_request_error(response: &Response) -> bool {
 }
 
 /// Gives every error a code: those that async-graphql made itself have none yet. Errors of ours get the request id, under
-/// which the log says more.
+/// which the log says more. All are counted; call it once for an answer.
 pub(crate) fn complete(response: &mut Response, request_id: Option<&str>) {
     let request_error = is_request_error(response);
     for error in &mut response.errors {
@@ -242,6 +244,9 @@ pub(crate) fn complete(response: &mut Response, request_id: Option<&str>) {
             }
             values.set("code", code.as_str());
             values.set("status", code.status());
+        }
+        if let Some(Value::String(code)) = values.get("code") {
+            count_error("graphql", code.clone());
         }
         let is_internal = values.get("code") == Some(&Value::from(DoorCode::Internal.as_str()));
         if let (true, Some(id)) = (is_internal, request_id) {

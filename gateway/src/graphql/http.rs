@@ -23,6 +23,7 @@ use super::{
 use crate::{
     app::{Gateway, MAX_BODY_BYTES},
     layers,
+    telemetry::Alive,
 };
 
 /// What a socket keeps for reading and for writing; both grow while a message is larger. The defaults are 128 KiB each,
@@ -63,7 +64,10 @@ async fn upgrade(door: Door, request: HttpRequest) -> Response {
             .max_frame_size(MAX_BODY_BYTES)
             .read_buffer_size(SOCKET_BUFFER_BYTES)
             .write_buffer_size(SOCKET_BUFFER_BYTES)
-            .on_upgrade(move |socket| socket::serve(socket, conversation, parts.headers)),
+            .on_upgrade(async move |socket| {
+                let _alive = Alive::connection("websocket");
+                socket::serve(socket, conversation, parts.headers).await;
+            }),
         Err(rejection) => rejection.into_response(),
     }
 }

@@ -30,6 +30,7 @@ mod sessions;
 mod socket;
 mod stream;
 mod teams;
+mod telemetry;
 mod users;
 mod webhooks;
 

@@ -19,6 +19,7 @@ use super::{
     respond::Body,
     socket::{Ended, Operations},
 };
+use crate::telemetry::Alive;
 
 /// How often a silent stream sends a comment, so that nobody in between takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -26,7 +27,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(12);
 /// The answer to an operation that is read as events.
 pub(crate) fn answer<D: Operations>(door: D, caller: D::Caller, request: Request) -> axum::response::Response {
     let answers = door.run(&caller, request);
-    let ended = Box::pin(async move { door.ended(&caller).await });
+    let ended = Box::pin(async move {
+        let _alive = Alive::connection("sse");
+        door.ended(&caller).await
+    });
     let mut response = axum::response::Response::new(HttpBody::from_stream(events(answers, ended)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));

@@ -9,7 +9,7 @@ use postern_domain::{Error, Failure};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::identity::HEADER_FAMILIES;
+use crate::{identity::HEADER_FAMILIES, telemetry::count_error};
 
 /// A JSON answer.
 #[derive(Debug)]
@@ -99,6 +99,7 @@ impl IntoResponse for Refusal {
             Error::Refused(failure) => failure,
             error => return internal(&error),
         };
+        count_error("rest", failure.code.as_str());
         let status = StatusCode::from_u16(failure.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after_seconds = failure.retry_after_seconds;
         let mut response =
@@ -132,6 +133,7 @@ pub(crate) fn text(status: StatusCode, message: &str) -> Response {
 
 /// Our own fault: logged here, once, with its chain. The id by which to find it is added by the request-id layer.
 fn internal(error: &Error) -> Response {
+    count_error("rest", "INTERNAL_SERVER_ERROR");
     tracing::error!(error = error as &dyn std::error::Error, "a request failed");
     text(
         StatusCode::INTERNAL_SERVER_ERROR,

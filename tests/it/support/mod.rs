@@ -2,6 +2,7 @@
 //! in one on SQLite; in the clustered shape gateways and a worker that share nothing but PostgreSQL and Redis.
 
 pub(crate) mod client;
+pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod smtp;
@@ -204,7 +205,7 @@ pub(crate) fn redis_url() -> String {
 }
 
 /// A loopback address nobody listens on. Its port is part of URLs that are known before listening starts.
-fn free_address() -> std::net::SocketAddr {
+pub(crate) fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 

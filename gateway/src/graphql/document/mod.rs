@@ -42,9 +42,11 @@ const MAX_INTROSPECTION_LISTS: u64 = 2;
 /// How much text of documents the cache keeps. A parsed document takes some twenty times its text.
 const CACHED_BYTES: u64 = 1024 * 1024;
 
-/// Names of the root types whose selections are collected here.
+/// Names of the root types.
+pub(crate) const QUERY: &str = "Query";
+/// See [`QUERY`].
 pub(crate) const MUTATION: &str = "Mutation";
-/// See [`MUTATION`].
+/// See [`QUERY`].
 pub(crate) const SUBSCRIPTION: &str = "Subscription";
 
 /// A document that was parsed and measured.
@@ -117,7 +119,14 @@ fn not_graphql(error: async_graphql::parser::Error) -> ServerError {
     refused
 }
 
-fn choose<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, ServerError> {
+/// The operation that is asked for.
+///
+/// # Errors
+/// When that is unclear.
+pub(super) fn choose<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a OperationDefinition, ServerError> {
     let unclear = |message: String| refuse(DoorCode::OperationResolutionFailure, message);
     match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Ok(&operation.node),

@@ -1,0 +1,4 @@
+//! What operators see of a running process, each test with a process of its own.
+
+mod exposition;
+mod metrics;
