@@ -6,6 +6,7 @@ mod events;
 mod live;
 mod pages;
 mod sign_in;
+mod statements;
 mod transport;
 mod users;
 mod webhooks;

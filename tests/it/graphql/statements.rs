@@ -1,0 +1,79 @@
+//! How many SQL statements an answer takes: not more for more rows. Without a worker, whose statements would count too.
+
+use std::net::SocketAddr;
+
+use postern_domain::{
+    Actor, Deps, Level, ProjectId,
+    db::Watch,
+    projects::{NewKeySet, create_key_set},
+    testing::{TestBench, on_each_database},
+};
+use postern_gateway::Gateway;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{ask, data};
+use crate::support::client::{Client, Keys};
+
+/// The most that a page of users with everything that belongs to them may take (design §6).
+const MOST: usize = 6;
+
+/// A gateway alone, over a database that is watched, and the server of a new project.
+async fn watched(mut bench: TestBench) -> (Client, Watch) {
+    postern::wiring::install_crypto_provider();
+    let watch = bench.deps.db.watch();
+    let project_id = bench.insert_project().await;
+    let keys = keys(&bench.deps, &project_id).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let gateway = Gateway::new(bench.deps, Vec::new(), CancellationToken::new());
+    let service = postern_gateway::router(gateway).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    (Client::new(&url, &keys).server(), watch)
+}
+
+async fn keys(deps: &Deps, project_id: &ProjectId) -> Keys {
+    let operator = Actor::new(project_id.clone(), Level::Admin, None);
+    let made = create_key_set(deps, &operator, NewKeySet::lasting(deps, "test")).await.unwrap();
+    Keys::of(project_id, &made.keys)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_users_takes_as_many_statements_as_one_user() {
+    on_each_database(|bench| async move {
+        const USERS: usize = 50;
+        let (server, watch) = watched(bench).await;
+        for number in 0..USERS {
+            let user = json!({"primary_email": format!("user{number}@example.com"), "display_name": "User"});
+            let user = server.post("/users", user).await.json(201);
+            for name in ["One", "Two"] {
+                let team = json!({"display_name": name, "creator_user_id": user["id"]});
+                server.post("/teams", team).await.json(201);
+            }
+        }
+        let query = "query($first: Int!) { users(first: $first) { totalCount edges { cursor node {
+            id displayName primaryEmail primaryEmailVerified clientMetadata signedUpAt lastActiveAt
+            oauthProviders { key } selectedTeam { id } riskScores { bot }
+            contactChannels { nodes { id value isVerified } } teams { nodes { id displayName createdAt } } } } } }";
+        // What is cached from now on (keys, config) is not the page's.
+        data(ask(&server, query, json!({"first": 1})).await);
+        let mut taken = Vec::new();
+        for first in [1, 10, USERS] {
+            drop(watch.take_statements());
+            let answer = data(ask(&server, query, json!({ "first": first })).await);
+            taken.push(watch.take_statements());
+            let nodes: Vec<&Value> =
+                answer["users"]["edges"].as_array().unwrap().iter().map(|edge| &edge["node"]).collect();
+            assert_eq!(nodes.len(), first);
+            for node in nodes {
+                assert_eq!(node["teams"]["nodes"].as_array().unwrap().len(), 2, "{node}");
+                assert_eq!(node["contactChannels"]["nodes"].as_array().unwrap().len(), 1, "{node}");
+            }
+        }
+        let [one, ten, all] = taken.try_into().unwrap();
+        assert!(!one.is_empty() && one.len() <= MOST, "{} statements: {one:#?}", one.len());
+        assert_eq!(ten.len(), one.len(), "{ten:#?}");
+        assert_eq!(all.len(), one.len(), "{all:#?}");
+    })
+    .await;
+}
