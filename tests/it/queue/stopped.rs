@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     child::registry,
-    support::{Deed, Scene, until, worker_settings},
+    support::{Deed, LEASE, Scene, until, worker_settings},
 };
 
 #[tokio::test]
@@ -51,9 +51,14 @@ async fn a_process_that_is_told_to_end_finishes_what_runs_and_leaves_the_rest() 
         let mut child = scene.start_child();
         let slots = worker_settings().general.slots;
         scene.wait_for_traces("begun", slots).await;
+        let first_end = scene.lease_ends().await.into_iter().max().unwrap();
         child.signal("TERM");
-        // It holds on to what runs: the leases outlive their time.
-        tokio::time::sleep(super::support::LEASE + super::support::LEASE / 2).await;
+        // It holds on to what runs: every lease is renewed after all of them would have run out.
+        until("renewed leases", async || {
+            let ends = scene.lease_ends().await;
+            ends.len() == slots && ends.iter().all(|end| end - first_end > LEASE.as_millis() as i64)
+        })
+        .await;
         scene.open_gate();
         assert!(child.wait().await.success());
         assert_eq!(scene.traces("done").await.len(), slots);

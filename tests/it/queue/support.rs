@@ -137,6 +137,14 @@ impl Scene {
         until(&format!("{count} × {what}"), async || self.traces(what).await.len() >= count).await;
     }
 
+    /// Until when the leases on running jobs are valid, in milliseconds since 1970.
+    pub(super) async fn lease_ends(&self) -> Vec<i64> {
+        let connection = self.deps.db.read();
+        let sql = "SELECT due_at FROM job WHERE state = 'running'";
+        let rows = connection.query_all_raw(statement(connection, sql, [])).await.unwrap();
+        rows.iter().map(|row| row.try_get("", "due_at").unwrap()).collect()
+    }
+
     pub(super) async fn open_jobs(&self) -> u64 {
         queue::stats(&self.deps).await.unwrap().open
     }

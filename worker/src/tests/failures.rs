@@ -8,7 +8,7 @@ use postern_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::support::{CountDrop, Running, Tally, on_each, probe, probes, put, settings, wait_for_state};
+use super::support::{CountDrop, Running, Tally, lease_end, on_each, probe, probes, put, settings, wait_for_state};
 use crate::Registry;
 
 async fn last_error(deps: &postern_domain::Deps, id: postern_domain::JobId) -> String {
@@ -111,21 +111,26 @@ async fn a_result_that_cannot_be_stored_fails_its_own_job_only() {
 
 #[tokio::test]
 async fn a_job_longer_than_its_lease_runs_once_though_another_worker_waits_for_it() {
+    const LEASE_MILLIS: i64 = 1000;
     on_each(async |deps| {
         let tally = Tally::default();
         let registry = probes({
             let tally = tally.clone();
-            move |_, _, name| {
+            move |deps, lease: queue::Lease, name| {
                 let tally = tally.clone();
                 async move {
                     tally.add(&name);
-                    tokio::time::sleep(Duration::from_secs(3)).await;
+                    let first_end = lease_end(&deps, lease.job_id).await;
+                    // It ends once the lease was renewed after its first end.
+                    while lease_end(&deps, lease.job_id).await.millis() - first_end.millis() <= LEASE_MILLIS {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
                     Ok(Ending::done())
                 }
             }
         });
         let mut settings = settings();
-        settings.lease = Duration::from_secs(1);
+        settings.lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
         settings.poll = Duration::from_millis(20);
         let workers = [0, 1].map(|_| Running::start(&deps, settings.clone(), registry.clone()));
         let id = put(&deps, probe("long")).await;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use postern_domain::{
-    Deps, JobId, Result,
+    Deps, JobId, Result, Timestamp,
     queue::{self, Ending, Enqueue, Job, JobState, Lease, Scope},
     testing::{TestBench, on_each_database},
     time::SystemClock,
@@ -137,6 +137,11 @@ pub(super) async fn put(deps: &Deps, job: Enqueue) -> JobId {
 
 pub(super) async fn state(deps: &Deps, id: JobId) -> JobState {
     queue::find(deps, &Scope::Installation, id).await.unwrap().unwrap().state
+}
+
+/// Until when the lease on a running job is valid.
+pub(super) async fn lease_end(deps: &Deps, id: JobId) -> Timestamp {
+    queue::find(deps, &Scope::Installation, id).await.unwrap().unwrap().due_at
 }
 
 pub(super) async fn wait_for_state(deps: &Deps, id: JobId, wanted: JobState) {

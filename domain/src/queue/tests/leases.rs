@@ -1,0 +1,152 @@
+//! Leases: kept, run out, taken over.
+
+use super::*;
+
+/// Tries again until a job is due. Answers between which instants it was claimed.
+async fn take_when_due(deps: &Deps, lease: Duration) -> (Instant, Lease, Instant) {
+    loop {
+        let began = Instant::now();
+        if let Some(claimed) = claim(deps, Lane::General, "test", 1, lease).await.unwrap().pop() {
+            return (began, claimed.lease, Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_lease_ran_out_is_taken_over_and_the_late_worker_changes_nothing() {
+    on_each_database(async |bench| {
+        let deps = &bench.deps;
+        put(deps, greet("a")).await;
+        let late = take(deps, 1).await.remove(0).lease;
+        assert_eq!(take(deps, 1).await, [], "the lease is valid");
+        bench.clock.advance_seconds(31);
+        let taken_over = take(deps, 1).await.remove(0).lease;
+        assert_eq!((late.attempt, taken_over.attempt), (1, 2));
+        let before = effects(deps).await;
+        // Ack, effect with the ack, guarded effect and renewal are all refused.
+        let id = ProjectId::random();
+        let with_effect = {
+            let id = id.clone();
+            Ending::done().with(move |tx| {
+                let id = id.clone();
+                Box::pin(async move { write_effect(tx, &id).await })
+            })
+        };
+        assert_eq!(end_all(deps, &[(late.clone(), with_effect)]).await.unwrap(), [late.job_id]);
+        let guarded = deps
+            .db
+            .write(async |tx| {
+                late.guard(&tx).await?;
+                write_effect(&tx, &id).await
+            })
+            .await;
+        assert!(LeaseLost::is(&guarded.unwrap_err()));
+        let finished = deps
+            .db
+            .write(async |tx| {
+                write_effect(&tx, &id).await?;
+                finish_in(deps, &tx, &late).await
+            })
+            .await;
+        assert!(LeaseLost::is(&finished.unwrap_err()));
+        assert_eq!(renew(deps, std::slice::from_ref(&late), LEASE).await.unwrap(), [late.job_id]);
+        assert_eq!(effects(deps).await, before);
+        // The worker that took over is not disturbed.
+        assert_eq!(end_all(deps, &[(taken_over.clone(), Ending::done())]).await.unwrap(), []);
+        assert_eq!(row(deps, taken_over.job_id).await.state, JobState::Done);
+        // And a second ack of the same lease finds nothing to end.
+        assert_eq!(end_all(deps, &[(taken_over.clone(), Ending::done())]).await.unwrap(), [taken_over.job_id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewed_lease_is_not_taken_over() {
+    on_each_database(async |bench| {
+        let deps = &bench.deps;
+        put(deps, greet("a")).await;
+        let lease = take(deps, 1).await.remove(0).lease;
+        for _ in 0..5 {
+            bench.clock.advance_seconds(20);
+            assert_eq!(renew(deps, std::slice::from_ref(&lease), LEASE).await.unwrap(), []);
+            assert_eq!(take(deps, 1).await, []);
+        }
+        assert_eq!(row(deps, lease.job_id).await.attempts, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_never_ends_is_dead_after_its_attempts_and_can_be_redriven() {
+    on_each_database(async |bench| {
+        let deps = &bench.deps;
+        let project_id = bench.insert_project().await;
+        let id = put(deps, greet("a").project(project_id.clone())).await.unwrap();
+        for attempt in 1..=3 {
+            assert_eq!(take(deps, 1).await[0].lease.attempt, attempt);
+            bench.clock.advance_seconds(31);
+        }
+        assert_eq!(take(deps, 1).await, [], "the fourth claim buries it");
+        let scope = Scope::Project(project_id);
+        let dead = dead_jobs(deps, &scope, None, 10).await.unwrap();
+        assert_eq!((dead.len(), dead[0].id, dead[0].attempts), (1, id, 3));
+        assert!(dead[0].last_error.as_ref().unwrap().contains("never ended"));
+        assert_eq!(dead_jobs(deps, &Scope::Project(ProjectId::random()), None, 10).await.unwrap(), []);
+        assert_eq!(dead_jobs(deps, &Scope::Installation, Some(&dead[0]), 10).await.unwrap(), []);
+        assert_eq!(stats(deps).await.unwrap(), Stats { open: 0, dead: 1, lag_millis: 0 });
+        assert!(!redrive(deps, &Scope::Project(ProjectId::random()), id).await.unwrap());
+        assert!(redrive(deps, &scope, id).await.unwrap());
+        assert!(!redrive(deps, &scope, id).await.unwrap(), "it is not dead any more");
+        assert_eq!(take(deps, 1).await[0].lease.attempt, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn jobs_whose_attempts_never_end_twice_in_a_row_are_handed_out_one_at_a_time() {
+    on_each_database(async |bench| {
+        let deps = &bench.deps;
+        for name in ["a", "b", "c"] {
+            put(deps, greet(name).max_attempts(9)).await;
+        }
+        let suspects = |claimed: &[Claimed]| claimed.iter().filter(|claimed| claimed.lease.is_suspect()).count();
+        for _ in 0..2 {
+            let claimed = take(deps, 10).await;
+            assert_eq!((claimed.len(), suspects(&claimed)), (3, 0));
+            bench.clock.advance_seconds(31);
+        }
+        put(deps, greet("new")).await;
+        let claimed = take(deps, 10).await;
+        assert_eq!((claimed.len(), suspects(&claimed)), (2, 1), "one suspect and the new one");
+        assert_eq!(claim_unsuspected(deps, Lane::General, "test", 10, LEASE).await.unwrap(), []);
+        let second = take(deps, 10).await;
+        assert_eq!((second.len(), suspects(&second)), (1, 1));
+        // An attempt that ends, well or badly, clears the job of suspicion.
+        let endings = [(second[0].lease.clone(), Ending::retry_after(Duration::ZERO, "no luck"))];
+        end_all(deps, &endings).await.unwrap();
+        let cleared = claim_unsuspected(deps, Lane::General, "test", 10, LEASE).await.unwrap();
+        assert_eq!(cleared[0].lease.job_id, second[0].lease.job_id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_running_clock_due_times_and_leases_pass_by_themselves() {
+    on_each_database(async |TestBench { mut deps, .. }| {
+        deps.clock = std::sync::Arc::new(SystemClock);
+        let second = Duration::from_secs(1);
+        let put_at = Instant::now();
+        put(&deps, greet("a").after(second)).await;
+        let wait = next_due(&deps, Lane::General).await.unwrap().unwrap();
+        assert!(wait <= second, "{wait:?}");
+        // Instants are stored in whole milliseconds.
+        let least = second - Duration::from_millis(1);
+        let (claimed_at, first, was_due) = take_when_due(&deps, second).await;
+        assert!(was_due - put_at >= least);
+        let (_, next, was_over) = take_when_due(&deps, second).await;
+        assert!(was_over - claimed_at >= least);
+        assert_eq!((first.attempt, next.attempt), (1, 2));
+    })
+    .await;
+}
