@@ -2,6 +2,7 @@
 
 mod mailbox;
 mod outbox;
+mod retrying;
 mod sending;
 
 use std::time::Duration;
