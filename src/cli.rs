@@ -40,6 +40,8 @@ pub enum Command {
         #[arg(default_value = "internal", value_name = "PROJECT|invite")]
         target: String,
     },
+    /// Seals again under the first server secret what was sealed under an older one.
+    Rotate,
     /// Prints a completion script.
     Completions {
         /// For which shell.

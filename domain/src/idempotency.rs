@@ -8,7 +8,7 @@ pub mod jobs;
 
 use std::future::Future;
 
-use postern_entity::{idempotency, time::Timestamp};
+use postern_entity::{ProjectId, idempotency, time::Timestamp};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -19,6 +19,7 @@ use crate::{
     deps::Deps,
     error::{Error, Failure, Result, refuse},
     random::equal_secrets,
+    rotation::Rotation,
     secrets::Place,
 };
 
@@ -161,13 +162,23 @@ impl Claim<'_> {
     }
 
     fn place(&self) -> Place<'_> {
-        Place {
-            project: self.actor.project_id.as_str(),
-            table: "idempotency",
-            row: &self.key.key,
-            column: self.operation,
-        }
+        place(&self.actor.project_id, self.operation, &self.key.key)
     }
+}
+
+fn place<'a>(project_id: &'a ProjectId, operation: &'a str, key: &'a str) -> Place<'a> {
+    Place { project: project_id.as_str(), table: "idempotency", row: key, column: operation }
+}
+
+/// Seals all kept outcomes again under the newest server secret.
+pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    rotation
+        .column::<idempotency::Entity>(
+            "kept answers of repeatable mutations",
+            idempotency::Column::Outcome,
+            |keyring, row, sealed| keyring.reseal(&place(&row.project_id, &row.operation, &row.key), sealed),
+        )
+        .await
 }
 
 /// Removes at most a hundred outcomes whose time is over. Answers whether more may have to go.

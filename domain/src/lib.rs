@@ -27,6 +27,7 @@ pub mod ports;
 pub mod projects;
 pub mod queue;
 pub mod random;
+pub mod rotation;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

@@ -93,6 +93,22 @@ impl Keyring {
         Err(Error::internal("a sealed value was made under a server secret that is no longer listed"))
     }
 
+    /// `sealed`, sealed again under the newest secret; nothing when it is already.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`] and [`Keyring::seal`].
+    pub fn reseal(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+        if sealed.starts_with(&self.current_key_id()?) {
+            return Ok(None);
+        }
+        self.seal(place, &self.open(place, sealed)?).map(Some)
+    }
+
+    /// How everything begins that is sealed under the newest secret.
+    pub(crate) fn current_key_id(&self) -> Result<Vec<u8>> {
+        Ok(self.sealing_key(0)?.0.to_vec())
+    }
+
     fn sealing_key(&self, generation: usize) -> Result<([u8; KEY_ID_BYTES], Aes256Gcm)> {
         let key = self.derive(generation, "postern/seal")?;
         let id = self.derive(generation, "postern/seal/id")?;
@@ -166,6 +182,16 @@ mod tests {
         let rotated = Keyring::new(vec![secret("b"), secret("a")]).unwrap();
         assert_eq!(rotated.open(&PLACE, &sealed).unwrap(), b"hidden");
         assert!(Keyring::new(vec![secret("b")]).unwrap().open(&PLACE, &sealed).is_err());
+    }
+
+    #[test]
+    fn sealing_again_moves_a_value_to_the_newest_secret_once() {
+        let sealed = Keyring::new(vec![secret("a")]).unwrap().seal(&PLACE, b"hidden").unwrap();
+        let rotated = Keyring::new(vec![secret("b"), secret("a")]).unwrap();
+        let again = rotated.reseal(&PLACE, &sealed).unwrap().unwrap();
+        assert_eq!(Keyring::new(vec![secret("b")]).unwrap().open(&PLACE, &again).unwrap(), b"hidden");
+        assert_eq!(rotated.reseal(&PLACE, &again).unwrap(), None);
+        assert!(rotated.reseal(&Place { row: "2", ..PLACE }, &sealed).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod keys;
+mod rotate;
 mod serve;
 
 use std::{
@@ -87,6 +88,7 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                     Command::Migrate => serve::migrate(settings).await,
                     Command::Doctor => doctor::run(settings).await,
                     Command::Keys { target } => keys::run(settings, &target).await,
+                    Command::Rotate => rotate::run(settings).await,
                     Command::Schema | Command::Openapi | Command::Completions { .. } => Ok(()),
                 }
             })

@@ -19,7 +19,11 @@ async fn run(mut command: Command) -> Output {
 
 /// Starts it and reads what it says until it runs; then ends it by `signal` and reads the rest.
 async fn start_and_end(data: &Path, database: &str, signal: &str) -> String {
-    let mut child = postern(data, database, &[]).spawn().unwrap();
+    start_and_end_of(postern(data, database, &[]), signal).await
+}
+
+async fn start_and_end_of(mut command: Command, signal: &str) -> String {
+    let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut said = String::new();
     while !said.contains("`postern keys` makes a new set.") {
@@ -82,6 +86,34 @@ async fn a_refused_start_names_the_settings_and_ends_with_2() {
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("POSTERN_DATABASE_URL") && !said.contains("secret-password"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_secret_is_replaced_step_by_step() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = database_url(data.path()).await;
+    let (old, new) = ("o".repeat(32), "n".repeat(32));
+    let with = |arguments: &[&str], secret: &str| {
+        let mut command = postern(data.path(), &database, arguments);
+        command.env("POSTERN_SERVER_SECRET", secret);
+        command
+    };
+    start_and_end_of(with(&[], &old), "-TERM").await;
+    let alone = run(with(&["rotate"], &new)).await;
+    let said = String::from_utf8(alone.stderr).unwrap();
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(said.contains("secrets of the installation") && said.contains("POSTERN_SERVER_SECRET"), "{said}");
+    let both = format!("{new},{old}");
+    for expected in ["secrets of the installation", "There was nothing to seal again."] {
+        let rotated = run(with(&["rotate"], &both)).await;
+        let said = String::from_utf8(rotated.stdout).unwrap();
+        assert!(rotated.status.success() && said.contains(expected), "{said}");
+        assert!(said.contains("may be taken out of POSTERN_SERVER_SECRET"), "{said}");
+        assert!(!said.contains(&new) && !said.contains(&old));
+    }
+    start_and_end_of(with(&[], &new), "-TERM").await;
+    let last = run(with(&["rotate"], &new)).await;
+    assert!(last.status.success() && String::from_utf8(last.stdout).unwrap().contains("the one server secret"));
 }
 
 #[tokio::test]

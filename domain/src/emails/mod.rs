@@ -32,6 +32,7 @@ mod wipe;
 pub use enqueue::{NewEmail, Recipient, Template, enqueue};
 pub use jobs::{SendEmail, WipeExpiredEmailSecrets};
 pub use seal::REDACTED;
+pub(crate) use seal::reseal;
 pub use send::send;
 pub use status::{SimpleStatus, Status};
 pub use template::{BUILT_IN_TEMPLATES, BuiltInTemplate};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use postern_entity::{EmailId, ProjectId};
+use postern_entity::{EmailId, ProjectId, email};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
     error::{Error, Result},
+    rotation::Rotation,
     secrets::{Keyring, Place},
 };
 
@@ -46,6 +47,25 @@ impl Column {
     }
 }
 
+fn place<'a>(project_id: &'a ProjectId, row: &'a str, column: Column) -> Place<'a> {
+    Place { project: project_id.as_str(), table: "email", row, column: column.name() }
+}
+
+/// Seals both columns again under the newest server secret.
+pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    for (what, column, name) in [
+        ("variables of mails", email::Column::SealedVariables, Column::Variables),
+        ("mails", email::Column::SealedContent, Column::Content),
+    ] {
+        rotation
+            .column::<email::Entity>(what, column, move |keyring, row, sealed| {
+                keyring.reseal(&place(&row.project_id, &row.id.to_string(), name), sealed)
+            })
+            .await?;
+    }
+    Ok(())
+}
+
 /// Seals `value` for one column of one mail.
 pub(super) fn seal<T: Serialize>(
     keyring: &Keyring,
@@ -54,8 +74,7 @@ pub(super) fn seal<T: Serialize>(
     value: &T,
 ) -> Result<Vec<u8>> {
     let plain = serde_json::to_vec(value).map_err(Error::internal)?;
-    let row = email_id.to_string();
-    keyring.seal(&Place { project: project_id.as_str(), table: "email", row: &row, column: column.name() }, &plain)
+    keyring.seal(&place(project_id, &email_id.to_string(), column), &plain)
 }
 
 /// Opens what [`seal`] made.
@@ -66,8 +85,7 @@ pub(super) fn open<T: for<'de> Deserialize<'de>>(
     sealed: &[u8],
 ) -> Result<T> {
     let row = email_id.to_string();
-    let place = Place { project: project_id.as_str(), table: "email", row: &row, column: column.name() };
-    serde_json::from_slice(&keyring.open(&place, sealed)?).map_err(Error::internal)
+    serde_json::from_slice(&keyring.open(&place(project_id, &row, column), sealed)?).map_err(Error::internal)
 }
 
 /// The variables as plain text, to be sealed.

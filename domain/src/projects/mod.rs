@@ -34,6 +34,7 @@ use self::cache::{Changes, ProjectCache};
 use crate::{
     Deps, Level, ProjectId, Timestamp,
     error::{Result, refuse},
+    rotation::Rotation,
     signal::Signals,
 };
 
@@ -50,6 +51,12 @@ struct Caches {
     projects: ProjectCache<ProjectId, Arc<Loaded>>,
     /// When each valid key expires, by its hash.
     keys: ProjectCache<(ProjectId, Level, Vec<u8>), Timestamp>,
+}
+
+/// Seals again under the newest server secret what is not: secrets in configs and those of the installation.
+pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    seed::reseal(rotation).await?;
+    config::reseal(rotation).await
 }
 
 /// A project and its config, as they were at one instant.

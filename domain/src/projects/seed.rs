@@ -21,6 +21,7 @@ use crate::{
     Deps, KeySetId, ProjectId,
     db::{Backend, Tx},
     error::{Error, Result},
+    rotation::Rotation,
     secrets::Place,
     signal::Signal,
     teams::{self, NewTeam},
@@ -208,6 +209,17 @@ async fn seed_demo(deps: &Deps, tx: &Tx, keys: &Keys) -> Result<Option<DemoProje
 /// The place is the same whatever it holds: `installation_secret` belongs to no project.
 fn place(name: &str) -> Place<'_> {
     Place { project: "", table: "installation_secret", row: name, column: "value" }
+}
+
+/// Seals all secrets of the installation again under the newest server secret.
+pub(super) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    rotation
+        .column::<installation_secret::Entity>(
+            "secrets of the installation",
+            installation_secret::Column::Value,
+            |keyring, row, sealed| keyring.reseal(&place(&row.name), sealed),
+        )
+        .await
 }
 
 fn sealed<T: Serialize>(deps: &Deps, name: &str, value: &T) -> Result<installation_secret::Model> {

@@ -15,6 +15,7 @@ use crate::{
     error::{Result, refuse},
     events::EventKind,
     projects::{self, ProjectConfig},
+    rotation::Rotation,
     secrets::Place,
     teams::{self, Team},
 };
@@ -172,7 +173,18 @@ pub(super) fn seal_totp_secret(
     user_id: UserId,
     secret: &SecretSlice<u8>,
 ) -> Result<Vec<u8>> {
-    let row = user_id.to_string();
-    let place = Place { project: project_id.as_str(), table: "user", row: &row, column: "totp_secret" };
-    deps.keyring.seal(&place, secret.expose_secret())
+    deps.keyring.seal(&totp_place(project_id, &user_id.to_string()), secret.expose_secret())
+}
+
+fn totp_place<'a>(project_id: &'a ProjectId, row: &'a str) -> Place<'a> {
+    Place { project: project_id.as_str(), table: "user", row, column: "totp_secret" }
+}
+
+/// Seals the TOTP secrets of all users again under the newest server secret.
+pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    rotation
+        .column::<user::Entity>("TOTP secrets of users", user::Column::TotpSecret, |keyring, row, sealed| {
+            keyring.reseal(&totp_place(&row.project_id, &row.id.to_string()), sealed)
+        })
+        .await
 }

@@ -17,6 +17,7 @@ mod update;
 mod view;
 pub mod wire;
 
+pub(crate) use self::create::reseal;
 pub use self::{
     create::{Created, create, create_in},
     delete::{delete, delete_own},

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use postern_entity::{ProjectId, WebhookEndpointId};
+use postern_entity::{ProjectId, WebhookEndpointId, webhook_endpoint};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::rules::{self, MAX_HEADERS};
 use crate::{
     error::{Error, Result},
     patch::Patch,
+    rotation::Rotation,
     secrets::{Keyring, Place},
     validation::Violations,
 };
@@ -66,6 +67,17 @@ pub(super) fn open(
     let Some(sealed) = sealed else { return Ok(Headers::new()) };
     let plain = keyring.open(&place(project_id, &endpoint_id.to_string()), sealed)?;
     serde_json::from_slice(&plain).map_err(Error::internal)
+}
+
+/// Seals the headers of all endpoints again under the newest server secret.
+pub(super) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    rotation
+        .column::<webhook_endpoint::Entity>(
+            "headers of webhook endpoints",
+            webhook_endpoint::Column::Headers,
+            |keyring, row, sealed| keyring.reseal(&place(&row.project_id, &row.id.to_string()), sealed),
+        )
+        .await
 }
 
 /// Names and values that may be shown, and the names of the others.

@@ -58,7 +58,14 @@ use crate::{
     actor::{Actor, Level},
     codes::Code,
     error::{Failure, Result, refuse},
+    rotation::Rotation,
 };
+
+/// Seals again under the newest server secret what is not: secrets and headers of endpoints.
+pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    secret::reseal(rotation).await?;
+    headers::reseal(rotation).await
+}
 
 /// The most rows of one page.
 pub const MAX_PAGE: u64 = 250;

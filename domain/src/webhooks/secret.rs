@@ -11,6 +11,7 @@ use crate::{
     db::Tx,
     error::{Error, Failure, Result, refuse},
     events::{self, EventKind},
+    rotation::Rotation,
     secrets::{Keyring, Place},
 };
 
@@ -137,6 +138,19 @@ fn opened(keyring: &Keyring, row: &webhook_secret::Model) -> Result<Secret> {
     let plain = keyring.open(&place(&row.project_id, &row_key(row.endpoint_id, row.generation)), &row.sealed)?;
     let text = String::from_utf8(plain).map_err(Error::internal)?;
     Secret::parse(&text).ok_or_else(|| Error::internal("a stored webhook secret is malformed"))
+}
+
+/// Seals the secrets of all endpoints again under the newest server secret.
+pub(super) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    rotation
+        .column::<webhook_secret::Entity>(
+            "secrets of webhook endpoints",
+            webhook_secret::Column::Sealed,
+            |keyring, row, sealed| {
+                keyring.reseal(&place(&row.project_id, &row_key(row.endpoint_id, row.generation)), sealed)
+            },
+        )
+        .await
 }
 
 fn row_key(endpoint_id: WebhookEndpointId, generation: i32) -> String {

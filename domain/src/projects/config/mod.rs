@@ -18,7 +18,7 @@ mod view;
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
-pub(super) use self::edit::write_settings;
+pub(super) use self::{edit::write_settings, seal::reseal};
 pub use self::{
     edit::{
         ConfigSource, config_source, config_text, merge_override, override_text, replace_override, reset_config_keys,

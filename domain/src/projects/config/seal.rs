@@ -3,12 +3,14 @@
 //! sealed form; only reading opens it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use postern_entity::config_override;
 use serde_json::{Map, Value, json};
 
 use super::schema::{self, ConfigLevel, Inside, Node};
 use crate::{
     ProjectId,
     error::{Error, Result},
+    rotation::{NewValue, Rotation},
     secrets::{Keyring, Place},
 };
 
@@ -76,6 +78,50 @@ pub(super) fn open_what_opens(at: At<'_>, stored: &mut Map<String, Value>) {
         Ok(())
     });
     debug_assert!(opened.is_ok(), "nothing above fails");
+}
+
+/// Seals the secrets in all overrides again under the newest server secret, each by itself: one that does not open keeps no
+/// other back.
+pub(in crate::projects) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
+    rotation
+        .parts::<config_override::Entity>("configs of projects", config_override::Column::Value, |keyring, row| {
+            let (Some(level), Value::Object(mut stored)) = (level(&row.level), row.value.clone()) else {
+                return NewValue::default();
+            };
+            let (changed, unreadable) = reseal_in(At { keyring, project_id: &row.project_id, level }, &mut stored);
+            NewValue { value: changed.then(|| Value::Object(stored).into()), unreadable }
+        })
+        .await
+}
+
+fn level(stored: &str) -> Option<ConfigLevel> {
+    ConfigLevel::ALL.into_iter().find(|level| level.as_str() == stored)
+}
+
+/// Whether anything changed, and how many secrets do not open.
+fn reseal_in(at: At<'_>, stored: &mut Map<String, Value>) -> (bool, u64) {
+    let (mut changed, mut unreadable) = (false, 0);
+    let visited = each_secret(stored, &mut |path, value| {
+        let Some(sealed) = sealed_text(value) else { return Ok(()) };
+        let again = STANDARD
+            .decode(sealed)
+            .map_err(Error::internal)
+            .and_then(|sealed| at.keyring.reseal(&at.place(&at.row(path)), &sealed));
+        match again {
+            Ok(None) => {}
+            Ok(Some(sealed)) => {
+                *value = json!({ MARK: STANDARD.encode(sealed) });
+                changed = true;
+            }
+            Err(error) => {
+                tracing::warn!(project.id = %at.project_id, %error, "a setting cannot be sealed again: {path}");
+                unreadable += 1;
+            }
+        }
+        Ok(())
+    });
+    debug_assert!(visited.is_ok(), "nothing above fails");
+    (changed, unreadable)
 }
 
 fn open_one(at: At<'_>, path: &str, sealed: &str) -> Result<String> {

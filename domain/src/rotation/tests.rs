@@ -1,0 +1,229 @@
+//! A rotation with one of everything that is sealed, and with more rows than fit a transaction.
+
+use std::collections::BTreeSet;
+
+use postern_entity::{EmailId, ProjectId, UserId, email, idempotency, user, webhook_endpoint};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Database};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    actor::{Actor, IdempotencyKey, Level},
+    emails::{NewEmail, Recipient, Template},
+    projects::{ConfigLevel, Seed},
+    secrets::{MIN_SERVER_SECRET_BYTES, Place},
+    testing::{self, TestBench, TestDatabase},
+    users::CreateUser,
+    webhooks::NewEndpoint,
+};
+
+const LINK: &str = "https://app.example/verify?code=k3ys3cr3tc0de";
+const TOTP: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+fn keyring(letters: &[&str]) -> Keyring {
+    let secret = |letter: &&str| SecretString::from(letter.repeat(MIN_SERVER_SECRET_BYTES));
+    Keyring::new(letters.iter().map(secret).collect()).unwrap()
+}
+
+fn done(done: Vec<Resealed>) -> Vec<(&'static str, u64, u64)> {
+    done.into_iter().map(|Resealed { what, count, left }| (what, count, left)).collect()
+}
+
+/// One of everything that is sealed.
+struct Scene {
+    admin: Actor,
+    user: UserId,
+    email: EmailId,
+    endpoint: webhook_endpoint::Model,
+    endpoint_secret: String,
+}
+
+impl Scene {
+    async fn on(bench: &TestBench) -> Self {
+        projects::seed(&bench.deps, &Seed::default()).await.unwrap();
+        Self::beside(bench).await
+    }
+
+    /// In a project more, beside an installation that is there.
+    async fn beside(bench: &TestBench) -> Self {
+        let deps = &bench.deps;
+        let project_id = bench.insert_project().await;
+        let admin = Actor::new(project_id.clone(), Level::Admin, None);
+        let config = json!({ "emails.server": {
+            "isShared": false, "host": "mail.example", "port": 25, "username": "u", "password": "hunter2",
+            "senderName": "n", "senderEmail": "a@example.com",
+        } });
+        let config = config.to_string();
+        projects::merge_override(deps, &admin, ConfigLevel::Environment, &config).await.unwrap();
+        let user = CreateUser { totp_secret_base64: Some("AAECAwQFBgcICQ==".into()), ..CreateUser::default() };
+        let user = users::create(deps, &admin, user).await.unwrap().id;
+        let endpoint = NewEndpoint {
+            url: "https://one.example/hook".to_owned(),
+            headers: [("x-team".to_owned(), "red".into())].into(),
+            ..NewEndpoint::default()
+        };
+        let endpoint = webhooks::create(deps, &admin, endpoint).await.unwrap();
+        let endpoint_secret = webhooks::secret(deps, &admin, endpoint.id).await.unwrap().expose_secret().to_owned();
+        let endpoint = webhook_endpoint::Entity::find_by_id(endpoint.id).one(deps.db.read()).await.unwrap().unwrap();
+        let recipient = Recipient::CustomEmails { emails: vec!["ada@example.com".to_owned()] };
+        let mail = NewEmail::new(project_id.clone(), recipient, Template::EmailVerification { link: LINK.into() });
+        let email = deps.db.write(async |tx| emails::enqueue(&tx, deps, mail.clone()).await).await.unwrap();
+        let content = deps.keyring.seal(&mail_place(&project_id, &email.to_string(), "sealed_content"), b"{}").unwrap();
+        let rendered = email::ActiveModel {
+            rendering_worker_id: Set(Some(uuid::Uuid::new_v4())),
+            started_rendering_at: Set(Some(deps.now())),
+            rendered_at: Set(Some(deps.now())),
+            rendered_subject: Set(Some("Verify".to_owned())),
+            rendered_is_transactional: Set(Some(true)),
+            sealed_content: Set(Some(content)),
+            ..Default::default()
+        };
+        let update = email::Entity::update_many().set(rendered).filter(email::Column::Id.eq(email));
+        deps.db.write(async |tx| Ok(update.clone().exec(&*tx).await?)).await.unwrap();
+        let scene = Self { admin, user, email, endpoint, endpoint_secret };
+        assert_eq!(scene.repeatable(bench, 1).await, 1);
+        scene
+    }
+
+    /// A mutation that takes effect once; answers what it answered first.
+    async fn repeatable(&self, bench: &TestBench, answer: u32) -> u32 {
+        let mut admin = self.admin.clone();
+        admin.idempotency = Some(IdempotencyKey::new("key", &[b"body"]));
+        bench.deps.mutate(&admin, "tests.answer", |_| async move { Ok(answer) }).await.unwrap()
+    }
+
+    /// Reads everything back.
+    async fn check(&self, bench: &TestBench) {
+        let (deps, project_id) = (&bench.deps, &self.admin.project_id);
+        assert!(projects::demo_project(deps).await.unwrap().unwrap().keys.secret_server_key.is_some());
+        let config = projects::override_text(deps, &self.admin, ConfigLevel::Environment).await.unwrap();
+        assert!(config.contains("hunter2"), "{config}");
+        let secret = webhooks::secret(deps, &self.admin, self.endpoint.id).await.unwrap();
+        assert_eq!(secret.expose_secret(), self.endpoint_secret);
+        let endpoint = webhooks::endpoint(deps, &self.admin, self.endpoint.id).await.unwrap();
+        assert_eq!(endpoint.headers["x-team"], "red");
+        assert_eq!(self.repeatable(bench, 2).await, 1);
+        let row = user::Entity::find_by_id(self.user).one(deps.db.read()).await.unwrap().unwrap();
+        let id = self.user.to_string();
+        let place = Place { project: project_id.as_str(), table: "user", row: &id, column: "totp_secret" };
+        assert_eq!(deps.keyring.open(&place, &row.totp_secret.unwrap()).unwrap(), TOTP);
+        let row = email::Entity::find_by_id(self.email).one(deps.db.read()).await.unwrap().unwrap();
+        let id = self.email.to_string();
+        let place = mail_place(project_id, &id, "sealed_variables");
+        let variables = deps.keyring.open(&place, &row.sealed_variables.unwrap()).unwrap();
+        assert!(String::from_utf8(variables).unwrap().contains(LINK));
+        let place = mail_place(project_id, &id, "sealed_content");
+        assert_eq!(deps.keyring.open(&place, &row.sealed_content.unwrap()).unwrap(), b"{}");
+    }
+}
+
+fn mail_place<'a>(project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
+    Place { project: project_id.as_str(), table: "email", row, column }
+}
+
+#[tokio::test]
+async fn after_a_rotation_the_new_secret_alone_opens_everything() {
+    testing::on_each_database(|mut bench| async move {
+        bench.deps.keyring = keyring(&["a"]);
+        let scene = Scene::on(&bench).await;
+        bench.deps.keyring = keyring(&["b", "a"]);
+        scene.check(&bench).await;
+        let first = done(rotate(&bench.deps).await.unwrap());
+        assert!(first.iter().all(|(_, count, left)| *count > 0 && *left == 0), "{first:?}");
+        let second = done(rotate(&bench.deps).await.unwrap());
+        assert!(second.iter().all(|(_, count, left)| *count == 0 && *left == 0), "{second:?}");
+        bench.deps.keyring = keyring(&["b"]);
+        scene.check(&bench).await;
+        let alone = done(rotate(&bench.deps).await.unwrap());
+        assert!(alone.iter().all(|(_, count, left)| *count == 0 && *left == 0), "{alone:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_told_and_keeps_nothing_else_back() {
+    testing::on_each_database(|mut bench| async move {
+        bench.deps.keyring = keyring(&["lost"]);
+        Scene::on(&bench).await;
+        bench.deps.keyring = keyring(&["a"]);
+        let scene = Scene::beside(&bench).await;
+        bench.deps.keyring = keyring(&["b", "a"]);
+        let told = done(rotate(&bench.deps).await.unwrap());
+        let (seeded, others): (Vec<_>, Vec<_>) =
+            told.into_iter().partition(|(what, ..)| *what == "secrets of the installation");
+        assert!(seeded.iter().all(|(_, count, left)| *count == 0 && *left > 0), "{seeded:?}");
+        assert!(others.iter().all(|(_, count, left)| *count == 1 && *left == 1), "{others:?}");
+        bench.deps.keyring = keyring(&["b"]);
+        let secret = webhooks::secret(&bench.deps, &scene.admin, scene.endpoint.id).await.unwrap();
+        assert_eq!(secret.expose_secret(), scene.endpoint_secret);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_takes_a_hundred_rows_and_one_that_was_cut_off_is_begun_again() {
+    const ROWS: usize = 230;
+    testing::on_each_database(|mut bench| async move {
+        bench.deps.keyring = keyring(&["a"]);
+        let project_id = bench.insert_project().await;
+        for number in 0..ROWS {
+            let mut actor = Actor::new(project_id.clone(), Level::Server, None);
+            actor.idempotency = Some(IdempotencyKey::new(&format!("key {number}"), &[b"body"]));
+            bench.deps.mutate(&actor, "tests.answer", |_| async move { Ok(number) }).await.unwrap();
+        }
+        bench.deps.keyring = keyring(&["b", "a"]);
+        // The first transaction of a rotation that got no further.
+        let deps = bench.deps.clone();
+        let begin = page::<idempotency::Entity>;
+        let new_value = |row: &idempotency::Model| {
+            let place =
+                Place { project: row.project_id.as_str(), table: "idempotency", row: &row.key, column: &row.operation };
+            let sealed = deps.keyring.reseal(&place, &row.outcome).unwrap();
+            NewValue { value: sealed.map(Value::from), unreadable: 0 }
+        };
+        let page = deps.db.write(|tx| begin(tx, idempotency::Column::Outcome, None, None, new_value)).await.unwrap();
+        assert_eq!(page.changed, BATCH);
+        let watch = bench.deps.db.watch();
+        let told = done(rotate(&bench.deps).await.unwrap());
+        assert!(told.contains(&("kept answers of repeatable mutations", ROWS as u64 - BATCH, 0)), "{told:?}");
+        let updates = watch.take_statements().into_iter().filter(|sql| sql.starts_with("UPDATE")).count();
+        assert_eq!(updates, ROWS - BATCH as usize);
+        // Two for these, and one for each of the others.
+        assert_eq!(watch.commits(), 2 + told.len() - 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_binary_column_is_sealed_and_rotated_or_neither() {
+    const SEALED: [&str; 7] = [
+        "email.sealed_content",
+        "email.sealed_variables",
+        "idempotency.outcome",
+        "installation_secret.value",
+        "user.totp_secret",
+        "webhook_endpoint.headers",
+        "webhook_secret.sealed",
+    ];
+    const HASHES_AND_BODIES: [&str; 9] = [
+        "idempotency.request_hash",
+        "key_set.publishable_client_key_hash",
+        "key_set.secret_server_key_hash",
+        "key_set.super_secret_admin_key_hash",
+        "session.token_hash",
+        "verification_code.code_hash",
+        "verification_code.tail_hash",
+        "webhook_attempt.response_body",
+        "webhook_message.payload",
+    ];
+    let database = TestDatabase::sqlite().await;
+    let connection = Database::connect(database.url()).await.unwrap();
+    let sql = "SELECT t.name || '.' || c.name AS name FROM sqlite_master t JOIN pragma_table_info(t.name) c
+               WHERE t.type = 'table' AND lower(c.type) LIKE '%blob%' AND lower(c.type) NOT LIKE '%uuid%'";
+    let rows = connection.query_all_raw(crate::db::statement(&connection, sql, [])).await.unwrap();
+    let found: BTreeSet<String> = rows.iter().map(|row| row.try_get("", "name").unwrap()).collect();
+    let known: BTreeSet<String> = SEALED.iter().chain(&HASHES_AND_BODIES).map(ToString::to_string).collect();
+    assert_eq!(found, known, "add a new column to the list it belongs to, and a sealed one to its feature's `reseal`");
+    database.discard().await;
+}
