@@ -24,6 +24,7 @@ use super::{
     live::Live,
     loaders::Loaders,
     persisted::PersistedQueries,
+    rounds::Rounds,
     schema::{self, Schema},
     socket::{Ended, Operations},
     telemetry::{self, Operation},
@@ -103,7 +104,8 @@ impl Door {
             match self.prepare(&mut request, way).await {
                 Ok((_, chosen)) => {
                     operation = chosen;
-                    self.0.schema.execute(self.with_data(request, caller)).await
+                    let (request, rounds) = self.with_data(request, caller);
+                    rounds.run(self.0.schema.execute(request)).await
                 }
                 Err(error) => Response::from_errors(vec![error]),
             }
@@ -125,7 +127,8 @@ impl Door {
                     return door.subscribe(&caller, request, &operation);
                 }
                 Ok(Ok((_, operation))) => {
-                    let work = door.0.schema.execute(door.with_data(request, &caller));
+                    let (request, rounds) = door.with_data(request, &caller);
+                    let work = rounds.run(door.0.schema.execute(request));
                     (operation, timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow()))
                 }
                 Ok(Err(error)) => (door.0.counted.invalid(), Response::from_errors(vec![error])),
@@ -144,9 +147,10 @@ impl Door {
     }
 
     fn subscribe(&self, caller: &Caller, request: Request, operation: &Operation) -> BoxStream<'static, Response> {
-        let answers = self.0.schema.execute_stream(self.with_data(request, caller));
+        let (request, rounds) = self.with_data(request, caller);
         let mut following = operation.followed();
-        answers
+        rounds
+            .run_all(self.0.schema.execute_stream(request))
             .map(move |mut response| {
                 // No event could be made at all: the subscription was refused, or has lost its right.
                 if response.data == Value::Null {
@@ -169,12 +173,17 @@ impl Door {
         Ok((kind, self.0.counted.of(document, document::choose(document, name.as_deref())?)))
     }
 
-    fn with_data(&self, request: Request, caller: &Caller) -> Request {
+    /// The request with what its fields need, and the rounds to run it in.
+    fn with_data(&self, request: Request, caller: &Caller) -> (Request, Rounds) {
+        let rounds = Rounds::default();
         let request = match caller.actor() {
-            Some(actor) => request.data(Loaders::new(self.deps(), actor)).data(SignedIn::default()).data(actor.clone()),
+            Some(actor) => {
+                let loaders = Loaders::new(self.deps(), actor, rounds.clone());
+                request.data(loaders).data(SignedIn::default()).data(actor.clone())
+            }
             None => request,
         };
-        request.data(caller.clone())
+        (request.data(caller.clone()), rounds)
     }
 }
 

@@ -9,7 +9,6 @@ use std::{collections::HashMap, hash::Hash, sync::OnceLock};
 use async_graphql::{
     Context,
     dataloader::{DataLoader, Loader},
-    runtime::{TokioSpawner, TokioTimer},
 };
 use postern_domain::{
     Actor, Deps, Failure, UserId, WebhookEndpointId, WebhookMessageId,
@@ -21,11 +20,15 @@ use postern_domain::{
     webhooks::{self, Attempt, Delivery, Endpoint},
 };
 
-use super::error::{Error, Result, log_fault};
+use super::{
+    error::{Error, Result, log_fault},
+    rounds::Rounds,
+};
 
 /// The loaders of one request.
 pub(crate) struct Loaders {
     source: Source,
+    rounds: Rounds,
     /// Made when first used: many requests need none.
     loader: OnceLock<DataLoader<Source>>,
 }
@@ -37,10 +40,10 @@ struct Source {
 }
 
 impl Loaders {
-    /// Loaders within the actor's project.
-    pub(crate) fn new(deps: &Deps, actor: &Actor) -> Self {
+    /// Loaders within the actor's project, for the operation that is run in these rounds.
+    pub(crate) fn new(deps: &Deps, actor: &Actor, rounds: Rounds) -> Self {
         let source = Source { deps: deps.clone(), actor: actor.clone() };
-        Self { source, loader: OnceLock::new() }
+        Self { source, rounds, loader: OnceLock::new() }
     }
 
     /// The loaders of the request of `ctx`.
@@ -100,7 +103,7 @@ impl Loaders {
     }
 
     fn loader(&self) -> &DataLoader<Source> {
-        self.loader.get_or_init(|| DataLoader::new(self.source.clone(), TokioSpawner::current(), TokioTimer::default()))
+        self.loader.get_or_init(|| DataLoader::new(self.source.clone(), self.rounds.clone(), self.rounds.clone()))
     }
 }
 

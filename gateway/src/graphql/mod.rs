@@ -23,6 +23,7 @@ mod projects;
 mod repeat;
 mod request;
 mod respond;
+mod rounds;
 mod scalars;
 mod schema;
 mod schema_text;
