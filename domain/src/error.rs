@@ -6,7 +6,16 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 use sea_orm::DbErr;
 use serde_json::{Value, json};
 
-use crate::codes::{Code, Kind};
+use crate::{
+    codes::{Code, Kind},
+    db,
+};
+
+/// It may have been a commit whose answer got lost.
+const UNAVAILABLE: &str = "The database is out of reach for the moment. Try again; what was asked for may have been done \
+                           all the same, so give changes an idempotency key.";
+/// A database that restarts, or a queue for its connections, takes about this long.
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// What every operation answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,6 +44,22 @@ impl Error {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         if let Self::Refused(failure) = self { Some(failure) } else { None }
+    }
+
+    /// What the caller is told: the failure, or that the database is out of reach for now, which is logged here. Everything
+    /// else comes back: it is told by no more than an id.
+    ///
+    /// # Errors
+    /// What is not told.
+    pub fn told(self) -> Result<Failure> {
+        match self {
+            Self::Refused(failure) => Ok(failure),
+            error if db::may_come_back(&error) => {
+                tracing::warn!(%error, "a request could not be served: the database is out of reach");
+                Ok(Failure::new(Code::Unavailable, UNAVAILABLE).retry_after(RETRY_AFTER_SECONDS))
+            }
+            error => Err(error),
+        }
     }
 
     /// Whether this is the failure with `code`.

@@ -18,6 +18,8 @@ use crate::{
 
 /// How long SQLite waits for another process that holds the write lock.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What SQLite answers when that was not long enough (sqlite.org/rescode.html).
+const SQLITE_BUSY: &str = "5";
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to reach the database.
@@ -97,8 +99,9 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
     options
 }
 
-/// Whether the database may be there later, as it is: it does not answer, is starting or stopping (SQLSTATE class 57P), or
-/// has no connection left (53300). A wrong password or name is not among these.
+/// Whether the database may be there later, as it is: it does not answer, is starting or stopping (SQLSTATE class 57P), has
+/// no connection left (53300), or another process keeps SQLite's file to itself. A wrong password or name is not among
+/// these.
 #[must_use]
 pub fn may_come_back(error: &Error) -> bool {
     let Error::Database(error) = error else { return false };
@@ -107,8 +110,17 @@ pub fn may_come_back(error: &Error) -> bool {
         DbErr::Conn(RuntimeErr::SqlxError(sqlx))
         | DbErr::Exec(RuntimeErr::SqlxError(sqlx))
         | DbErr::Query(RuntimeErr::SqlxError(sqlx)) => match sqlstate(error).as_deref() {
-            Some(state) => state.starts_with("57P") || state.starts_with("08") || state == "53300",
-            None => matches!(**sqlx, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_)),
+            Some(state) => {
+                state.starts_with("57P") || state.starts_with("08") || ["53300", SQLITE_BUSY].contains(&state)
+            }
+            None => matches!(
+                **sqlx,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+                    | sqlx::Error::Protocol(_)
+            ),
         },
         _ => false,
     }

@@ -135,9 +135,9 @@ impl From<Failure> for Error {
 
 impl From<postern_domain::Error> for Error {
     fn from(error: postern_domain::Error) -> Self {
-        match error {
-            postern_domain::Error::Refused(failure) => Self(Cause::Refused(failure)),
-            internal => Self(Cause::Internal(internal)),
+        match error.told() {
+            Ok(failure) => Self(Cause::Refused(failure)),
+            Err(internal) => Self(Cause::Internal(internal)),
         }
     }
 }

@@ -116,9 +116,9 @@ enum LoadError {
 
 impl From<postern_domain::Error> for LoadError {
     fn from(error: postern_domain::Error) -> Self {
-        match error {
-            postern_domain::Error::Refused(failure) => Self::Refused(failure),
-            fault => {
+        match error.told() {
+            Ok(failure) => Self::Refused(failure),
+            Err(fault) => {
                 log_fault(&fault);
                 Self::Fault
             }

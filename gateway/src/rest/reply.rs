@@ -95,9 +95,9 @@ pub(crate) type Answer<T> = Result<Reply<T>, Refusal>;
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let failure = match self.0 {
-            Error::Refused(failure) => failure,
-            error => return internal(&error),
+        let failure = match self.0.told() {
+            Ok(failure) => failure,
+            Err(error) => return internal(&error),
         };
         count_error("rest", failure.code.as_str());
         let status = StatusCode::from_u16(failure.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -124,3 +124,22 @@ async fn both_versions_answer_alike() {
     assert_eq!(v1, latest);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_database_out_of_reach_is_told_as_unavailable_by_both_doors() {
+    let app = App::start().await;
+    let server = app.rest().server();
+    server.post("/users", json!({})).await.json(201);
+    app.deps().db.close().await.unwrap();
+
+    let answer = server.post("/users", json!({})).await;
+    assert_eq!(answer.headers["retry-after"], "2");
+    assert!(answer.refused_with_text(503).contains("Try again"));
+    let mutation = "mutation { createUser(input: {}) { user { id } } }";
+    let answer = server.with("accept", "application/json").graphql(mutation, json!({})).await;
+    assert_eq!(answer.headers["retry-after"], "2");
+    let body: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+    let extensions = &body["errors"][0]["extensions"];
+    assert_eq!((&extensions["code"], &extensions["status"]), (&json!("UNAVAILABLE"), &json!(503)), "{body}");
+    assert_eq!(extensions["retryAfterSeconds"], 2);
+}
