@@ -1,6 +1,12 @@
 //! The one clock. Nothing else in the project asks the system for the time.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
+};
 
 pub use postern_entity::Timestamp;
 
@@ -8,6 +14,12 @@ pub use postern_entity::Timestamp;
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// The same, but never earlier than before: what was due stays due when somebody puts the clock back. Runs ahead of
+    /// [`Self::now`] from then on.
+    fn never_back(&self) -> Timestamp {
+        self.now()
+    }
 
     /// The instant at which the clock stands, for clocks that do not run by themselves. The database's own clock is of no
     /// use beside such a clock, so the job queue then goes by this one on every database.
@@ -23,6 +35,32 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         chrono::Utc::now().into()
+    }
+
+    fn never_back(&self) -> Timestamp {
+        static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        // The process has one system clock.
+        static STEADY: Steady = Steady::new();
+        let monotonic = i64::try_from(BEGUN.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Timestamp(STEADY.tell(self.now().millis(), monotonic))
+    }
+}
+
+/// Follows a clock forwards, and lets monotonic time go on when it is put back.
+struct Steady {
+    /// The most that the clock was ahead of monotonic time.
+    ahead: AtomicI64,
+}
+
+impl Steady {
+    const fn new() -> Self {
+        Self { ahead: AtomicI64::new(i64::MIN) }
+    }
+
+    /// The instant, when the clock and monotonic time stand at these milliseconds.
+    fn tell(&self, clock: i64, monotonic: i64) -> i64 {
+        let ahead = clock.saturating_sub(monotonic);
+        monotonic.saturating_add(self.ahead.fetch_max(ahead, Ordering::SeqCst).max(ahead))
     }
 }
 
@@ -55,5 +93,25 @@ impl Clock for FixedClock {
 
     fn fixed(&self) -> Option<Timestamp> {
         Some(self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_put_back_goes_on_from_where_it_was() {
+        let steady = Steady::new();
+        let told = [(1000, 0), (1010, 10), (5020, 20), (1030, 30), (1040, 40), (6050, 50)]
+            .map(|(clock, monotonic)| steady.tell(clock, monotonic));
+        assert_eq!(told, [1000, 1010, 5020, 5030, 5040, 6050]);
+    }
+
+    #[test]
+    fn the_system_clock_agrees_with_itself() {
+        let (before, told, after) = (SystemClock.now(), SystemClock.never_back(), SystemClock.now());
+        // A millisecond is lost where monotonic time is cut to whole ones.
+        assert!(before.plus_millis(-1) <= told && told <= after.plus_millis(1));
     }
 }

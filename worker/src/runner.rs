@@ -8,7 +8,7 @@ use apalis::{
 };
 use postern_domain::{
     Deps, Error, Result,
-    queue::{Claimed, Lane},
+    queue::{self, Claimed, Lane},
 };
 use tokio::sync::mpsc;
 use tokio_util::{
@@ -59,6 +59,7 @@ impl Worker {
     /// Internal, when the workers ended by themselves.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let Self { deps, settings, registry } = self;
+        queue::take_over_clock(&deps).await?;
         let (ended, endings) = mpsc::channel(ENDED_BUFFER);
         let shared = Shared {
             deps: deps.clone(),

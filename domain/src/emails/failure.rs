@@ -12,6 +12,8 @@ use crate::ports::mail::MailError;
 const MAX_ATTEMPTS: i32 = 5;
 /// The wait after the first failure is twice this, then it doubles.
 const WAIT_MILLIS: f64 = 20_000.0;
+/// The longest that a mail waits for its next try.
+pub(super) const LONGEST_WAIT_MILLIS: i64 = 480_000;
 /// Most characters that are kept of what a server said.
 const MAX_TEXT_CHARS: usize = 1000;
 

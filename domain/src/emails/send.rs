@@ -114,6 +114,9 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
             }
             let now = deps.now();
             if let Some(started_at) = row.started_sending_at {
+                if started_at > now {
+                    return count_from(&tx, &row, now).await;
+                }
                 let cut_off_at = started_at.plus_millis(CUT_OFF_AFTER_MILLIS);
                 if cut_off_at > now {
                     return Ok(Begun::NotBefore(cut_off_at));
@@ -125,6 +128,22 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
             decide(&tx, row, route, now).await
         })
         .await
+}
+
+/// Lets a try begin now that is said to have begun later: the clock of whoever wrote that was ahead, and nobody knows how
+/// old the try is.
+async fn count_from(tx: &Tx, row: &email::Model, now: Timestamp) -> Result<Begun> {
+    let changes = email::ActiveModel { started_sending_at: Set(Some(now)), ..Default::default() };
+    store::update(tx, row, now, changes).await?;
+    Ok(Begun::NotBefore(now.plus_millis(CUT_OFF_AFTER_MILLIS)))
+}
+
+/// When a mail may be handed over. Only what somebody put off waits: a mail that was to leave at once does not wait until
+/// the clock of its gateway, which may be ahead, is reached here; nor a retry longer than retries wait.
+fn due_at(row: &email::Model, now: Timestamp) -> Timestamp {
+    let put_off = (row.scheduled_at > row.created_at).then_some(row.scheduled_at);
+    let retry = row.next_send_retry_at.filter(|at| *at <= now.plus_millis(failure::LONGEST_WAIT_MILLIS));
+    put_off.max(retry).unwrap_or(now)
 }
 
 /// Counts a try that nobody ended: its process died, or was stopped. The server may have taken the mail, so the next try
@@ -146,7 +165,7 @@ async fn note_cut_off(tx: &Tx, row: &mut email::Model, now: Timestamp) -> Result
 }
 
 async fn decide(tx: &Tx, row: email::Model, route: &Route, now: Timestamp) -> Result<Begun> {
-    let due = row.scheduled_at.max(row.next_send_retry_at.unwrap_or(row.scheduled_at));
+    let due = due_at(&row, now);
     if due > now {
         return Ok(Begun::NotBefore(due));
     }

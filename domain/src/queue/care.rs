@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{MAX_BATCH, time};
 use crate::{
     Deps, Result,
-    db::{Tx, statement},
+    db::{Backend, Tx, statement},
     signal::Signal,
 };
 
@@ -36,6 +36,27 @@ pub async fn prune_step(deps: &Deps) -> Result<bool> {
         })
         .await?;
     Ok(removed == MAX_BATCH as u64)
+}
+
+/// Moves what waits, and was written while the clock was ahead of the present instant, to that instant: an SQLite file goes
+/// by the clock of its process, which may have been put back while none ran. Called once, before anything is claimed.
+///
+/// # Errors
+/// Those of the database.
+pub async fn take_over_clock(deps: &Deps) -> Result<()> {
+    if deps.db.backend() != Backend::Sqlite {
+        return Ok(());
+    }
+    let now = time::now_sql(deps);
+    let sql = format!(
+        "UPDATE job SET due_at = {now} + due_at - created_at, created_at = {now} \
+         WHERE finished_at IS NULL AND created_at > {now}"
+    );
+    let moved = deps.db.write(async |tx| Ok(tx.execute_raw(statement(&*tx, &sql, [])).await?.rows_affected())).await?;
+    if moved > 0 {
+        tracing::warn!(jobs = moved, "the clock was put back while no process ran; jobs that waited for it were moved");
+    }
+    Ok(())
 }
 
 /// A job that was given up. Its payload is not shown.
@@ -239,7 +260,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        queue::{Ending, Enqueue, Job, Lane, claim, end_all, enqueue},
+        queue::{Ending, Enqueue, Job, Lane, claim, end_all, enqueue, next_due},
         testing::on_each_database,
     };
 
@@ -272,6 +293,28 @@ mod tests {
                 |state: &str, lag_millis| Depth { kind: "wave".into(), state: state.into(), jobs: 1, lag_millis };
             let expected = [depth("dead", 0), depth("due", 7000), depth("running", 2000), depth("scheduled", 0)];
             assert_eq!(found, expected);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn jobs_made_by_a_clock_that_was_ahead_keep_their_distance_only() {
+        on_each_database(async |bench| {
+            let deps = &bench.deps;
+            bench.clock.advance_seconds(3600);
+            for delay in [0, 20] {
+                let job = Enqueue::new(&Wave {}).unwrap().after(Duration::from_secs(delay));
+                deps.db.write(async |tx| enqueue(deps, &tx, job.clone()).await).await.unwrap();
+            }
+            bench.clock.advance_seconds(-3600);
+            take_over_clock(deps).await.unwrap();
+            let lane = Lane::General;
+            let moved = deps.db.backend() == Backend::Sqlite;
+            let claimed = claim(deps, lane, "one", 10, Duration::from_secs(30)).await.unwrap();
+            assert_eq!(claimed.len(), usize::from(moved), "PostgreSQL's own clock counts there");
+            if moved {
+                assert_eq!(next_due(deps, lane).await.unwrap(), Some(Duration::from_secs(20)));
+            }
         })
         .await;
     }

@@ -107,7 +107,7 @@ impl Enqueue {
             Expr::value(self.priority.as_i32()),
             due_at,
             Expr::value(i32::from(self.max_attempts)),
-            Expr::value(deps.now().millis()),
+            time::now(deps),
         ]
     }
 }

@@ -22,7 +22,9 @@ mod lease;
 mod result;
 mod time;
 
-pub use care::{DeadJob, Depth, Scope, Stats, cancel_in, dead_jobs, depths, find, prune_step, redrive, stats};
+pub use care::{
+    DeadJob, Depth, Scope, Stats, cancel_in, dead_jobs, depths, find, prune_step, redrive, stats, take_over_clock,
+};
 pub use claim::{Claimed, MAX_BATCH, claim, claim_unsuspected, next_due, release, renew};
 pub(crate) use ending::placeholders;
 pub use ending::{Ending, end_all};

@@ -1,5 +1,6 @@
 //! The clock of the queue. Several processes share one queue on PostgreSQL, so leases and due times are told by the
-//! database there; one process owns an SQLite file, so its clock, the one handed in, is as good.
+//! database there; one process owns an SQLite file, so its clock, the one handed in, is as good. It is read so that it is
+//! never put back: else every waiting job would wait for that much longer.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub(super) fn now_sql(deps: &Deps) -> String {
     match (deps.db.backend(), deps.clock.fixed()) {
         (Backend::Postgres, None) => "(floor(extract(epoch from statement_timestamp()) * 1000))::bigint".to_owned(),
         (_, Some(now)) => now.millis().to_string(),
-        (Backend::Sqlite, None) => deps.now().millis().to_string(),
+        (Backend::Sqlite, None) => deps.clock.never_back().millis().to_string(),
     }
 }
 

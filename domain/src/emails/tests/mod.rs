@@ -1,5 +1,6 @@
 //! Tests of the feature against both databases. What they stand on comes first.
 
+mod clocks;
 mod mailbox;
 mod outbox;
 mod retrying;
