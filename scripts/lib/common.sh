@@ -90,6 +90,15 @@ need_pgbouncer() {
   PGBOUNCER="$found"
 }
 
+# Makes sure that libfaketime is there, by which a process is told another time.
+need_faketime() {
+  local library
+  for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 /usr/local/lib/faketime/libfaketimeMT.so.1; do
+    if [ -e "$library" ]; then return; fi
+  done
+  install_packages faketime
+}
+
 # The Rust toolchain is the one thing the user brings; its linker may still be missing.
 need_rust() {
   if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi

@@ -170,24 +170,39 @@ impl Client {
         self.send(Method::POST, "/graphql", Some(&json!({ "query": query, "variables": variables }))).await
     }
 
+    /// A GraphQL subscription as an event stream, for as long as it lasts.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn subscribe(&self, query: &str, variables: Value) -> Result<reqwest::Response, Lost> {
+        let body = json!({ "query": query, "variables": variables });
+        let request = self.request(Method::POST, "/graphql", Some(&body)).timeout(Duration::MAX);
+        Ok(request.header("accept", "text/event-stream").send().await?)
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Lost> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let url = self.urls.iter().cycle().nth(turn % self.urls.len().max(1)).map_or("", String::as_str);
-        let mut request = self.http.request(method, format!("{url}{path}"));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let lost = |error: reqwest::Error| Lost { never_sent: error.is_connect(), why: chain(&error) };
-        let response = request.send().await.map_err(lost)?;
+        let response = self.request(method, path, body).send().await?;
         let status = response.status();
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
         // An answer that was cut off in the middle says nothing.
-        let text = response.text().await.map_err(|error| Lost { never_sent: false, why: chain(&error) })?;
-        Ok(Answer { status, retry_after, text })
+        Ok(Answer { status, retry_after, text: response.text().await? })
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::RequestBuilder {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let url = self.urls.get(turn % self.urls.len().max(1)).map_or("", String::as_str);
+        let mut request = self.http.request(method, format!("{url}{path}"));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = body { request.json(body) } else { request }
+    }
+}
+
+impl From<reqwest::Error> for Lost {
+    fn from(error: reqwest::Error) -> Self {
+        Self { never_sent: error.is_connect(), why: chain(&error) }
     }
 }
 

@@ -236,6 +236,14 @@ impl Postern {
         Ok(status)
     }
 
+    /// Whether it has ended by itself, and how.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.as_mut().map(Child::try_wait).transpose()?.flatten())
+    }
+
     /// How much memory it holds, in bytes.
     ///
     /// # Errors

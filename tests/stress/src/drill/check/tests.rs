@@ -1,0 +1,178 @@
+use tokio::time::Instant;
+
+use super::{
+    super::readback::{OutboxMail, SeenEvent, SeenHook, SeenMail, SeenMessage},
+    *,
+};
+
+fn record(deed: Deed, marker: &str, outcome: Outcome) -> Record {
+    let now = Instant::now();
+    let user_id = (deed == Deed::UpdateUser).then(|| "user-0".to_owned());
+    Record { deed, marker: marker.to_owned(), user_id, outcome, sent: now, ended: now }
+}
+
+fn event(position: i64, kind: &str, user_id: &str, marker: &str) -> SeenEvent {
+    SeenEvent { position, kind: kind.to_owned(), user_id: user_id.to_owned(), marker: marker.to_owned() }
+}
+
+fn user(id: &str, email: Option<&str>, display_name: Option<&str>) -> SeenUser {
+    SeenUser { id: id.to_owned(), email: email.map(str::to_owned), display_name: display_name.map(str::to_owned) }
+}
+
+/// A renamed user, one who signed up, and what follows from both.
+fn good() -> (Vec<Record>, Observed) {
+    let records = vec![
+        record(Deed::CreateUser, "created-0", Outcome::Acknowledged),
+        record(Deed::UpdateUser, "renamed-1", Outcome::Acknowledged),
+        record(Deed::SignUp, "a@b.c", Outcome::Acknowledged),
+        record(Deed::SendMail, "a@b.c", Outcome::Acknowledged),
+    ];
+    let events = vec![
+        event(7, USER_CREATED, "user-0", "created-0"),
+        event(8, USER_UPDATED, "user-0", "renamed-1"),
+        event(9, USER_CREATED, "user-1", "a@b.c"),
+    ];
+    let of = |event: &SeenEvent| SeenMessage {
+        id: format!("msg-{}", event.position),
+        kind: event.kind.clone(),
+        marker: event.marker.clone(),
+        states: vec!["SUCCEEDED".to_owned()],
+    };
+    let messages: Vec<_> = events.iter().map(of).collect();
+    let hook = |message: &SeenMessage| SeenHook {
+        path: HOOK_PATH.to_owned(),
+        id: message.id.clone(),
+        body: message.marker.clone().into_bytes().into(),
+        forged: None,
+    };
+    let mail = |id: &str| SeenMail { message_id: id.to_owned(), to: vec!["a@b.c".to_owned()] };
+    let sent = || OutboxMail { to: "a@b.c".to_owned(), status: "sent".to_owned() };
+    let observed = Observed {
+        users: vec![user("user-0", None, Some("renamed-1")), user("user-1", Some("a@b.c"), None)],
+        hooks: messages.iter().map(hook).collect(),
+        messages,
+        events,
+        followed: Some((6, vec![7, 8, 9])),
+        mails: vec![mail("<1>"), mail("<2>")],
+        outbox: vec![sent(), sent()],
+    };
+    (records, observed)
+}
+
+/// What is found when the good end of a drill is changed.
+fn found(change: impl FnOnce(&mut Vec<Record>, &mut Observed)) -> Findings {
+    let (mut records, mut observed) = good();
+    change(&mut records, &mut observed);
+    check(&records, &observed, Permitted::default())
+}
+
+#[test]
+fn a_good_end_is_good() {
+    let found = found(|_, _| {});
+    assert_eq!(found, Findings { tried: 4, acknowledged: 4, ..Findings::default() });
+    assert!(found.is_good());
+}
+
+#[test]
+fn what_is_missing_is_lost() {
+    type Change = fn(&mut Vec<Record>, &mut Observed);
+    let changes: [(&str, Change); 6] = [
+        ("user a@b.c", |_, observed| drop(observed.users.remove(1))),
+        ("user created-0", |_, observed| drop(observed.users.remove(0))),
+        ("event user.updated renamed-1", |_, observed| drop(observed.events.remove(1))),
+        ("message user.created a@b.c", |_, observed| drop(observed.messages.remove(2))),
+        ("webhook msg-9", |_, observed| drop(observed.hooks.remove(2))),
+        ("1 of 2 mails to a@b.c", |_, observed| drop(observed.mails.remove(1))),
+    ];
+    for (what, change) in changes {
+        let lost = found(change).lost;
+        assert!(lost.iter().any(|lost| lost.contains(what)), "{what}: {lost:?}");
+    }
+}
+
+#[test]
+fn what_is_there_twice_is_doubled() {
+    type Change = fn(&mut Vec<Record>, &mut Observed);
+    let changes: [(&str, Change); 6] = [
+        ("user a@b.c 2 times", |_, observed| observed.users.push(user("user-2", Some("a@b.c"), None))),
+        ("event user.updated renamed-1 2 times", |_, observed| {
+            observed.events.push(event(10, USER_UPDATED, "user-0", "renamed-1"));
+        }),
+        ("message user.created a@b.c 2 times", |_, observed| {
+            let again = SeenMessage { id: "msg-again".to_owned(), ..observed.messages[2].clone() };
+            observed.messages.push(again);
+        }),
+        ("1 webhooks under the same id", |_, observed| observed.hooks.push(observed.hooks[0].clone())),
+        ("3 instead of 2 mails to a@b.c", |_, observed| {
+            observed.mails.push(SeenMail { message_id: "<3>".to_owned(), ..observed.mails[0].clone() });
+        }),
+        ("1 mails under the same Message-ID", |_, observed| observed.mails.push(observed.mails[0].clone())),
+    ];
+    for (what, change) in changes {
+        let doubled = found(change).doubled;
+        assert!(doubled.iter().any(|doubled| doubled.contains(what)), "{what}: {doubled:?}");
+    }
+}
+
+#[test]
+fn repeats_under_the_same_key_may_be_permitted() {
+    let (records, mut observed) = good();
+    observed.hooks.push(observed.hooks[0].clone());
+    observed.mails.push(observed.mails[0].clone());
+    let found = check(&records, &observed, Permitted { repeats: true, ..Permitted::default() });
+    assert!(found.is_good(), "{found:?}");
+    assert_eq!((found.repeated_hooks, found.repeated_mails), (1, 1));
+    observed.hooks[3].body = "other".into();
+    let found = check(&records, &observed, Permitted { repeats: true, ..Permitted::default() });
+    assert_eq!(found.wrong, ["webhook msg-7 has two contents"]);
+}
+
+#[test]
+fn other_contradictions_are_wrong() {
+    type Change = fn(&mut Vec<Record>, &mut Observed);
+    let changes: [(&str, Change); 12] = [
+        ("position 9 follows 7", |_, observed| drop(observed.events.remove(1))),
+        ("position 8 follows 8", |_, observed| observed.events[2].position = 8),
+        ("a follower saw 1 events", |_, observed| observed.followed = Some((6, vec![9]))),
+        ("a follower saw 4 events", |_, observed| observed.followed = Some((6, vec![7, 8, 8, 9]))),
+        ("is called other, not renamed-1", |_, observed| {
+            observed.users[0].display_name = Some("other".to_owned());
+        }),
+        ("event user.created stranger has no cause", |_, observed| {
+            observed.events.push(event(10, USER_CREATED, "user-0", "stranger"));
+        }),
+        ("user user-2 is there without its event", |_, observed| observed.users.push(user("user-2", None, None))),
+        ("webhook msg-7: bad", |_, observed| observed.hooks[0].forged = Some("bad".to_owned())),
+        ("webhook msg-7 is [\"FAILED\"]", |_, observed| observed.messages[0].states = vec!["FAILED".to_owned()]),
+        ("a mail to a@b.c is queued", |_, observed| observed.outbox[0].status = "queued".to_owned()),
+        ("was refused: 403", |records, _| {
+            records.push(record(Deed::SendMail, "a@b.c", Outcome::Refused("403".to_owned())));
+        }),
+        ("user a@b.c is there, though it was never done", |records, _| records[2].outcome = Outcome::NotSent),
+    ];
+    for (what, change) in changes {
+        let wrong = found(change).wrong;
+        assert!(wrong.iter().any(|wrong| wrong.contains(what)), "{what}: {wrong:?}");
+    }
+}
+
+#[test]
+fn what_nobody_was_told_of_may_be_there_or_not() {
+    let unknown = |records: &mut Vec<Record>| {
+        for record in records {
+            record.outcome = Outcome::Unknown;
+        }
+    };
+    assert!(found(|records, _| unknown(records)).is_good());
+    let nothing = found(|records, observed| {
+        unknown(records);
+        *observed = Observed::default();
+    });
+    assert!(nothing.is_good(), "{nothing:?}");
+    assert_eq!((nothing.tried, nothing.acknowledged, nothing.unknown), (4, 0, 4));
+    let halved = found(|records, observed| {
+        unknown(records);
+        observed.events.truncate(2);
+    });
+    assert!(halved.wrong.iter().any(|wrong| wrong.contains("user-1")), "a user without its event: {halved:?}");
+}

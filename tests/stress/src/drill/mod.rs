@@ -1,0 +1,135 @@
+//! Drills: servers are killed, stopped and cut off under load, and afterwards everything is read back through the doors.
+//! Every acknowledged change must be there, every event must have one position without a gap, every effect must be there
+//! once by its key, and every job of a dead worker must be done again within 60 s.
+//!
+//! One file per drill; `scene.rs` is what they share, `check.rs` decides. To add one: a file with a `pub(super) async fn`,
+//! and a line in [`DRILLS`].
+
+mod check;
+mod clock;
+mod database;
+mod follower;
+mod history;
+mod kill;
+mod paused;
+mod poisoned;
+mod pool;
+mod readback;
+mod redis;
+mod report;
+mod scene;
+mod traffic;
+
+use std::{collections::VecDeque, time::Duration};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use tokio::time::Instant;
+
+pub use self::report::Table;
+use self::{scene::Report, traffic::Load};
+use crate::stand::Shape;
+
+/// How long and how hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scale {
+    /// For every change: minutes on two cores, several drills at once.
+    Small,
+    /// For a report: one drill after the other.
+    Full,
+}
+
+impl Scale {
+    /// One of two values.
+    const fn pick<T: Copy>(self, small: T, full: T) -> T {
+        match self {
+            Self::Small => small,
+            Self::Full => full,
+        }
+    }
+
+    /// As on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.pick("small", "full")
+    }
+
+    /// What the writers do.
+    const fn load(self) -> Load {
+        Load { writers: self.pick(1, 3), pause: Duration::from_millis(self.pick(100, 50)) }
+    }
+}
+
+type Run = fn(Scale, Shape) -> LocalBoxFuture<'static, Result<Report>>;
+
+struct Drill {
+    name: &'static str,
+    shapes: &'static [Shape],
+    run: Run,
+}
+
+const CLUSTERED: &[Shape] = &[Shape::Clustered];
+const BOTH: &[Shape] = &Shape::ALL;
+
+/// Every drill.
+const DRILLS: &[Drill] = &[
+    Drill { name: "kill-worker", shapes: CLUSTERED, run: |scale, shape| Box::pin(kill::worker(scale, shape)) },
+    Drill { name: "kill-gateway", shapes: CLUSTERED, run: |scale, shape| Box::pin(kill::gateway(scale, shape)) },
+    Drill { name: "kill-both", shapes: BOTH, run: |scale, shape| Box::pin(kill::both(scale, shape)) },
+    Drill { name: "database", shapes: CLUSTERED, run: |scale, shape| Box::pin(database::run(scale, shape)) },
+    Drill { name: "redis", shapes: CLUSTERED, run: |scale, shape| Box::pin(redis::run(scale, shape)) },
+    Drill { name: "paused-workers", shapes: BOTH, run: |scale, shape| Box::pin(paused::run(scale, shape)) },
+    Drill { name: "pool", shapes: BOTH, run: |scale, shape| Box::pin(pool::run(scale, shape)) },
+    Drill { name: "poisoned", shapes: BOTH, run: |scale, shape| Box::pin(poisoned::run(scale, shape)) },
+    Drill { name: "clock", shapes: BOTH, run: |scale, shape| Box::pin(clock::run(scale, shape)) },
+];
+
+/// Which drills to run, and how.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Only this one.
+    pub name: Option<String>,
+    /// How long and how hard.
+    pub scale: Scale,
+    /// In these shapes.
+    pub shapes: Vec<Shape>,
+    /// How many at once. They spend most of their time waiting.
+    pub at_once: usize,
+}
+
+/// The names of all drills.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    DRILLS.iter().map(|drill| drill.name).collect()
+}
+
+/// Runs drills, and tells each when it has ended. Answers the table of all.
+///
+/// # Errors
+/// When there is no such drill in these shapes.
+pub async fn run(order: &Order, mut tell: impl FnMut(&Table)) -> Result<Table> {
+    let wanted = |drill: &&Drill| order.name.as_deref().is_none_or(|name| name == drill.name);
+    let mut waiting: VecDeque<_> = order
+        .shapes
+        .iter()
+        .flat_map(|shape| DRILLS.iter().filter(wanted).map(move |drill| (drill, *shape)))
+        .filter(|(drill, shape)| drill.shapes.contains(shape))
+        .collect();
+    ensure!(!waiting.is_empty(), "no such drill here; there are: {}", names().join(", "));
+    let (mut running, mut table) = (FuturesUnordered::new(), Table::new(order.scale));
+    loop {
+        while running.len() < order.at_once.max(1)
+            && let Some((drill, shape)) = waiting.pop_front()
+        {
+            running.push(async move {
+                let started = Instant::now();
+                let ended = (drill.run)(order.scale, shape).await;
+                Table::of(order.scale, drill.name, shape, started.elapsed(), ended)
+            });
+        }
+        let Some(ended) = running.next().await else { return Ok(table) };
+        tell(&ended);
+        table.append(ended);
+    }
+}

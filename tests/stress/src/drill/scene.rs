@@ -1,0 +1,188 @@
+//! Where a drill plays: an installation with a webhook receiver, a mail server and a live follower beside it, writers, and
+//! the end of it: waiting until everything is done, and judging.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    check::{self, Findings, Permitted},
+    follower::Follower,
+    history::{History, answers_again},
+    readback::{self, Observed, is_delivered},
+    traffic::{Load, Traffic},
+};
+use crate::stand::{MailListener, Plan, Receiver, Shape, Stand};
+
+/// Within which time everything that a dead worker had begun must be done by another one (design §4).
+const WEBHOOKS_WITHIN: Duration = Duration::from_secs(60);
+/// A mail whose try was cut off is tried again when the try is a minute old, because the server may have taken it.
+const MAILS_WITHIN: Duration = Duration::from_secs(70);
+/// How long the end is waited for before what is missing counts as lost.
+const PATIENCE: Duration = Duration::from_secs(180);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long the follower may take to see the last event.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(15);
+/// Where the endpoint of every drill is.
+pub(super) const HOOK_PATH: &str = "/hook";
+
+/// An installation under observation.
+pub(super) struct Scene {
+    pub(super) stand: Stand,
+    pub(super) receiver: Receiver,
+    pub(super) mails: MailListener,
+    pub(super) history: Arc<History>,
+    /// That signs what the receiver gets.
+    pub(super) secret: String,
+    follower: Follower,
+    traffic: Option<Traffic>,
+}
+
+/// How a drill ended.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub(super) findings: Findings,
+    /// The longest time until a request was answered again.
+    pub(super) answers_again: Option<Duration>,
+    /// How long after the last disturbance all webhooks, and all mails, were done.
+    pub(super) done_again: [Duration; 2],
+    /// What else is worth telling, such as figures of its own.
+    pub(super) notes: Vec<String>,
+}
+
+impl Scene {
+    /// Starts everything.
+    pub(super) async fn start(plan: Plan) -> Result<Self> {
+        let (receiver, mails) = (Receiver::start().await?, MailListener::start().await?);
+        let stand = Stand::start(&plan).await?;
+        let client = stand.client();
+        use_mail_server(&stand, &mails).await?;
+        let secret = register(&stand, &receiver.url(HOOK_PATH), None).await?;
+        let follower = Follower::start(&client).await?;
+        let history = Arc::default();
+        Ok(Self { stand, receiver, mails, history, secret, follower, traffic: None })
+    }
+
+    /// How the drill's shape is run.
+    pub(super) fn shape(&self) -> Shape {
+        self.stand.shape
+    }
+
+    /// Starts the writers.
+    pub(super) async fn start_traffic(&mut self, load: Load) -> Result<()> {
+        self.traffic = Some(Traffic::start(&self.stand.client(), &self.history, load).await?);
+        Ok(())
+    }
+
+    /// Stops the writers, waits until everything that follows is done, reads all of it back and judges.
+    pub(super) async fn end(mut self, permitted: Permitted) -> Result<Report> {
+        let ended = self.finish(permitted).await;
+        let is_good = ended.as_ref().is_ok_and(|report| report.findings.is_good());
+        if is_good {
+            self.stand.stop().await?;
+            return ended;
+        }
+        let kept = format!("logs and data are in {}", self.stand.keep().display());
+        match ended {
+            Ok(mut report) => {
+                report.notes.push(kept);
+                Ok(report)
+            }
+            Err(error) => Err(error.context(kept)),
+        }
+    }
+
+    async fn finish(&mut self, permitted: Permitted) -> Result<Report> {
+        let mut wrong = Vec::new();
+        if let Some(traffic) = self.traffic.take()
+            && let Err(error) = traffic.stop().await
+        {
+            wrong.push(format!("{error:#}"));
+        }
+        let disturbances = self.history.disturbances();
+        let since = disturbances.iter().map(|disturbance| disturbance.over).max().unwrap_or_else(Instant::now);
+        let done_again = self.settle(since).await?;
+        let mut observed = Observed::read(self).await?;
+        let last = observed.events.last().map_or(0, |event| event.position);
+        let client = self.stand.client();
+        let follower = std::mem::replace(&mut self.follower, Follower::start(&client).await?);
+        observed.followed = Some(follower.end(last, FOLLOWED_WITHIN).await);
+        let records = self.history.records();
+        let mut findings = check::check(&records, &observed, permitted);
+        let mails_within = MAILS_WITHIN * if permitted.wrong_clocks { 2 } else { 1 };
+        for (what, took, limit) in
+            [("webhooks", done_again[0], WEBHOOKS_WITHIN), ("mails", done_again[1], mails_within)]
+        {
+            if took > limit {
+                wrong.push(format!("{what} were done {took:.1?} after the last disturbance, not within {limit:?}"));
+            }
+        }
+        for process in self.stand.processes() {
+            if let Some(status) = process.ended()? {
+                wrong.push(format!("{} ended by itself with {status}", process.name));
+            }
+        }
+        findings.wrong.extend(wrong);
+        Ok(Report { findings, answers_again: answers_again(&records, &disturbances), done_again, notes: Vec::new() })
+    }
+
+    /// Waits until nothing is left to do, but no longer than patience lasts; what is missing then is found by the check.
+    /// Answers how long after `since` the webhooks and the mails were done.
+    async fn settle(&self, since: Instant) -> Result<[Duration; 2]> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut done: [Option<Duration>; 2] = [None; 2];
+        while done.iter().any(Option::is_none) && Instant::now() < deadline {
+            if done[0].is_none() && self.webhooks_are_done().await? {
+                done[0] = Some(since.elapsed());
+            }
+            if done[1].is_none() && self.mails_are_done().await? {
+                done[1] = Some(since.elapsed());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(done.map(|done| done.unwrap_or_else(|| since.elapsed())))
+    }
+
+    /// Whether every event was delivered, and the deliveries are written down as done.
+    async fn webhooks_are_done(&self) -> Result<bool> {
+        let client = self.stand.client();
+        // Cheap first: as many messages as events must have arrived.
+        let events = readback::events(&client).await?;
+        let events = events.iter().filter(|event| is_delivered(&event.kind)).count();
+        let hooks = self.receiver.received().into_iter().filter(|hook| hook.path == HOOK_PATH);
+        let arrived: BTreeSet<_> = hooks.map(|hook| hook.id).collect();
+        if arrived.len() < events {
+            return Ok(false);
+        }
+        let mut messages = readback::messages(&client).await?;
+        messages.retain(|message| is_delivered(&message.kind));
+        let is_done = |state: &String| state != "SENDING";
+        Ok(messages.len() >= events && messages.iter().all(|message| message.states.iter().all(is_done)))
+    }
+
+    async fn mails_are_done(&self) -> Result<bool> {
+        Ok(readback::outbox(&self.stand.client(), "&simple_status=in-progress").await?.is_empty())
+    }
+}
+
+/// The project sends its mails through a server of its own: the installation's shared one is metered.
+async fn use_mail_server(stand: &Stand, mails: &MailListener) -> Result<()> {
+    let address = mails.address();
+    let config = json!({"config": {"email_config": {
+        "type": "standard", "host": address.ip().to_string(), "port": address.port(), "username": "drill",
+        "password": "drill", "sender_name": "Drill", "sender_email": "drill@drill.example",
+    }}});
+    stand.client().admin().patch("/internal/projects/current", &config).await?.json()?;
+    Ok(())
+}
+
+/// Registers an endpoint; answers its secret.
+pub(super) async fn register(stand: &Stand, url: &str, types: Option<&[&str]>) -> Result<String> {
+    let mutation = "mutation($input: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $input) { secret } }";
+    let input = json!({"input": {"url": url, "filterTypes": types}});
+    let made = stand.client().admin().graphql(mutation, input).await?.data()?;
+    let secret = made.pointer("/createWebhookEndpoint/secret").and_then(Value::as_str);
+    Ok(secret.context("an endpoint without a secret")?.to_owned())
+}
