@@ -44,12 +44,12 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     clients(&scene, rounds).await;
     for _ in 0..scale.pick(1, 3) {
         let begun = Instant::now();
-        let held = async {
-            let held = hold(&scene).await?;
+        let held = hold(&scene).await?;
+        let release = async {
             sleep(HELD).await;
             held.release().await
         };
-        tokio::join!(clients(&scene, 1), held).1?;
+        tokio::join!(clients(&scene, 1), release).1?;
         scene.history.disturbed_since(begun);
         clients(&scene, rounds).await;
         if shape == Shape::Clustered {
@@ -61,6 +61,9 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let faults = scene.history.faults().len();
     let mut report = scene.end(Permitted { repeats: true, ..Permitted::default() }).await?;
     report.findings.wrong.extend(unclear);
+    if faults == 0 {
+        report.findings.wrong.push("nobody was turned away while the database was held".to_owned());
+    }
     report.notes.push(format!("{faults} requests were told that the server is unavailable or that it took too long"));
     Ok(report)
 }
