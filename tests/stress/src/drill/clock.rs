@@ -29,9 +29,9 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         process.start().await?;
     }
     scene.start_traffic(scale.load()).await?;
-    for _ in 0..scale.pick(1, 5) {
+    for _ in 0..scale.pick(1, 2) {
         for offset in ["+3600s", "+0", "-3600s", "+0"] {
-            sleep(Duration::from_secs(scale.pick(4, 10))).await;
+            sleep(Duration::from_secs(scale.pick(4, 8))).await;
             let begun = Instant::now();
             set(&file, offset)?;
             scene.history.disturbed_since(begun);

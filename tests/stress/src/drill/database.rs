@@ -17,7 +17,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let mut scene = Scene::start(Plan::new(shape).durable()).await?;
     scene.start_traffic(scale.load()).await?;
     let services = scene.stand.services.as_ref().context("a shape without PostgreSQL")?;
-    for _ in 0..scale.pick(2, 12) {
+    for _ in 0..scale.pick(2, 6) {
         sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
         services.cut_connections().await?;
@@ -26,7 +26,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
         services.signal(Service::Postgres, "KILL").await?;
-        sleep(Duration::from_secs(scale.pick(1, 5))).await;
+        sleep(Duration::from_secs(scale.pick(1, 3))).await;
         services.revive(Service::Postgres).await?;
         scene.history.disturbed_since(begun);
     }

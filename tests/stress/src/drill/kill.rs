@@ -35,7 +35,7 @@ pub(super) async fn both(scale: Scale, shape: Shape) -> Result<Report> {
 async fn run(scale: Scale, shape: Shape, victims: Victims) -> Result<Report> {
     let mut scene = Scene::start(Plan::new(shape)).await?;
     scene.start_traffic(scale.load()).await?;
-    for round in 0..scale.pick(4, 30) {
+    for round in 0..scale.pick(4, 15) {
         sleep(Duration::from_millis(scale.pick(2000, 3000))).await;
         let begun = Instant::now();
         let mut dead: Vec<&mut Postern> = match victims {

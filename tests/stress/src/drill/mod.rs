@@ -57,7 +57,7 @@ impl Scale {
 
     /// What the writers do.
     const fn load(self) -> Load {
-        Load { writers: self.pick(1, 3), pause: Duration::from_millis(self.pick(100, 50)) }
+        Load { writers: self.pick(1, 2), pause: Duration::from_millis(self.pick(100, 80)) }
     }
 }
 

@@ -26,14 +26,15 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         Shape::Embedded => &scene.stand.gateways,
         Shape::Clustered => &scene.stand.workers,
     };
-    for round in 0..scale.pick(processes.len(), 4 * processes.len()) {
+    for round in 0..scale.pick(processes.len(), 2 * processes.len()) {
         let process = processes.get(round % processes.len()).context("a shape without workers")?;
         let begun = Instant::now();
         process.signal(Signal::STOP)?;
         sleep(PAUSE).await;
         process.signal(Signal::CONT)?;
         scene.history.disturbed_since(begun);
-        sleep(Duration::from_secs(1)).await;
+        // Requests that waited meanwhile are answered before the next one stands still.
+        sleep(Duration::from_secs(scale.pick(1, 10))).await;
     }
     scene.end(Permitted { repeats: true, ..Permitted::default() }).await
 }

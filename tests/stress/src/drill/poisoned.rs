@@ -44,7 +44,7 @@ const POISONED: &str = r#"query { webhookMessages(first: 5, filter: {eventTypes:
     attempts(first: 20) { nodes { url succeeded responseStatus error } } } } }"#;
 
 pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
-    let (endpoints, changes) = scale.pick((20, 50), (100, 100));
+    let (endpoints, changes) = scale.pick((20, 50), (98, 103));
     let mut scene = Scene::start(Plan::new(shape)).await?;
     let clock = scene.stand.dir().join("clock");
     if shape == Shape::Embedded {

@@ -40,9 +40,9 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let mut plan = Plan::new(shape).set("POSTERN_DATABASE_CONNECTIONS", CONNECTIONS);
     plan.postgres_connections = POSTGRES_CONNECTIONS;
     let scene = Scene::start(plan).await?;
-    let rounds = scale.pick(2, 20);
+    let rounds = scale.pick(2, 8);
     clients(&scene, rounds).await;
-    for _ in 0..scale.pick(1, 3) {
+    for _ in 0..scale.pick(1, 2) {
         let begun = Instant::now();
         let held = hold(&scene).await?;
         let release = async {

@@ -17,9 +17,9 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let mut scene = Scene::start(Plan::new(shape)).await?;
     scene.start_traffic(scale.load()).await?;
     let services = scene.stand.services.as_ref().context("a shape without Redis")?;
-    let without = Duration::from_secs(scale.pick(4, 15));
+    let without = Duration::from_secs(scale.pick(4, 10));
     let mut outages = Vec::new();
-    for _ in 0..scale.pick(1, 5) {
+    for _ in 0..scale.pick(1, 3) {
         for how in ["KILL", "STOP"] {
             sleep(Duration::from_secs(3)).await;
             let begun = Instant::now();

@@ -93,7 +93,8 @@ and reads everything back. *tried*: changes asked for; *acked*: acknowledged; *u
 *lost*, *doubled*: effects (users, events, webhooks, mails) that are missing, or there twice by their key; *wrong*: other \
 contradictions; *repeats*: webhooks + mails that arrived once more under the same id, which is permitted where a process \
 died between doing something and writing it down; *recovered*: the longest time from the \
-beginning of a disturbance until a request made after it was acknowledged / until all webhooks / all mails were done after the last disturbance was over.";
+beginning of a disturbance until a request made after it was acknowledged / until all webhooks / all mails were done after the last disturbance was over and the last change \
+answered.";
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

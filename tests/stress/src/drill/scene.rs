@@ -102,14 +102,16 @@ impl Scene {
             wrong.push(format!("{error:#}"));
         }
         let disturbances = self.history.disturbances();
-        let since = disturbances.iter().map(|disturbance| disturbance.over).max().unwrap_or_else(Instant::now);
+        let records = self.history.records();
+        let ends = disturbances.iter().map(|disturbance| disturbance.over);
+        // Nobody can be done before the last change was asked for.
+        let since = ends.chain(records.iter().map(|record| record.ended)).max().unwrap_or_else(Instant::now);
         let done_again = self.settle(since).await?;
         let mut observed = Observed::read(self).await?;
         let last = observed.events.last().map_or(0, |event| event.position);
         let client = self.stand.client();
         let follower = std::mem::replace(&mut self.follower, Follower::start(&client).await?);
         observed.followed = Some(follower.end(last, FOLLOWED_WITHIN).await);
-        let records = self.history.records();
         let mut findings = check::check(&records, &observed, permitted);
         let mails_within = MAILS_WITHIN * if permitted.wrong_clocks { 2 } else { 1 };
         for (what, took, limit) in

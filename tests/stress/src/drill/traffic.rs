@@ -16,7 +16,7 @@ use crate::stand::{Answer, Client, Lost};
 
 const PASSWORD: &str = "correct horse";
 /// How long a repeatable request is repeated without success.
-const REPEAT_WITHIN: Duration = Duration::from_secs(90);
+const REPEAT_WITHIN: Duration = Duration::from_secs(180);
 /// The pause before a request is repeated, or another one made after a failure.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -232,7 +232,9 @@ impl Writer {
     /// A user to be renamed.
     async fn make_user(&self) -> Result<String> {
         let name = self.history.marker("created");
-        let done = self.once(self.client.server().post("/users", &json!({"display_name": name}))).await;
+        let client = self.client.server().with("idempotency-key", &name);
+        let body = json!({"display_name": name});
+        let done = self.until_answered(|| client.post("/users", &body)).await?;
         self.note(Deed::CreateUser, name, None, &done);
         Ok(done.body.get("id").and_then(Value::as_str).with_context(|| format!("{:?}", done.outcome))?.to_owned())
     }
@@ -240,8 +242,9 @@ impl Writer {
     /// An address to send mails to, and the channel that it is.
     async fn make_address(&self) -> Result<(String, String)> {
         let email = format!("{}@drill.example", self.history.marker("sign-up"));
-        let input = json!({"input": {"email": email, "password": PASSWORD}});
-        let done = self.once(self.client.client().graphql(SIGN_UP, input)).await;
+        let input = json!({"input": {"email": email, "password": PASSWORD, "idempotencyKey": email}});
+        let client = self.client.client();
+        let done = self.until_answered(|| client.graphql(SIGN_UP, input.clone())).await?;
         self.note(Deed::SignUp, email.clone(), None, &done);
         let channel = done.body.pointer("/signUpWithPassword/user/contactChannels/nodes/0/id").and_then(Value::as_str);
         Ok((email, channel.with_context(|| format!("{:?} {}", done.outcome, done.body))?.to_owned()))
