@@ -36,6 +36,7 @@ pub mod teams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod trace;
 pub mod users;
 pub mod validation;
 mod waiting;

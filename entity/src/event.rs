@@ -25,6 +25,8 @@ pub struct Model {
     pub payload: Option<Json>,
     /// When the change was made.
     pub created_at: Timestamp,
+    /// The place in a trace of what caused it, as W3C's `traceparent`.
+    pub traceparent: Option<String>,
 }
 
 /// None declared: queries join by hand where they need to.

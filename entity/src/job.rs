@@ -45,6 +45,8 @@ pub struct Model {
     pub finished_at: Option<Timestamp>,
     /// From when on the row may be removed; null while it is open, and for dead jobs.
     pub prune_at: Option<Timestamp>,
+    /// The place in a trace of what caused it, as W3C's `traceparent`.
+    pub traceparent: Option<String>,
 }
 
 /// How far a job has come.

@@ -9,8 +9,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use postern_domain::random::{base32, random_bytes};
-use tracing::Instrument;
+use postern_domain::{
+    random::{base32, random_bytes},
+    trace::{self, TRACEPARENT, TraceContext},
+};
+use tracing::field;
 
 use crate::{app::Gateway, identity, identity::HEADER_FAMILIES, rest::reply::text};
 
@@ -51,28 +54,44 @@ const ALLOWED_HEADERS: [&str; 9] = [
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Gives the request an id: 16 characters of base32, in the answer's `x-stack-request-id` and on every line of its log.
+/// Gives the request an id (16 characters of base32, in the answer's `x-stack-request-id` and on every line of its log), puts
+/// it into the caller's trace, and counts it. Where it came from is not logged: that is the address of a person.
 pub(crate) async fn request_id(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
-    let client = gateway.client_info(&request);
-    let underway = gateway.requests.operation(&request).begin();
+    let operation = gateway.requests.operation(&request);
+    let underway = operation.begin();
     let span = tracing::info_span!(
         "request",
-        request.id = %id,
-        http.method = %request.method(),
-        http.path = %request.uri().path(),
-        client.ip = client.ip.map(tracing::field::display),
+        otel.name = operation.name(),
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+        request.id = id,
+        http.request.method = %request.method(),
+        http.route = operation.route(),
+        http.response.status_code = field::Empty,
+        graphql.operation = field::Empty,
+        trace_id = field::Empty,
     );
+    let traced = trace::begin(span.clone(), traceparent(request.headers()));
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).instrument(span.clone()).await;
-    span.in_scope(|| tracing::debug!(http.status = response.status().as_u16(), "answered"));
-    underway.answered(response.status());
+    let mut response = traced.run(next.run(request)).await;
+    let status = response.status();
+    underway.answered(status);
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    span.in_scope(|| tracing::debug!("answered"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         for family in HEADER_FAMILIES {
             insert(response.headers_mut(), &format!("{family}-request-id"), value.clone());
         }
     }
     response
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Answers are not cached unless they say so.

@@ -74,9 +74,19 @@ impl Operation {
         Self { name, door, duration, answers: RwLock::default() }
     }
 
+    /// `GET /api/v1/users/{user_id}`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The template alone.
+    pub(crate) fn route(&self) -> &str {
+        self.name.split_once(' ').map_or(UNKNOWN_ROUTE, |(_, route)| route)
+    }
+
     /// Begins to count a request, which ends with [`Underway::answered`].
-    pub(crate) fn begin(self: Arc<Self>) -> Underway {
-        Underway { operation: self, started: Instant::now(), status: CALLER_GONE }
+    pub(crate) fn begin(self: &Arc<Self>) -> Underway {
+        Underway { operation: Arc::clone(self), started: Instant::now(), status: CALLER_GONE }
     }
 
     fn count(&self, status: u16) {

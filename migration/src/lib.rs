@@ -17,6 +17,7 @@ mod m0006_emails;
 mod m0007_webhooks;
 mod m0008_idempotency;
 mod m0009_installation;
+mod m0010_trace_context;
 
 /// One change a line.
 macro_rules! changes {
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             m0007_webhooks
             m0008_idempotency
             m0009_installation
+            m0010_trace_context
         }
     }
 }

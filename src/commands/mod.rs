@@ -7,18 +7,17 @@ mod serve;
 
 use std::{
     fmt::Display,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
 use clap::CommandFactory;
 use postern_domain::Error;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{Cli, Command},
     settings::{Role, Settings, WrongSettings},
-    wiring,
+    telemetry, wiring,
 };
 
 /// Why a command ended without success.
@@ -76,13 +75,14 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                 _ => Role::Operator,
             };
             let settings = Settings::read(cli.config.as_deref(), role)?;
-            log_to_stderr(&settings.log)?;
+            wiring::install_crypto_provider();
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let telemetry = telemetry::start(&settings.log, settings.log_format, runtime.handle());
+            let telemetry = telemetry.map_err(CommandError::Refused)?;
             for name in Settings::misspelt() {
                 tracing::warn!(name, "this environment variable looks like a setting but is none");
             }
-            wiring::install_crypto_provider();
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(async {
+            let done = runtime.block_on(async {
                 match command {
                     Command::Serve | Command::Gateway | Command::Worker => serve::run(settings, role).await,
                     Command::Migrate => serve::migrate(settings).await,
@@ -91,7 +91,9 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                     Command::Rotate => rotate::run(settings).await,
                     Command::Schema | Command::Openapi | Command::Completions { .. } => Ok(()),
                 }
-            })
+            });
+            telemetry.finish();
+            done
         }
     }
 }
@@ -108,13 +110,4 @@ fn fail(code: u8, why: impl Display) -> ExitCode {
     // Standard error may be closed; the exit code says it all the same.
     drop(writeln!(io::stderr(), "postern: {why}"));
     ExitCode::from(code)
-}
-
-fn log_to_stderr(filter: &str) -> Result<(), CommandError> {
-    let filter = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|error| CommandError::Refused(format!("POSTERN_LOG is no filter: {error}")))?;
-    let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).init();
-    Ok(())
 }

@@ -39,9 +39,10 @@ const ACCESS_TOKEN_SECONDS: &str = "POSTERN_ACCESS_TOKEN_SECONDS";
 const RATE_LIMITS: &str = "POSTERN_RATE_LIMITS";
 const DEV: &str = "POSTERN_DEV";
 const LOG: &str = "POSTERN_LOG";
+const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     CONFIG,
     LISTEN,
     PUBLIC_URL,
@@ -63,6 +64,7 @@ const NAMES: [&str; 21] = [
     RATE_LIMITS,
     DEV,
     LOG,
+    LOG_FORMAT,
 ];
 
 /// Official clients discard tokens with less than 20 s left and refresh those older than 75 s.
@@ -117,8 +119,31 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// What to log, in the syntax of tracing's `EnvFilter`.
     pub log: String,
+    /// As what.
+    pub log_format: LogFormat,
     /// What rules depend on.
     pub domain: DomainSettings,
+}
+
+/// What the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
 }
 
 /// Fixed keys of the project `internal`.
@@ -232,6 +257,7 @@ impl Reader {
         let trusted_proxies = self.subnets(TRUSTED_PROXIES);
         let access_token_seconds = self.within(ACCESS_TOKEN_SECONDS, "600", ACCESS_TOKEN_RANGE, "a number of seconds");
         let rate_limits = self.switch(RATE_LIMITS, true);
+        let log_format = self.parsed(LOG_FORMAT, "text", "text or json");
         Some(Settings {
             listen: listen?,
             admin_listen: admin_listen?,
@@ -243,6 +269,7 @@ impl Reader {
             server_secrets,
             internal_keys,
             trusted_proxies,
+            log_format: log_format?,
             log: self.text(LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             domain: DomainSettings {
                 public_url: public_url?,

@@ -9,9 +9,13 @@ use std::{
 
 use apalis_core::{error::BoxDynError, task::Task};
 use futures::future::BoxFuture;
-use postern_domain::queue::{Claimed, Ending, Lease};
+use postern_domain::{
+    queue::{Claimed, Ending, Lease},
+    trace,
+};
 use tokio::sync::mpsc::Sender;
 use tower::{Layer, Service, timeout::error::Elapsed};
+use tracing::{Span, field};
 
 use crate::{dispatch::Registry, held::Held};
 
@@ -61,29 +65,44 @@ where
             return Box::pin(std::future::ready(Ok(())));
         };
         let started = Instant::now();
+        let span = tracing::info_span!(
+            "job",
+            otel.name = format_args!("process {kind}"),
+            otel.kind = "consumer",
+            otel.status_code = field::Empty,
+            job.id = %lease.job_id,
+            job.kind = kind,
+            attempt = lease.attempt,
+            trace_id = field::Empty,
+        );
+        // A child of its cause, not a trace of its own with a link: each job has one cause (OpenTelemetry's conventions for
+        // messaging leave the choice).
+        let traced = trace::begin(span, task.args.cause);
         let run = self.inner.call(task);
         let ack = self.ack.clone();
-        Box::pin(async move {
+        Box::pin(traced.run(async move {
             let outcome = tokio::select! {
                 outcome = run => outcome,
                 () = running.lost.cancelled() => {
                     ack.registry.count_run(&kind, "lost", started.elapsed());
-                    tracing::warn!(job.id = %lease.job_id, job.kind = kind, "a job was stopped: its lease was lost");
+                    tracing::warn!("a job was stopped: its lease was lost");
                     return Ok(());
                 }
             };
             let ending = outcome.unwrap_or_else(|error| failed(error.into()));
             let ending = ack.registry.with_backoff(&kind, lease.attempt, ending);
-            ack.registry.count_run(&kind, ending.outcome(&lease), started.elapsed());
+            let outcome = ending.outcome(&lease);
+            ack.registry.count_run(&kind, outcome, started.elapsed());
+            tracing::debug!(outcome, "a job ended");
             if let Some(reason) = ending.failure() {
-                let (attempt, last) = (lease.attempt, lease.is_last_attempt());
-                tracing::warn!(job.id = %lease.job_id, job.kind = kind, attempt, last, reason, "a job failed");
+                Span::current().record("otel.status_code", "ERROR");
+                tracing::warn!(last = lease.is_last_attempt(), reason, "a job failed");
             }
             // A full channel holds the slot, so that no more jobs are claimed than endings can be written down.
             ack.ended.send((lease, ending)).await?;
             drop(running.permit);
             Ok(())
-        })
+        }))
     }
 }
 

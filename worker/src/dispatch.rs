@@ -15,10 +15,10 @@ use futures::future::BoxFuture;
 use postern_domain::{
     Deps, Error, Result,
     queue::{Claimed, Ending, Job, Lease},
+    trace,
 };
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
-use tracing::Instrument;
 
 use crate::{follow::Follow, schedule::Schedule};
 
@@ -141,7 +141,7 @@ impl Service<Task<Claimed>> for Dispatch {
     fn call(&mut self, task: Task<Claimed>) -> Self::Future {
         let (deps, registry) = (self.deps.clone(), Arc::clone(&self.registry));
         Box::pin(async move {
-            let run = async move { registry.run(deps, task.args).await }.in_current_span();
+            let run = trace::carry_on().run(async move { registry.run(deps, task.args).await });
             // Cut off with this future: by the time limit, by a lost lease, by the end of draining.
             match AbortOnDropHandle::new(tokio::spawn(run)).await {
                 Ok(ending) => Ok(ending),

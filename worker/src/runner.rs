@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use apalis::{
-    layers::{WorkerBuilderExt, tracing::TraceLayer},
-    prelude::{Monitor, Task, WorkerBuilder},
+    layers::WorkerBuilderExt,
+    prelude::{Monitor, WorkerBuilder},
 };
 use postern_domain::{
     Deps, Error, Result,
-    queue::{self, Claimed, Lane},
+    queue::{self, Lane},
 };
 use tokio::sync::mpsc;
 use tokio_util::{
@@ -142,16 +142,11 @@ async fn run_lanes(shared: Shared) -> Result<()> {
 
 fn register(monitor: Monitor, shared: Shared, lane: Lane) -> Monitor {
     let settings = shared.settings.lane(lane);
-    let trace = TraceLayer::new().make_span_with(|task: &Task<Claimed>| {
-        let (lease, kind) = (&task.args.lease, &task.args.kind);
-        tracing::info_span!("job", job.id = %lease.job_id, job.kind = kind, attempt = lease.attempt)
-    });
     monitor.register(move |restarts| {
         WorkerBuilder::new(format!("{}-{restarts}", lane.as_str()))
             .backend(JobBackend::start(&shared, lane))
             .concurrency(settings.slots.max(1))
             .timeout(settings.timeout)
-            .layer(trace.clone())
             .catch_panic()
             .build(Dispatch { deps: shared.deps.clone(), registry: Arc::clone(&shared.registry) })
     })

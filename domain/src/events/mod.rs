@@ -13,7 +13,7 @@ use postern_entity::{ProjectId, TeamId, UserId, event};
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::Value;
 
-use crate::{Deps, Result, db::Tx, signal::Signal};
+use crate::{Deps, Result, db::Tx, signal::Signal, trace};
 
 mod consume;
 pub mod jobs;
@@ -62,6 +62,7 @@ pub async fn record(deps: &Deps, tx: &Tx, event: NewEvent) -> Result<()> {
 /// Those of the database.
 pub async fn record_all(deps: &Deps, tx: &Tx, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<()> {
     let created_at = deps.now();
+    let traceparent = trace::current().map(|cause| cause.to_string());
     let rows: Vec<_> = events
         .into_iter()
         .map(|event| event::ActiveModel {
@@ -71,6 +72,7 @@ pub async fn record_all(deps: &Deps, tx: &Tx, events: impl IntoIterator<Item = N
             team_id: Set(event.team_id),
             payload: Set(Some(event.payload)),
             created_at: Set(created_at),
+            traceparent: Set(traceparent.clone()),
             ..Default::default()
         })
         .collect();

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 
 use super::{EventKind, sequencer::head};
-use crate::{Code, Deps, Failure, Result, error::refuse};
+use crate::{Code, Deps, Failure, Result, error::refuse, trace::TraceContext};
 
 /// The longest page of [`read`].
 pub const MAX_PAGE: u64 = 200;
@@ -30,6 +30,8 @@ pub struct LoggedEvent {
     pub payload: Option<Value>,
     /// When the change was made.
     pub created_at: Timestamp,
+    /// The place in a trace of what caused it.
+    pub cause: Option<TraceContext>,
 }
 
 /// What to read.
@@ -127,5 +129,6 @@ pub(super) fn logged(row: event::Model) -> Option<LoggedEvent> {
         team_id: row.team_id,
         payload: row.payload,
         created_at: row.created_at,
+        cause: row.traceparent.and_then(|cause| cause.parse().ok()),
     })
 }

@@ -10,6 +10,7 @@ use super::{Lane, Lease, Priority, ending::placeholders, time};
 use crate::{
     Deps, Result,
     db::{Backend, Tx, statement},
+    trace::TraceContext,
 };
 
 /// The most jobs one transaction claims, renews or ends.
@@ -24,6 +25,8 @@ pub struct Claimed {
     pub kind: String,
     /// What the handler needs.
     pub payload: Value,
+    /// The place in a trace of what caused it.
+    pub cause: Option<TraceContext>,
 }
 
 /// Claims at most `limit` (and [`MAX_BATCH`]) due jobs of a lane for `lease`: those that wait, and those whose worker let
@@ -113,7 +116,7 @@ async fn claim_rows(
          takeovers = CASE WHEN state = 'running' THEN takeovers + 1 ELSE 0 END, \
          attempts = CASE WHEN attempts >= max_attempts THEN attempts ELSE attempts + 1 END \
          WHERE id IN (SELECT id FROM due) \
-         RETURNING id, project_id, kind, payload, state, attempts, max_attempts, fence, takeovers"
+         RETURNING id, project_id, kind, payload, state, attempts, max_attempts, fence, takeovers, traceparent"
     );
     let values = [
         claimer.lane.as_str().into(),
@@ -143,7 +146,9 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
         fence: row.try_get("", "fence")?,
         takeovers: row.try_get("", "takeovers")?,
     };
-    Ok(Some(Claimed { lease, kind, payload: row.try_get("", "payload")? }))
+    let cause: Option<String> = row.try_get("", "traceparent")?;
+    let cause = cause.and_then(|cause| cause.parse().ok());
+    Ok(Some(Claimed { lease, kind, payload: row.try_get("", "payload")?, cause }))
 }
 
 /// Prolongs leases to `lease` from now, at most [`MAX_BATCH`] of them. Answers those that are lost: their handlers should

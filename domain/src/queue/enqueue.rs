@@ -14,7 +14,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Job, Priority, time};
-use crate::{Deps, Error, Result, Timestamp, db::Tx, signal::Signal};
+use crate::{
+    Deps, Error, Result, Timestamp,
+    db::Tx,
+    signal::Signal,
+    trace::{self, TraceContext},
+};
 
 /// A job about to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +33,7 @@ pub struct Enqueue {
     priority: Priority,
     max_attempts: u16,
     start: Start,
+    cause: Option<TraceContext>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +57,7 @@ impl Enqueue {
             priority: J::PRIORITY,
             max_attempts: J::MAX_ATTEMPTS,
             start: Start::After(Duration::ZERO),
+            cause: None,
         })
     }
 
@@ -91,7 +98,13 @@ impl Enqueue {
         self
     }
 
-    fn values(self, deps: &Deps, id: JobId) -> [SimpleExpr; 11] {
+    /// Caused by something else than the work under way.
+    pub fn caused_by(mut self, cause: Option<TraceContext>) -> Self {
+        self.cause = cause;
+        self
+    }
+
+    fn values(self, deps: &Deps, id: JobId) -> [SimpleExpr; 12] {
         let due_at = match self.start {
             Start::At(instant) => Expr::value(instant.millis()),
             Start::After(delay) => time::now(deps).add(Expr::value(time::millis(delay))),
@@ -108,6 +121,7 @@ impl Enqueue {
             due_at,
             Expr::value(i32::from(self.max_attempts)),
             time::now(deps),
+            Expr::value(self.cause.or_else(trace::current).map(|cause| cause.to_string())),
         ]
     }
 }
@@ -139,6 +153,7 @@ pub async fn enqueue_all(deps: &Deps, tx: &Tx, jobs: impl IntoIterator<Item = En
         Column::DueAt,
         Column::MaxAttempts,
         Column::CreatedAt,
+        Column::Traceparent,
     ]);
     let mut is_empty = true;
     for job in jobs {

@@ -16,6 +16,7 @@ use postern_entity::{
 };
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
+use tracing::field;
 
 use super::{
     fan_out::time_ordered,
@@ -32,6 +33,7 @@ use crate::{
     batch::Batcher,
     ports::http::{HttpError, OutgoingRequest, OutgoingResponse},
     queue::{Ending, MAX_BATCH},
+    trace::{self, TRACEPARENT},
 };
 
 /// How long an endpoint may take to answer.
@@ -116,16 +118,41 @@ struct Tried {
 async fn attempt(deps: &Deps, delivery: &webhook_delivery::Model, target: &Target, payload: &Bytes) -> Result<Tried> {
     let opened = target.opened.as_ref().map_err(|reason| Error::internal(reason.clone()))?;
     let attempted_at = deps.now();
-    let request = request(delivery, target, opened, payload, attempted_at)?;
+    let mut request = request(delivery, target, opened, payload, attempted_at)?;
     let started = Instant::now();
-    let mut answer = deps.http.post(request.clone()).await;
-    if matches!(answer, Err(HttpError::Connection(_))) && started.elapsed() < QUICK_FAILURE {
-        answer = deps.http.post(request).await;
-    }
+    let span = tracing::info_span!(
+        "webhook attempt",
+        otel.name = "POST",
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        endpoint.id = %delivery.endpoint_id,
+        message.id = %delivery.message_id,
+        http.response.status_code = field::Empty,
+    );
+    let answer = trace::begin(span.clone(), None).run(post(deps, &mut request)).await;
+    match &answer {
+        Ok(answer) => span.record("http.response.status_code", answer.status),
+        Err(_) => span.record("otel.status_code", "ERROR"),
+    };
     let duration_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
     metrics::histogram!("postern_webhook_attempt_duration_seconds").record(started.elapsed());
     metrics::counter!("postern_webhook_attempts_total", "outcome" => counted_as(&answer)).increment(1);
     Ok(tried(delivery, target, attempted_at, duration_ms, answer))
+}
+
+async fn post(deps: &Deps, request: &mut OutgoingRequest) -> std::result::Result<OutgoingResponse, HttpError> {
+    // Not among the signed headers; an owner's own header of that name wins.
+    if let Some(place) = trace::current()
+        && !request.headers.iter().any(|(name, _)| name == TRACEPARENT)
+    {
+        request.headers.push((TRACEPARENT.to_owned(), place.to_string()));
+    }
+    let started = Instant::now();
+    let answer = deps.http.post(request.clone()).await;
+    if matches!(answer, Err(HttpError::Connection(_))) && started.elapsed() < QUICK_FAILURE {
+        return deps.http.post(request.clone()).await;
+    }
+    answer
 }
 
 fn request(

@@ -22,6 +22,7 @@ use crate::{
     db::Tx,
     events::{self, LoggedEvent},
     queue,
+    trace::TraceContext,
 };
 
 /// The cursor in the log.
@@ -88,6 +89,8 @@ fn wants(row: webhook_endpoint::Model) -> Result<(WebhookEndpointId, ProjectId, 
 struct Batch {
     messages: Vec<webhook_message::Model>,
     deliveries: Vec<webhook_delivery::Model>,
+    /// Of the messages whose events were caused in a trace.
+    causes: BTreeMap<WebhookMessageId, TraceContext>,
     last: Option<i64>,
 }
 
@@ -129,6 +132,7 @@ impl Batch {
                 created_at: now,
             });
         }
+        self.causes.extend(event.cause.map(|cause| (message.id, cause)));
         self.messages.push(message);
         Ok(())
     }
@@ -136,7 +140,10 @@ impl Batch {
     async fn write(mut self, deps: &Deps, tx: &Tx) -> Result<()> {
         let made = store::insert_messages(tx, &self.messages).await?;
         self.deliveries.retain(|delivery| made.contains(&delivery.message_id));
-        let jobs = self.deliveries.iter().map(|delivery| DeliverWebhook::scheduled(&delivery.project_id, delivery.id));
+        let jobs = self.deliveries.iter().map(|delivery| {
+            let job = DeliverWebhook::scheduled(&delivery.project_id, delivery.id)?;
+            Ok(job.caused_by(self.causes.get(&delivery.message_id).copied()))
+        });
         let jobs = jobs.collect::<Result<Vec<_>>>()?;
         store::insert_deliveries(tx, self.deliveries).await?;
         queue::enqueue_all(deps, tx, jobs).await?;

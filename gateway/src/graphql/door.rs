@@ -12,8 +12,9 @@ use futures::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
-use postern_domain::{Deps, sessions::ClientInfo};
+use postern_domain::{Deps, sessions::ClientInfo, trace};
 use tokio::time::timeout;
+use tracing::field;
 
 use super::{
     caller::{self, Caller},
@@ -103,6 +104,7 @@ impl Door {
         let work = async {
             match self.prepare(&mut request, way).await {
                 Ok((_, chosen)) => {
+                    chosen.note();
                     operation = chosen;
                     let (request, rounds) = self.with_data(request, caller);
                     rounds.run(self.0.schema.execute(request)).await
@@ -120,13 +122,24 @@ impl Door {
     fn answers(&self, caller: &Caller, mut request: Request, way: Way) -> BoxStream<'static, Response> {
         let (door, caller) = (self.clone(), caller.clone());
         let request_id = caller.request_id().map(ToOwned::to_owned);
+        // Of its own: a socket has many, and the span of the request that it began with is over.
+        let span = tracing::info_span!(
+            "operation",
+            otel.name = "graphql",
+            otel.kind = "server",
+            request.id = request_id,
+            graphql.operation = field::Empty,
+            trace_id = field::Empty,
+        );
         let answers = async move {
             let started = Instant::now();
             let (operation, answer) = match timeout(TIME_LIMIT, door.prepare(&mut request, way)).await {
                 Ok(Ok((OperationType::Subscription, operation))) => {
+                    operation.note();
                     return door.subscribe(&caller, request, &operation);
                 }
                 Ok(Ok((_, operation))) => {
+                    operation.note();
                     let (request, rounds) = door.with_data(request, &caller);
                     let work = rounds.run(door.0.schema.execute(request));
                     (operation, timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow()))
@@ -137,13 +150,11 @@ impl Door {
             operation.answered(started, &answer);
             stream::once(async { answer }).boxed()
         };
-        answers
-            .flatten_stream()
-            .map(move |mut response| {
-                error::complete(&mut response, request_id.as_deref());
-                response
-            })
-            .boxed()
+        let answers = answers.flatten_stream().map(move |mut response| {
+            error::complete(&mut response, request_id.as_deref());
+            response
+        });
+        trace::begin(span, None).stream(answers.boxed())
     }
 
     fn subscribe(&self, caller: &Caller, request: Request, operation: &Operation) -> BoxStream<'static, Response> {

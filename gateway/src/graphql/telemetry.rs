@@ -18,6 +18,7 @@ use async_graphql::{
     },
 };
 use metrics::{Counter, Histogram, SharedString, counter, gauge, histogram};
+use tracing::Span;
 
 use super::{
     document::{MUTATION, QUERY, SUBSCRIPTION},
@@ -135,6 +136,11 @@ fn root_field<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, found
 impl Operation {
     fn new(name: String) -> Self {
         Self(Arc::new(Named { name, series: OnceLock::new() }))
+    }
+
+    /// Notes on the span of the work under way what it is.
+    pub(crate) fn note(&self) {
+        Span::current().record("graphql.operation", self.0.name.as_str());
     }
 
     fn series(&self) -> &Series {

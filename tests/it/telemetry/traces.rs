@@ -1,0 +1,211 @@
+//! Traces, as a collector of OpenTelemetry gets them.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{KeyValue, any_value::Value},
+    trace::v1::{Span, span::SpanKind},
+};
+use prost::Message;
+use serde_json::json;
+use tokio::{net::TcpListener, sync::Notify, time::timeout};
+
+use crate::support::{process::Process, receiver::Receiver, socket::Socket};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+#[derive(Default)]
+struct Received {
+    spans: Mutex<Vec<Span>>,
+    services: Mutex<Vec<String>>,
+    arrived: Notify,
+}
+
+/// A collector that speaks OTLP over HTTP with protobuf.
+struct Collector {
+    url: String,
+    received: Arc<Received>,
+}
+
+impl Collector {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let received = Arc::new(Received::default());
+        let router = Router::new().route("/v1/traces", post(collect)).with_state(Arc::clone(&received));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, received }
+    }
+
+    /// Waits until the spans are as `wanted` says, and answers all.
+    async fn wait_until(&self, what: &str, wanted: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+        let wait = async {
+            loop {
+                let arrived = self.received.arrived.notified();
+                let spans = self.received.spans.lock().unwrap().clone();
+                if wanted(&spans) {
+                    return spans;
+                }
+                arrived.await;
+            }
+        };
+        match timeout(PATIENCE, wait).await {
+            Ok(spans) => spans,
+            Err(_) => panic!("no {what} in {:#?}", self.received.spans.lock().unwrap()),
+        }
+    }
+}
+
+async fn collect(State(received): State<Arc<Received>>, headers: HeaderMap, body: Bytes) -> HeaderMap {
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    assert_eq!(headers["x-tenant"], "one");
+    let request = ExportTraceServiceRequest::decode(body).unwrap();
+    for resource in request.resource_spans {
+        let attributes = resource.resource.unwrap().attributes;
+        received.services.lock().unwrap().push(text(&attributes, "service.name").unwrap());
+        received.spans.lock().unwrap().extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
+    }
+    received.arrived.notify_waiters();
+    HeaderMap::from_iter([("content-type".parse().unwrap(), "application/x-protobuf".parse().unwrap())])
+}
+
+fn text(attributes: &[KeyValue], name: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == name)?.value.clone()?.value?;
+    Some(match found {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        other => panic!("{name} is {other:?}"),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A process that sends its spans every 50 ms.
+async fn traced(collector: &Collector) -> Process {
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=one"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        // Traces do not hang on what the log shows.
+        ("POSTERN_LOG", "warn"),
+    ];
+    Process::start(&settings).await
+}
+
+async fn endpoint(process: &Process, receiver: &Receiver) {
+    let query = "mutation($url: String!) { createWebhookEndpoint(input: {url: $url}) { secret } }";
+    let made = process.rest().admin().graphql(query, json!({"url": receiver.url()})).await.json(200);
+    assert!(made.get("errors").is_none(), "{made}");
+}
+
+fn of_trace<'a>(spans: &'a [Span], trace_id: &str) -> Vec<&'a Span> {
+    spans.iter().filter(|span| hex(&span.trace_id) == trace_id).collect()
+}
+
+/// Checks that the spans lead from the request over the job to the delivery, and answers the id of the request's span.
+fn check_chain(spans: &[&Span], request: &str, delivered: &str) -> String {
+    let of_kind = |kind: SpanKind, name: &str| {
+        let found = spans.iter().find(|span| span.kind == kind as i32 && span.name == name);
+        *found.unwrap_or_else(|| panic!("no {kind:?} {name} in {spans:#?}"))
+    };
+    let request = of_kind(SpanKind::Server, request);
+    assert_eq!(text(&request.attributes, "http.response.status_code").as_deref(), Some("200"));
+    let job = of_kind(SpanKind::Consumer, "process deliver_webhook");
+    assert_eq!(job.parent_span_id, request.span_id);
+    assert_eq!(text(&job.attributes, "job.kind").as_deref(), Some("deliver_webhook"));
+    let attempt = of_kind(SpanKind::Client, "POST");
+    assert_eq!(attempt.parent_span_id, job.span_id);
+    assert_eq!(text(&attempt.attributes, "http.response.status_code").as_deref(), Some("200"));
+    // The receiver continues the attempt.
+    assert_eq!(delivered, format!("00-{}-{}-01", hex(&attempt.trace_id), hex(&attempt.span_id)));
+    hex(&request.parent_span_id)
+}
+
+#[tokio::test]
+async fn one_trace_leads_from_the_caller_through_request_and_job_to_the_delivery() {
+    let (collector, receiver) = (Collector::start().await, Receiver::start().await);
+    let process = traced(&collector).await;
+    endpoint(&process, &receiver).await;
+    let is_attempt = |span: &&Span| span.kind == SpanKind::Client as i32;
+
+    // Over REST, in the caller's own trace.
+    let server = process.rest().server();
+    let user = server.post("/users", json!({"display_name": "Ada"})).await.json(201);
+    receiver.wait_for(1).await;
+    let path = format!("/users/{}", user["id"].as_str().unwrap());
+    let caller = server.with("traceparent", &format!("00-{TRACE_ID}-{CALLER}-01"));
+    caller.patch(&path, json!({"display_name": "Countess"})).await.json(200);
+    let delivered = receiver.wait_for(2).await[1].headers["traceparent"].clone();
+    let spans = collector
+        .wait_until("attempt of the trace", |spans| {
+            of_trace(spans, TRACE_ID).iter().copied().any(|span| is_attempt(&span))
+        })
+        .await;
+    let parent = check_chain(&of_trace(&spans, TRACE_ID), "PATCH /api/v1/users/{user_id}", &delivered);
+    assert_eq!(parent, CALLER);
+
+    // Over GraphQL, in a trace that begins here.
+    let mutation = "mutation($id: ID!) { updateUser(input: {id: $id, displayName: \"Ada\"}) { user { id } } }";
+    let changed = server.graphql(mutation, json!({"id": user["id"]})).await.json(200);
+    assert!(changed.get("errors").is_none(), "{changed}");
+    let delivered = receiver.wait_for(3).await[2].headers["traceparent"].clone();
+    let trace_id = delivered.split('-').nth(1).unwrap().to_owned();
+    assert_ne!(trace_id, TRACE_ID);
+    let spans = collector
+        .wait_until("attempt of the other trace", |spans| {
+            of_trace(spans, &trace_id).iter().copied().any(|span| is_attempt(&span))
+        })
+        .await;
+    let parent = check_chain(&of_trace(&spans, &trace_id), "POST /graphql", &delivered);
+    assert_eq!(parent, "");
+    assert!(collector.received.services.lock().unwrap().iter().all(|name| name == "postern"));
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn mutations_over_a_socket_are_traced_one_by_one() {
+    let (collector, receiver) = (Collector::start().await, Receiver::start().await);
+    let process = traced(&collector).await;
+    endpoint(&process, &receiver).await;
+    let keys = &process.demo;
+    let headers = json!({"x-stack-access-type": "server", "x-stack-project-id": keys.project_id,
+        "x-stack-secret-server-key": keys.server});
+    let mut socket = Socket::connect_at(&process.url, headers).await;
+    for id in ["1", "2"] {
+        let mutation = "mutation { createUser(input: {displayName: \"Ada\"}) { user { id } } }";
+        socket.subscribe(id, mutation, json!({})).await;
+        assert_eq!(socket.hear().await["type"], "next");
+        assert_eq!(socket.hear().await["type"], "complete");
+    }
+    let hooks = receiver.wait_for(2).await;
+    let traces: Vec<_> = hooks.iter().map(|hook| hook.headers["traceparent"].split('-').nth(1).unwrap()).collect();
+    assert_ne!(traces[0], traces[1]);
+    for trace_id in traces {
+        let is_operation = |span: &&Span| text(&span.attributes, "graphql.operation").is_some();
+        let spans = collector.wait_until("operation", |spans| of_trace(spans, trace_id).iter().any(is_operation)).await;
+        let operation = of_trace(&spans, trace_id).into_iter().find(is_operation).unwrap();
+        assert_eq!(text(&operation.attributes, "graphql.operation").as_deref(), Some("mutation createUser"));
+    }
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_protocol_that_is_not_spoken_is_a_refused_start() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = crate::support::database_url(data.path()).await;
+    let mut command = crate::support::process::postern(data.path(), &database, &["serve"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317").env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let refused = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"), "{said}");
+}
