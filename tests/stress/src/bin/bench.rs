@@ -1,0 +1,40 @@
+//! `scripts/bench`.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use postern_stress::bench;
+use tokio::runtime::Builder;
+
+/// Measures Postern.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts everything, measures, and prints.
+    Run(bench::Settings),
+    /// Serves as the floor; started by `run`.
+    #[command(hide = true)]
+    Floor(bench::floor::FloorSettings),
+    /// Posts bodies; started by `run`.
+    #[command(hide = true)]
+    Bare(bench::bare::BareSettings),
+}
+
+fn main() -> Result<()> {
+    // The HTTP client wants one provider of TLS, chosen; a second call changes nothing.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    match Cli::parse().command {
+        // One thread: the loads leave the rest of the machine to what is measured.
+        Command::Run(settings) => Builder::new_current_thread().enable_all().build()?.block_on(bench::run(&settings)),
+        Command::Floor(settings) => {
+            Builder::new_multi_thread().enable_all().build()?.block_on(bench::floor::serve(&settings))
+        }
+        Command::Bare(settings) => {
+            Builder::new_multi_thread().enable_all().build()?.block_on(bench::bare::post(&settings))
+        }
+    }
+}
