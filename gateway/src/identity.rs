@@ -23,25 +23,45 @@ pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .find(|value| !value.is_empty())
 }
 
-/// What the headers claim.
+/// What the headers claim. Goes through what the request has, not through all that it could have.
 pub(crate) fn credentials(headers: &HeaderMap) -> Credentials {
-    let text = |name| header(headers, name).map(str::to_owned);
-    let flag = |name| header(headers, name) == Some("true");
-    Credentials {
-        access_type: text("access-type"),
-        project_id: text("project-id"),
-        branch_id: text("branch-id"),
-        publishable_client_key: text("publishable-client-key"),
-        secret_server_key: text("secret-server-key"),
-        super_secret_admin_key: text("super-secret-admin-key"),
-        admin_access_token: text("admin-access-token"),
-        access_token: text("access-token"),
-        // REST does not look at `Authorization`; the GraphQL door fills this in.
-        bearer_token: None,
-        development_override_key: text("development-override-key"),
-        allow_anonymous_user: flag("allow-anonymous-user"),
-        allow_restricted_user: flag("allow-restricted-user"),
+    let mut found = Credentials::default();
+    // The newer family last: its values stay.
+    for family in HEADER_FAMILIES.iter().rev() {
+        for name in headers.keys() {
+            let short = name.as_str().strip_prefix(family).and_then(|rest| rest.strip_prefix('-'));
+            let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
+            if let (Some(short), Some(value)) = (short, value) {
+                claim(&mut found, short, value);
+            }
+        }
     }
+    found
+}
+
+/// Notes one header, by its name without prefix. REST does not look at `Authorization`; the GraphQL door fills that in.
+fn claim(found: &mut Credentials, name: &str, value: &str) {
+    let text = match name {
+        "access-type" => &mut found.access_type,
+        "project-id" => &mut found.project_id,
+        "branch-id" => &mut found.branch_id,
+        "publishable-client-key" => &mut found.publishable_client_key,
+        "secret-server-key" => &mut found.secret_server_key,
+        "super-secret-admin-key" => &mut found.super_secret_admin_key,
+        "admin-access-token" => &mut found.admin_access_token,
+        "access-token" => &mut found.access_token,
+        "development-override-key" => &mut found.development_override_key,
+        "allow-anonymous-user" => {
+            found.allow_anonymous_user = value == "true";
+            return;
+        }
+        "allow-restricted-user" => {
+            found.allow_restricted_user = value == "true";
+            return;
+        }
+        _ => return,
+    };
+    *text = Some(value.to_owned());
 }
 
 /// Finds the client's address: that of the connection, or, while that is a trusted proxy, the next one to the left in
@@ -86,9 +106,12 @@ mod tests {
         headers.insert("x-stack-project-id", "old".parse().unwrap());
         assert_eq!(header(&headers, "project-id"), Some("old"));
         headers.insert("x-hexclave-project-id", "new".parse().unwrap());
+        headers.append("x-hexclave-project-id", "once more".parse().unwrap());
         assert_eq!(header(&headers, "project-id"), Some("new"));
+        assert_eq!(credentials(&headers).project_id.as_deref(), Some("new"));
         headers.insert("x-hexclave-project-id", "".parse().unwrap());
         assert_eq!(header(&headers, "project-id"), Some("old"));
+        assert_eq!(credentials(&headers).project_id.as_deref(), Some("old"));
     }
 
     #[test]

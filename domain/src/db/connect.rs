@@ -21,6 +21,9 @@ const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What SQLite answers when that was not long enough (sqlite.org/rescode.html).
 const SQLITE_BUSY: &str = "5";
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that lay idle for longer is tried before it is used: the server may be gone since. Trying each one every time
+/// would cost as much as most queries.
+const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +98,12 @@ async fn connect_sqlite(url: &str, max_connections: u32, signals: Signals) -> Re
 
 fn options(url: &str, max_connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(max_connections).min_connections(0).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+    options
+        .max_connections(max_connections)
+        .min_connections(0)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire_if_idle_for(TRIED_AFTER_IDLE)
+        .sqlx_logging(false);
     options
 }
 

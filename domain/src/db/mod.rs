@@ -7,6 +7,7 @@
 //! after the commit. No network call belongs inside an operation.
 
 mod connect;
+mod kept;
 mod reader;
 
 use std::{
@@ -22,10 +23,11 @@ use std::{
 use postern_entity::ProjectId;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, sea_query::Expr,
 };
 
 pub use connect::{Address, may_come_back};
+pub(crate) use kept::{KeptQuery, constant};
 pub use reader::Reader;
 
 use crate::{
@@ -331,8 +333,8 @@ pub fn statement<C: ConnectionTrait>(
     connection: &C,
     sql: &str,
     values: impl IntoIterator<Item = sea_orm::Value>,
-) -> sea_orm::Statement {
-    sea_orm::Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
+) -> Statement {
+    Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
 }
 
 /// The condition that rows belong to the project, for statements that find rows by a key: it never decides by which index

@@ -8,7 +8,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{db::Tx, error::Result};
+use crate::{
+    db::{Tx, constant},
+    error::Result,
+};
 
 /// Recipient kinds as stored and as on the wire.
 pub(super) const USER_PRIMARY_EMAIL: &str = "user-primary-email";
@@ -126,8 +129,8 @@ pub(super) async fn primary_email<C: ConnectionTrait>(
         .column(contact_channel::Column::Value)
         .filter(contact_channel::Column::ProjectId.eq(project_id.clone()))
         .filter(contact_channel::Column::UserId.eq(user_id))
-        .filter(contact_channel::Column::Kind.eq("email"))
-        .filter(contact_channel::Column::IsPrimary.eq(true))
+        .filter(contact_channel::Column::Kind.into_expr().eq(constant("email")))
+        .filter(contact_channel::Column::IsPrimary.into_expr().eq(constant(true)))
         .into_tuple()
         .one(connection)
         .await?;

@@ -2,13 +2,13 @@
 
 use postern_entity::session;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::LockType,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, sea_query::LockType,
 };
 
 use crate::{
     ProjectId, SessionId, Timestamp, UserId,
-    db::{Backend, Tx},
+    db::{Backend, KeptQuery, Tx},
     error::Result,
 };
 
@@ -22,12 +22,14 @@ pub(super) async fn by_token(
     project_id: &ProjectId,
     token_hash: Vec<u8>,
 ) -> Result<Option<session::Model>> {
-    let found = session::Entity::find()
-        .filter(session::Column::ProjectId.eq(project_id.clone()))
-        .filter(session::Column::TokenHash.eq(token_hash))
-        .one(connection)
-        .await?;
-    Ok(found)
+    static BY_TOKEN: KeptQuery = KeptQuery::new();
+    let statement = BY_TOKEN.with(connection, [project_id.clone().into(), token_hash.clone().into()], |backend| {
+        session::Entity::find()
+            .filter(session::Column::ProjectId.eq(project_id.clone()))
+            .filter(session::Column::TokenHash.eq(token_hash.clone()))
+            .build(backend)
+    });
+    Ok(session::Model::find_by_statement(statement).one(connection).await?)
 }
 
 pub(super) async fn find(

@@ -2,13 +2,16 @@
 
 use postern_entity::{team, team_membership};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::LockType,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{ExprTrait, LockType},
 };
 
 use crate::{
     ProjectId, TeamId, Timestamp, UserId,
-    db::{Backend, Tx, beside_key},
+    db::{Backend, Tx, beside_key, constant},
     error::Result,
 };
 
@@ -145,7 +148,7 @@ pub(crate) async fn select_in(
     // First none, then one: at no instant are two selected, which the index would refuse.
     of_user()
         .col_expr(team_membership::Column::IsSelected, false.into())
-        .filter(team_membership::Column::IsSelected.eq(true))
+        .filter(team_membership::Column::IsSelected.into_expr().eq(constant(true)))
         .exec(&**tx)
         .await?;
     let Some(team_id) = team_id else { return Ok(true) };

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Actor, Deps, Failure, ProjectId, TeamId, Timestamp, UserId,
-    db::beside_key,
+    db::{beside_key, constant},
     error::{Result, refuse},
     projects::{self, ProjectConfig},
     validation::Violations,
@@ -261,8 +261,8 @@ fn verified_primary_email() -> SelectStatement {
         .expr(Expr::val(1))
         .from_as(contact_channel::Entity, VERIFIED)
         .and_where(own(contact_channel::Column::UserId).equals((user::Entity, user::Column::Id)))
-        .and_where(own(contact_channel::Column::Kind).eq(EMAIL))
-        .and_where(own(contact_channel::Column::IsPrimary).eq(true))
+        .and_where(own(contact_channel::Column::Kind).eq(constant(EMAIL)))
+        .and_where(own(contact_channel::Column::IsPrimary).eq(constant(true)))
         .and_where(own(contact_channel::Column::IsVerified).eq(true))
         .to_owned()
 }

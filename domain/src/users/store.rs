@@ -10,7 +10,7 @@ use sea_orm::{
 use super::{User, channels::EMAIL};
 use crate::{
     ProjectId, UserId,
-    db::{Backend, Tx, beside_key},
+    db::{Backend, KeptQuery, Tx, beside_key, constant},
     email_address::EmailAddress,
     error::Result,
     projects::ProjectConfig,
@@ -70,8 +70,8 @@ fn to_primary_email() -> RelationDef {
         .to(contact_channel::Column::UserId)
         .on_condition(|_, channel| {
             Condition::all()
-                .add(Expr::col((channel.clone(), contact_channel::Column::Kind)).eq(EMAIL))
-                .add(Expr::col((channel, contact_channel::Column::IsPrimary)).eq(true))
+                .add(Expr::col((channel.clone(), contact_channel::Column::Kind)).eq(constant(EMAIL)))
+                .add(Expr::col((channel, contact_channel::Column::IsPrimary)).eq(constant(true)))
         })
         .into()
 }
@@ -81,7 +81,7 @@ fn to_selected_membership() -> RelationDef {
         .from(user::Column::Id)
         .to(team_membership::Column::UserId)
         .on_condition(|_, membership| {
-            Expr::col((membership, team_membership::Column::IsSelected)).eq(true).into_condition()
+            Expr::col((membership, team_membership::Column::IsSelected)).eq(constant(true)).into_condition()
         })
         .into()
 }
@@ -95,7 +95,11 @@ pub(super) async fn find(
     project_id: &ProjectId,
     id: UserId,
 ) -> Result<Option<Loaded>> {
-    Ok(loaded_by_key(connection, project_id).filter(user::Column::Id.eq(id)).into_model().one(connection).await?)
+    static BY_ID: KeptQuery = KeptQuery::new();
+    let statement = BY_ID.with(connection, [project_id.clone().into(), id.into()], |backend| {
+        loaded_by_key(connection, project_id).filter(user::Column::Id.eq(id)).build(backend)
+    });
+    Ok(Loaded::find_by_statement(statement).one(connection).await?)
 }
 
 /// Users by id.
@@ -117,9 +121,9 @@ pub(super) fn with_auth_email(
         .select_only()
         .column(contact_channel::Column::UserId)
         .filter(contact_channel::Column::ProjectId.eq(project_id.clone()))
-        .filter(contact_channel::Column::Kind.eq(EMAIL))
+        .filter(contact_channel::Column::Kind.into_expr().eq(constant(EMAIL)))
         .filter(contact_channel::Column::Value.eq(address.as_str()))
-        .filter(contact_channel::Column::UsedForAuth.eq(true))
+        .filter(contact_channel::Column::UsedForAuth.into_expr().eq(constant(true)))
         .into_query();
     // At most one by the unique index; as a single value, not as a list, it is looked up by the primary key.
     let holder = Expr::SubQuery(None, Box::new(holder.into()));

@@ -150,7 +150,8 @@ impl Door {
             operation.answered(started, &answer);
             stream::once(async { answer }).boxed()
         };
-        let answers = answers.flatten_stream().map(move |mut response| {
+        // On the heap: its state is given back when the stream begins; subscriptions would keep it to their end.
+        let answers = answers.boxed().flatten_stream().map(move |mut response| {
             error::complete(&mut response, request_id.as_deref());
             response
         });

@@ -144,7 +144,9 @@ fn shortened(reason: &str) -> Utf8Bytes {
 }
 
 async fn converse<D: Operations>(socket: &mut WebSocket, door: &D, headers: HeaderMap) -> End {
-    let caller = match timeout(INIT_TIMEOUT, handshake(socket, door, headers)).await {
+    // On the heap, or every socket would keep room for it to its end.
+    let handshake = Box::pin(handshake(socket, door, headers));
+    let caller = match timeout(INIT_TIMEOUT, handshake).await {
         Ok(Ok(caller)) => caller,
         Ok(Err(end)) => return end,
         Err(_) => return End::Close(4408, "Connection initialisation timeout".into()),

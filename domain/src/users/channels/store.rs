@@ -2,13 +2,14 @@
 
 use postern_entity::contact_channel;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Select, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Select,
+    sea_query::{Expr, ExprTrait},
 };
 
 use super::EMAIL;
 use crate::{
     ContactChannelId, ProjectId, UserId,
-    db::{Tx, beside_key, violates_unique},
+    db::{Tx, beside_key, constant, violates_unique},
     email_address::EmailAddress,
     error::Result,
 };
@@ -26,7 +27,7 @@ pub(super) fn is_taken_for_auth(error: &DbErr) -> bool {
 fn channels(scope: Expr) -> Select<contact_channel::Entity> {
     contact_channel::Entity::find()
         .filter(scope)
-        .filter(contact_channel::Column::Kind.eq(EMAIL))
+        .filter(contact_channel::Column::Kind.into_expr().eq(constant(EMAIL)))
         .order_by_asc(contact_channel::Column::CreatedAt)
         .order_by_asc(contact_channel::Column::Id)
 }
@@ -85,9 +86,9 @@ pub(super) fn with_ids(
 pub(in crate::users) fn for_auth(project_id: &ProjectId, address: &EmailAddress) -> Select<contact_channel::Entity> {
     contact_channel::Entity::find()
         .filter(contact_channel::Column::ProjectId.eq(project_id.clone()))
-        .filter(contact_channel::Column::Kind.eq(EMAIL))
+        .filter(contact_channel::Column::Kind.into_expr().eq(constant(EMAIL)))
         .filter(contact_channel::Column::Value.eq(address.as_str()))
-        .filter(contact_channel::Column::UsedForAuth.eq(true))
+        .filter(contact_channel::Column::UsedForAuth.into_expr().eq(constant(true)))
 }
 
 pub(in crate::users) async fn insert(tx: &Tx, row: contact_channel::Model) -> Result<()> {
