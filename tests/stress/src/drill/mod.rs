@@ -3,7 +3,7 @@
 //! once by its key, and every job of a dead worker must be done again within 60 s.
 //!
 //! One file per drill; `scene.rs` is what they share, `check.rs` decides. To add one: a file with a `pub(super) async fn`,
-//! and a line in [`DRILLS`].
+//! and a line in `DRILLS`.
 
 mod check;
 mod clock;
