@@ -1,6 +1,6 @@
 //! Changing the server secret: what was sealed under an older one is sealed again under the first.
 //!
-//! Each feature knows what it seals and tells it to a [`Rotation`]; the table in [`rotate`] lists the features. Rows are taken
+//! Each feature knows what it seals and tells it to a `Rotation`; the table in [`rotate`] lists the features. Rows are taken
 //! by their primary key, at most a hundred in a transaction, so nobody waits long and a rotation that was cut off is begun
 //! again without harm. Signing keys need none of this: they are derived, and both secrets' keys are published meanwhile.
 

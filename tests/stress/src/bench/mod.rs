@@ -1,7 +1,7 @@
 //! The bench: starts everything itself, measures what the design budgets (design §6), and prints it as a table and as JSON.
 //! Every speed is a ratio to a floor that is measured in turns with it, on the same database.
 //!
-//! To add a figure: a function that answers a [`report::Row`], its name in [`Section`], and its line in [`measure`].
+//! To add a figure: a function that answers a `report::Row`, its name in `Section`, and its line in `measure`.
 
 pub mod bare;
 mod compare;
