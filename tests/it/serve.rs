@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{database_url, past_pooler, process::postern};
+use crate::support::{database_url, free_address, past_pooler, process::postern};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -144,8 +144,7 @@ async fn after(out: &mut BufReader<tokio::process::ChildStdout>, text: &str) -> 
 async fn a_request_under_way_is_answered_while_new_ones_are_sent_elsewhere() {
     let data = tempfile::TempDir::new().unwrap();
     let database = database_url(data.path()).await;
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (address, admin) = (free(), free());
+    let (address, admin) = (free_address(), free_address());
     let mut command = postern(data.path(), &database, &[]);
     command.env("POSTERN_LISTEN", address.to_string()).env("POSTERN_ADMIN_LISTEN", admin.to_string());
     let mut child = command.spawn().unwrap();

@@ -6,13 +6,13 @@ use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, BufReader},
-    net::TcpListener,
     process::{Child, Command},
     time::{sleep, timeout},
 };
 
 use crate::support::{
-    INTERNAL_KEY_SETTINGS, database_url, on_postgres, past_pooler, pooler_setting, redis::PrivateRedis, redis_url,
+    INTERNAL_KEY_SETTINGS, database_url, free_address, on_postgres, past_pooler, pooler_setting, redis::PrivateRedis,
+    redis_url,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,11 +72,6 @@ impl Installation {
     }
 }
 
-/// A port that is free now.
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
-
 /// Waits until `/readyz` answers this status with this text in it.
 async fn until_ready_says(child: &mut Child, port: u16, status: u16, text: &str) {
     postern::wiring::install_crypto_provider();
@@ -134,13 +129,13 @@ async fn roles_wait_unready_for_the_migration_and_end_clean() {
     let installation = Installation::new().await;
     let mut waiting = Vec::new();
     for role in ["gateway", "worker"] {
-        let port = free_port().await;
+        let port = free_address().port();
         let mut child = installation.command(role, port).spawn().unwrap();
         until_ready_says(&mut child, port, 503, "run `postern migrate`").await;
         waiting.push((child, port));
     }
     // Told to end while it waits.
-    let port = free_port().await;
+    let port = free_address().port();
     let mut impatient = installation.command("gateway", port).spawn().unwrap();
     until_ready_says(&mut impatient, port, 503, "waiting").await;
     assert_eq!(end(impatient).await, "Stopped.\n");
@@ -221,9 +216,9 @@ async fn a_database_that_is_away_is_waited_for() {
     }
     let mut installation = Installation::new().await;
     installation.settings.retain(|(name, _)| name != "POSTERN_DATABASE_URL");
-    let away = format!("postgres://postern:secret@127.0.0.1:{}/postern", free_port().await);
+    let away = format!("postgres://postern:secret@127.0.0.1:{}/postern", free_address().port());
     let installation = installation.with("POSTERN_DATABASE_URL", &away);
-    let port = free_port().await;
+    let port = free_address().port();
     let mut child = installation.command("worker", port).spawn().unwrap();
     until_ready_says(&mut child, port, 503, "the database is away").await;
     assert_eq!(reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await.unwrap().status(), 200);

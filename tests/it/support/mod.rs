@@ -8,7 +8,15 @@ pub(crate) mod redis;
 pub(crate) mod smtp;
 pub(crate) mod socket;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
 
 use postern::{
     settings::{Role, Settings},
@@ -204,9 +212,22 @@ pub(crate) fn redis_url() -> String {
     std::env::var("POSTERN_TEST_REDIS_URL").expect("POSTERN_TEST_REDIS_URL names the test server")
 }
 
-/// A loopback address nobody listens on. Its port is part of URLs that are known before listening starts.
-pub(crate) fn free_address() -> std::net::SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// A loopback address nobody listens on, for a process that is to know its port before it listens. Each is given once, and
+/// from below the range that the kernel hands out by itself (ip_local_port_range), so that nobody takes it meanwhile.
+pub(crate) fn free_address() -> SocketAddr {
+    const FIRST: u16 = 8_300;
+    const COUNT: u16 = 3_600;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Runs beside this one begin elsewhere.
+    let offset = u16::try_from(std::process::id().wrapping_mul(61) % u32::from(COUNT)).unwrap();
+    for _ in 0..COUNT {
+        let port = FIRST + (offset + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port from {FIRST} on is free")
 }
 
 /// Whether this run is one on PostgreSQL.

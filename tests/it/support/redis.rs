@@ -1,7 +1,6 @@
 //! A Redis of a test's own, to be taken away from under Postern.
 
 use std::{
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -18,7 +17,7 @@ pub(crate) struct PrivateRedis {
 impl PrivateRedis {
     /// Starts one that asks for this password.
     pub(crate) async fn start(password: &'static str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = super::free_address().port();
         let mut redis = Self { port, password, child: spawn(port, password) };
         redis.wait().await;
         redis
