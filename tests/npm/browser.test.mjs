@@ -114,10 +114,15 @@ describe('the tour of the README', () => {
     const page = await browser.context.newPage();
     await page.goto(`${baseUrl}/graphiql`);
     await writeQuery(page, 'subscription { events(types: ["user.updated"]) { type createdAt } }');
-    const connected = page.waitForEvent('websocket');
+    // Listened for from the beginning: by the time that the socket could be awaited, the frame may have been sent.
+    let isSubscribed = false;
+    page.on('websocket', (socket) => {
+      socket.on('framesent', (frame) => {
+        isSubscribed ||= String(frame.payload).includes('"subscribe"');
+      });
+    });
     await page.keyboard.press('ControlOrMeta+Enter');
-    const socket = await connected;
-    await socket.waitForEvent('framesent', (frame) => String(frame.payload).includes('"subscribe"'));
+    await eventually('GraphiQL to subscribe', () => isSubscribed);
 
     const port = await freePort();
     receiver = await startReceiver(directory, port);
