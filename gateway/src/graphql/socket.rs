@@ -36,6 +36,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(75);
 /// A peer that takes nothing for so long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the peer of a closed conversation may take to say that it heard so.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many operations may run at once on one socket.
 const MAX_OPERATIONS: usize = 100;
 /// The longest id of an operation, in bytes.
@@ -129,9 +131,18 @@ pub(crate) async fn serve<D: Operations>(mut socket: WebSocket, door: D, headers
         End::Close(4406, "Subprotocol not acceptable".into())
     };
     if let End::Close(code, reason) = end {
-        let frame = CloseFrame { code, reason: shortened(&reason) };
-        // The peer may be gone already; then there is nobody left to tell.
-        drop(send(&mut socket, Message::Close(Some(frame))).await);
+        close(&mut socket, CloseFrame { code, reason: shortened(&reason) }).await;
+    }
+}
+
+/// Tells the peer that the conversation is over, and waits until it has heard so (RFC 6455, section 7.1.1). A connection that
+/// is dropped while messages of the peer are unread is reset by the operating system, and the frame may be lost with it.
+async fn close(socket: &mut WebSocket, frame: CloseFrame) {
+    // A peer that is gone already cannot be told.
+    if send(socket, Message::Close(Some(frame))).await.is_ok() {
+        let heard = async { while let Some(Ok(_)) = socket.recv().await {} };
+        // One that says nothing more has had its time.
+        drop(timeout(CLOSE_TIMEOUT, heard).await);
     }
 }
 

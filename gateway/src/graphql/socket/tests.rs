@@ -229,6 +229,29 @@ async fn operations_at_once_are_bounded() {
     assert_eq!(refused["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS");
 }
 
+#[tokio::test]
+async fn a_peer_that_was_still_talking_hears_why_it_was_closed() {
+    let mut client = connect().await;
+    say(&mut client, json!({"type": "nope"})).await;
+    // More than the buffers of both sides hold: a connection that is dropped with some of it unread is reset.
+    let long = json!({"type": "ping", "payload": {"long": "x".repeat(64 * 1024)}});
+    for _ in 0..200 {
+        say(&mut client, long.clone()).await;
+    }
+    assert_eq!(closed(client).await.0, 4400);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_say_that_it_heard_is_not_waited_for_forever() {
+    let mut client = connect().await;
+    say(&mut client, json!({"type": "nope"})).await;
+    let mut stream = client.into_inner();
+    let mut read = Vec::new();
+    // Without the protocol nothing answers the close frame; the server ends the connection by itself.
+    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut read).await.unwrap();
+    assert_eq!(read.first(), Some(&0x88), "a close frame (RFC 6455, section 5.2)");
+}
+
 #[test]
 fn an_origin_in_the_payload_is_not_believed() {
     let from_browser = HeaderMap::from_iter([(axum::http::header::ORIGIN, "https://evil.example".parse().unwrap())]);
