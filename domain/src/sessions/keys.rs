@@ -6,7 +6,11 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::DecodingKey;
 use moka::future::Cache;
-use p256::ecdsa::{Signature, SigningKey, signature::Signer};
+use p256::ecdsa::SigningKey;
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -57,8 +61,8 @@ pub(super) struct AudienceKeys {
 
 struct KeyPair {
     // Parsed once: jsonwebtoken's own signing parses the private key and derives its public key for each token, which
-    // costs as much as the signature.
-    signing: SigningKey,
+    // costs as much as the signature. By ring, whose signature takes a fifth of the time of p256's.
+    signing: EcdsaKeyPair,
     verifying: DecodingKey,
     public: PublicKey,
 }
@@ -81,8 +85,9 @@ impl AudienceKeys {
     pub(super) fn sign(&self, message: impl FnOnce(&str) -> Result<String>) -> Result<String> {
         let pair = self.signers.first().ok_or_else(|| Error::internal("an audience without a signing key"))?;
         let message = message(&pair.public.kid)?;
-        let signature: Signature = pair.signing.try_sign(message.as_bytes()).map_err(Error::internal)?;
-        Ok(format!("{message}.{}", BASE64.encode(signature.to_bytes())))
+        let signature = pair.signing.sign(&SystemRandom::new(), message.as_bytes());
+        let signature = signature.map_err(|_| Error::internal("the system has no randomness to sign with"))?;
+        Ok(format!("{message}.{}", BASE64.encode(signature)))
     }
 
     /// The key with this id, if it may verify.
@@ -93,8 +98,15 @@ impl AudienceKeys {
 
 impl KeyPair {
     fn derive(keyring: &Keyring, generation: usize, label: &str) -> Result<Self> {
-        let signing = scalar(keyring, generation, label)?;
-        let point = signing.verifying_key().to_encoded_point(false);
+        let private = scalar(keyring, generation, label)?;
+        let point = private.verifying_key().to_encoded_point(false);
+        let signing = EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            &private.to_bytes(),
+            point.as_bytes(),
+            &SystemRandom::new(),
+        )
+        .map_err(|error| Error::internal(error.to_string()))?;
         let (Some(x), Some(y)) = (point.x(), point.y()) else {
             return Err(Error::internal("a public key without coordinates"));
         };
