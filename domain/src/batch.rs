@@ -50,7 +50,7 @@ where
     /// The outcome for `item`.
     ///
     /// # Errors
-    /// Internal: those of the work, shared by all items of the batch.
+    /// Those of the work, shared by all items of the batch.
     pub(crate) async fn get(&self, item: I) -> Result<O> {
         let (answer, answered) = oneshot::channel();
         self.0.send((item, answer)).await.map_err(|_| gone())?;
@@ -69,7 +69,7 @@ fn answer<O>(outcome: Result<Vec<O>>, waiting: Vec<oneshot::Sender<Result<O>>>) 
         Err(error) => {
             let error = Arc::new(error);
             for answer in waiting {
-                drop(answer.send(Err(Error::internal(Shared(Arc::clone(&error))))));
+                drop(answer.send(Err(Error::Shared(Arc::clone(&error)))));
             }
         }
     }
@@ -84,11 +84,6 @@ impl<I, O> fmt::Debug for Batcher<I, O> {
         f.write_str("Batcher")
     }
 }
-
-/// An error that several share.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct Shared(Arc<Error>);
 
 #[cfg(test)]
 mod tests {

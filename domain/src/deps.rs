@@ -12,6 +12,7 @@ use crate::{
     sessions::Sessions,
     settings::Settings,
     time::{Clock, Timestamp},
+    users::Users,
 };
 
 /// Everything an operation may use. Cheap to clone.
@@ -27,6 +28,8 @@ pub struct Deps {
     pub projects: Projects,
     /// What is kept of sessions between requests.
     pub sessions: Sessions,
+    /// Users that are being read.
+    pub users: Users,
     /// Password hashing.
     pub passwords: Passwords,
     /// Mail servers.

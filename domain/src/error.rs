@@ -1,7 +1,7 @@
 //! The failures both doors know: one catalogue of codes, each with its status and kind. What a caller may be told is a
 //! [`Failure`]; everything else is logged at the door and shown as a request id only.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 use sea_orm::DbErr;
 use serde_json::{Value, json};
@@ -29,6 +29,9 @@ pub enum Error {
     /// The database failed; never told.
     #[error("database: {0}")]
     Database(#[from] DbErr),
+    /// What failed was done for several at once, and each of them is told.
+    #[error(transparent)]
+    Shared(Arc<Error>),
     /// Anything else that is our fault or our surroundings'; never told.
     #[error("{0}")]
     Internal(#[source] Box<dyn StdError + Send + Sync>),
@@ -43,7 +46,11 @@ impl Error {
     /// The failure, when the caller may know it.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
-        if let Self::Refused(failure) = self { Some(failure) } else { None }
+        match self {
+            Self::Refused(failure) => Some(failure),
+            Self::Shared(error) => error.failure(),
+            Self::Database(_) | Self::Internal(_) => None,
+        }
     }
 
     /// What the caller is told: the failure, or that the database is out of reach for now, which is logged here. Everything
@@ -54,11 +61,14 @@ impl Error {
     pub fn told(self) -> Result<Failure> {
         match self {
             Self::Refused(failure) => Ok(failure),
-            error if db::may_come_back(&error) => {
-                tracing::warn!(%error, "a request could not be served: the database is out of reach");
-                Ok(Failure::new(Code::Unavailable, UNAVAILABLE).retry_after(RETRY_AFTER_SECONDS))
-            }
-            error => Err(error),
+            error => match error.failure() {
+                Some(failure) => Ok(failure.clone()),
+                None if db::may_come_back(&error) => {
+                    tracing::warn!(%error, "a request could not be served: the database is out of reach");
+                    Ok(Failure::new(Code::Unavailable, UNAVAILABLE).retry_after(RETRY_AFTER_SECONDS))
+                }
+                None => Err(error),
+            },
         }
     }
 

@@ -68,6 +68,13 @@ impl Signals {
         self.hear(signal);
     }
 
+    /// The same for several, in their order.
+    pub(crate) fn send_all(&self, signals: impl IntoIterator<Item = Signal>) {
+        for signal in signals {
+            self.send(signal);
+        }
+    }
+
     /// Passes on what another process told.
     pub fn hear(&self, signal: Signal) {
         drop(self.heard.send(signal));

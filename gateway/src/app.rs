@@ -1,5 +1,5 @@
 //! Builds the router of all doors, with what every request passes through: an id, limits of size and time, CORS, and the
-//! rewriting of statuses that clients ask for. The root serves it; tests call it too.
+//! rewriting of statuses that clients ask for. Each layer is paid for by every request, so there are few. The root serves it; tests call it too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
     http::{StatusCode, header},
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::get,
 };
 use ipnet::IpNet;
@@ -30,7 +30,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// What handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    pub(crate) deps: Deps,
+    pub(crate) deps: Arc<Deps>,
     trusted_proxies: Arc<[IpNet]>,
     /// Cancelled when the process is to stop: live connections end then, plain requests may finish.
     pub(crate) stopping: CancellationToken,
@@ -42,7 +42,7 @@ impl Gateway {
     /// A gateway over these parts. The headers of `trusted_proxies` tell where a request came from.
     #[must_use]
     pub fn new(deps: Deps, trusted_proxies: Vec<IpNet>, stopping: CancellationToken) -> Self {
-        Self { deps, trusted_proxies: trusted_proxies.into(), stopping, requests: Requests::default() }
+        Self { deps: Arc::new(deps), trusted_proxies: trusted_proxies.into(), stopping, requests: Requests::default() }
     }
 
     /// Where `request` came from.
@@ -54,17 +54,15 @@ impl Gateway {
 /// The router of all doors. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, or clients have no address.
 pub fn router(gateway: Gateway) -> Router {
     let plain = rest::router()
-        .merge(pages::router(&gateway))
+        .merge(pages::router(&gateway).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
         .route("/health", get(health).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
     Router::new()
         .merge(plain)
         .merge(graphql::router(gateway.clone()))
         .fallback(layers::unknown_path)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn(layers::default_headers))
-        .layer(from_fn_with_state(gateway.clone(), layers::request_id))
+        .layer(from_fn_with_state(gateway.clone(), layers::every_request))
         .with_state(gateway)
 }
 

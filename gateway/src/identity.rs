@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, Request},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderName},
 };
 use ipnet::IpNet;
 use postern_domain::{identity::Credentials, sessions::ClientInfo};
@@ -14,11 +14,22 @@ use postern_domain::{identity::Credentials, sessions::ClientInfo};
 /// request has both, and answers carry both.
 pub(crate) const HEADER_FAMILIES: [&str; 2] = ["x-hexclave", "x-stack"];
 
-/// The value of a header of the contract by its name without prefix. Empty values count as absent.
-pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    HEADER_FAMILIES
+/// The names of a header of the contract in both families, from its name without prefix.
+macro_rules! both_families {
+    ($name:literal) => {
+        [
+            axum::http::HeaderName::from_static(concat!("x-hexclave-", $name)),
+            axum::http::HeaderName::from_static(concat!("x-stack-", $name)),
+        ]
+    };
+}
+pub(crate) use both_families;
+
+/// The value of a header of the contract. Empty values count as absent.
+pub(crate) fn either(headers: &HeaderMap, names: [HeaderName; 2]) -> Option<&str> {
+    names
         .iter()
-        .filter_map(|family| headers.get(format!("{family}-{name}")))
+        .filter_map(|name| headers.get(name))
         .filter_map(|value| value.to_str().ok())
         .find(|value| !value.is_empty())
 }
@@ -104,13 +115,13 @@ mod tests {
     fn the_newer_family_wins_and_empty_is_absent() {
         let mut headers = HeaderMap::new();
         headers.insert("x-stack-project-id", "old".parse().unwrap());
-        assert_eq!(header(&headers, "project-id"), Some("old"));
+        assert_eq!(either(&headers, both_families!("project-id")), Some("old"));
         headers.insert("x-hexclave-project-id", "new".parse().unwrap());
         headers.append("x-hexclave-project-id", "once more".parse().unwrap());
-        assert_eq!(header(&headers, "project-id"), Some("new"));
+        assert_eq!(either(&headers, both_families!("project-id")), Some("new"));
         assert_eq!(credentials(&headers).project_id.as_deref(), Some("new"));
         headers.insert("x-hexclave-project-id", "".parse().unwrap());
-        assert_eq!(header(&headers, "project-id"), Some("old"));
+        assert_eq!(either(&headers, both_families!("project-id")), Some("old"));
         assert_eq!(credentials(&headers).project_id.as_deref(), Some("old"));
     }
 

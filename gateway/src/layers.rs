@@ -15,7 +15,11 @@ use postern_domain::{
 };
 use tracing::field;
 
-use crate::{app::Gateway, identity, identity::HEADER_FAMILIES, rest::reply::text};
+use crate::{
+    app::Gateway,
+    identity::{self, HEADER_FAMILIES, both_families},
+    rest::reply::text,
+};
 
 /// Request headers that browsers may send, without the prefix of their family.
 const ALLOWED_FAMILY_HEADERS: [&str; 15] = [
@@ -50,13 +54,18 @@ const ALLOWED_HEADERS: [&str; 9] = [
     "ngrok-skip-browser-warning",
 ];
 
+const REQUEST_ID: [HeaderName; 2] = both_families!("request-id");
+const OVERRIDE_ERROR_STATUS: [HeaderName; 2] = both_families!("override-error-status");
+const ACTUAL_STATUS: [HeaderName; 2] = both_families!("actual-status");
+
 /// The id of a request, for handlers that tell it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) String);
 
 /// Gives the request an id (16 characters of base32, in the answer's `x-stack-request-id` and on every line of its log), puts
 /// it into the caller's trace, and counts it. Where it came from is not logged: that is the address of a person.
-pub(crate) async fn request_id(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
+/// The answer is not to be cached unless it says so.
+pub(crate) async fn every_request(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
     let operation = gateway.requests.operation(&request);
     let underway = operation.begin();
@@ -82,25 +91,17 @@ pub(crate) async fn request_id(State(gateway): State<Gateway>, mut request: Requ
         span.record("otel.status_code", "ERROR");
     }
     span.in_scope(|| tracing::debug!("answered"));
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
-        for family in HEADER_FAMILIES {
-            insert(response.headers_mut(), &format!("{family}-request-id"), value.clone());
-        }
+        insert_both(headers, REQUEST_ID, &value);
     }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store, max-age=0"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     response
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
     headers.get(TRACEPARENT)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// Answers are not cached unless they say so.
-pub(crate) async fn default_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store, max-age=0"));
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    response
 }
 
 /// The CORS answers of the REST contract (wire requests-and-errors §7): any origin, never credentials.
@@ -129,32 +130,29 @@ static CORS: LazyLock<HeaderMap> = LazyLock::new(|| {
         ("vary", allowed.join(", ")),
     ] {
         if let Ok(value) = HeaderValue::try_from(value) {
-            insert(&mut headers, name, value);
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
     headers
 });
 
-/// Clients may ask for refusals as 200 with the real status in a header, so that browsers do not log them as errors
-/// (wire requests-and-errors §6). 5xx stay as they are.
-pub(crate) async fn override_status(request: Request, next: Next) -> Response {
-    let asked = identity::header(request.headers(), "override-error-status").is_some();
-    let mut response = next.run(request).await;
-    if asked && response.status().is_client_error() {
+/// The manners of the REST contract: CORS; refusals as 200 with the real status in a header for clients that ask for it, so
+/// that browsers do not log them as errors (wire requests-and-errors §6; 5xx stay as they are); and JSON indented for
+/// people, which is who sends `Accept: text/html`.
+pub(crate) async fn rest_manners(request: Request, next: Next) -> Response {
+    let overrides_status = identity::either(request.headers(), OVERRIDE_ERROR_STATUS).is_some();
+    let for_people = mentions(request.headers(), &header::ACCEPT, "text/html");
+    let mut response = cors(request, next).await;
+    if overrides_status && response.status().is_client_error() {
         let real = HeaderValue::from(response.status().as_u16());
-        for family in HEADER_FAMILIES {
-            insert(response.headers_mut(), &format!("{family}-actual-status"), real.clone());
-        }
+        insert_both(response.headers_mut(), ACTUAL_STATUS, &real);
         *response.status_mut() = StatusCode::OK;
     }
-    response
+    if for_people { indented(response).await } else { response }
 }
 
-/// JSON is indented for people, which is who sends `Accept: text/html`.
-pub(crate) async fn indent_for_people(request: Request, next: Next) -> Response {
-    let for_people = mentions(request.headers(), &header::ACCEPT, "text/html");
-    let response = next.run(request).await;
-    if !for_people || !mentions(response.headers(), &header::CONTENT_TYPE, "application/json") {
+async fn indented(response: Response) -> Response {
+    if !mentions(response.headers(), &header::CONTENT_TYPE, "application/json") {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -192,8 +190,9 @@ fn mentions(headers: &HeaderMap, name: &HeaderName, what: &str) -> bool {
     headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what))
 }
 
-fn insert(headers: &mut HeaderMap, name: &str, value: HeaderValue) {
-    if let Ok(name) = HeaderName::try_from(name) {
-        headers.insert(name, value);
+/// Sets the header of both families.
+pub(crate) fn insert_both(headers: &mut HeaderMap, names: [HeaderName; 2], value: &HeaderValue) {
+    for name in names {
+        headers.insert(name, value.clone());
     }
 }

@@ -17,6 +17,7 @@ use postern_domain::{
     sessions::Sessions,
     signal::Signals,
     time::{Clock, SystemClock},
+    users::Users,
 };
 use postern_outside::{
     address::Addresses,
@@ -66,6 +67,7 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
     Ok(Deps {
         projects: Projects::new(&signals),
         sessions: Sessions::new(&signals),
+        users: Users::default(),
         db: Db::connect(address, signals).await?,
         clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
         keyring: keyring(settings)?,

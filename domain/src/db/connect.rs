@@ -20,7 +20,8 @@ use crate::{
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What SQLite answers when that was not long enough (sqlite.org/rescode.html).
 const SQLITE_BUSY: &str = "5";
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long anybody waits for a connection.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that lay idle for longer is tried before it is used: the server may be gone since. Trying each one every time
 /// would cost as much as most queries.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
@@ -112,7 +113,11 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
 /// these.
 #[must_use]
 pub fn may_come_back(error: &Error) -> bool {
-    let Error::Database(error) = error else { return false };
+    let error = match error {
+        Error::Database(error) => error,
+        Error::Shared(error) => return may_come_back(error),
+        _ => return false,
+    };
     match error {
         DbErr::ConnectionAcquire(_) => true,
         DbErr::Conn(RuntimeErr::SqlxError(sqlx))

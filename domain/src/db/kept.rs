@@ -18,22 +18,46 @@ impl KeptQuery {
 
     /// The statement that `build` makes, with `last` in place of the last values of the one it made first. So whatever comes
     /// before them must be the same each time.
-    pub(crate) fn with<C: ConnectionTrait, const N: usize>(
+    pub(crate) fn with<C: ConnectionTrait>(
         &self,
         connection: &C,
-        last: [Value; N],
+        last: impl IntoIterator<Item = Value, IntoIter: ExactSizeIterator>,
         build: impl Fn(DbBackend) -> Statement,
     ) -> Statement {
         let backend = connection.get_database_backend();
         let kept = if backend == DbBackend::Sqlite { &self.sqlite } else { &self.postgres };
         let mut statement = kept.get_or_init(|| build(backend)).clone();
+        let last = last.into_iter();
         if let Some(values) = &mut statement.values {
-            values.0.truncate(values.0.len().saturating_sub(N));
+            values.0.truncate(values.0.len().saturating_sub(last.len()));
             values.0.extend(last);
         }
         // One caller's values must never stand in for another's; every test looks.
         debug_assert_eq!(statement, build(backend), "a kept query differs from the one that was meant");
         statement
+    }
+}
+
+/// Queries for rows by some key: one for each number of keys, which is a power of two up to 64 ([`super::Lookup`]).
+pub(crate) struct KeptLookup([KeptQuery; 7]);
+
+impl KeptLookup {
+    /// Not built yet.
+    pub(crate) const fn new() -> Self {
+        Self([const { KeptQuery::new() }; 7])
+    }
+
+    /// The statement that `build` makes, whose only values are `keys`.
+    pub(crate) fn with<C, K>(&self, connection: &C, keys: &[K], build: impl Fn(DbBackend) -> Statement) -> Statement
+    where
+        C: ConnectionTrait,
+        K: Clone + Into<Value>,
+    {
+        debug_assert!(keys.len().is_power_of_two(), "{} keys", keys.len());
+        match self.0.get(keys.len().trailing_zeros() as usize) {
+            Some(kept) => kept.with(connection, keys.iter().cloned().map(Into::into), build),
+            None => build(connection.get_database_backend()),
+        }
     }
 }
 

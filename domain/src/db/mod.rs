@@ -1,13 +1,16 @@
 //! The database: one pool to read, [`Db::write`] as the only way to change anything, on SQLite and PostgreSQL alike.
 //!
-//! - SQLite: one writer connection, `BEGIN IMMEDIATE`, write-ahead log, durable commits.
+//! - SQLite: one writer connection, `BEGIN IMMEDIATE`, write-ahead log, durable commits, which operations that wait for the
+//!   writer share (`group.rs`).
 //! - PostgreSQL: a pool; operations lock rows in key order, and one that lost a deadlock or a serialisation race is run again.
 //!
 //! What must be told to others once a change is durable (wake-ups, published events) is collected in the [`Tx`] and sent
 //! after the commit. No network call belongs inside an operation.
 
 mod connect;
+mod group;
 mod kept;
+mod lookup;
 mod reader;
 
 use std::{
@@ -27,7 +30,9 @@ use sea_orm::{
 };
 
 pub use connect::{Address, may_come_back};
-pub(crate) use kept::{KeptQuery, constant};
+use group::{Groups, Turn, to_its_end};
+pub(crate) use kept::{KeptLookup, KeptQuery, constant};
+pub(crate) use lookup::Lookup;
 pub use reader::Reader;
 
 use crate::{
@@ -59,6 +64,8 @@ pub struct Db {
     backend: Backend,
     reader: Reader,
     writer: DatabaseConnection,
+    /// The commits that operations share; on SQLite.
+    groups: Groups,
     signals: Signals,
     waiting: Arc<AtomicUsize>,
     #[cfg(any(test, feature = "testing"))]
@@ -83,6 +90,7 @@ impl Db {
         Self {
             backend,
             reader,
+            groups: Groups::new(signals.clone()),
             writer,
             signals,
             waiting: Arc::default(),
@@ -214,33 +222,50 @@ impl Db {
         Fut: Future<Output = Result<T>> + Send,
     {
         let (started, waiting) = (Instant::now(), Waiting::new(&self.waiting));
-        let transaction = Arc::new(begin(&self.writer, self.reader.pooled).await?);
+        let (transaction, turn) = match self.backend {
+            Backend::Sqlite => {
+                self.groups.turn(&self.writer).await.map(|(transaction, turn)| (transaction, Some(turn)))?
+            }
+            Backend::Postgres => (begin(&self.writer, self.reader.pooled).await?, None),
+        };
         drop(waiting);
         metrics::histogram!("postern_database_begin_seconds").record(started.elapsed());
+        let transaction = Arc::new(transaction);
         let raised = Arc::new(Mutex::new(Vec::new()));
         let tx = Tx { transaction: Arc::clone(&transaction), raised: Arc::clone(&raised), backend: self.backend };
         let outcome = operation(tx).await;
         let transaction =
             Arc::into_inner(transaction).ok_or_else(|| Error::internal("an operation kept its transaction"))?;
-        match outcome {
-            Ok(value) => {
-                transaction.commit().await?;
-                #[cfg(any(test, feature = "testing"))]
-                if let Some(watch) = &self.watch {
-                    watch.committed();
-                }
-                let signals = std::mem::take(&mut *raised.lock().unwrap_or_else(PoisonError::into_inner));
-                for signal in signals {
-                    self.signals.send(signal);
-                }
-                Ok(value)
-            }
-            Err(error) => {
-                transaction.rollback().await?;
-                Err(error)
-            }
+        let signals = std::mem::take(&mut *raised.lock().unwrap_or_else(PoisonError::into_inner));
+        let settled = match (&outcome, turn) {
+            (Ok(_), turn) => to_its_end(make_durable(self.signals.clone(), transaction, turn, signals)).await,
+            (Err(_), Some(turn)) => to_its_end(turn.give_up(transaction)).await,
+            (Err(_), None) => transaction.rollback().await.map_err(Error::from),
+        };
+        settled?;
+        #[cfg(any(test, feature = "testing"))]
+        if let (Ok(_), Some(watch)) = (&outcome, &self.watch) {
+            watch.committed();
         }
+        outcome
     }
+}
+
+/// Commits, and tells then what is to be told: also when the caller goes away in the middle, so that others hear of it.
+async fn make_durable(
+    told: Signals,
+    transaction: DatabaseTransaction,
+    turn: Option<Turn>,
+    signals: Vec<Signal>,
+) -> Result<()> {
+    let Some(turn) = turn else {
+        transaction.commit().await?;
+        told.send_all(signals);
+        return Ok(());
+    };
+    let durable = turn.finish(transaction, signals).await?;
+    let outcome = durable.await.map_err(|_| Error::internal("a group ended without an outcome"))?;
+    outcome.map_err(Error::Shared)
 }
 
 /// A running transaction. Use it (`&*tx`) wherever a connection is wanted; raise what must be told after the commit.

@@ -98,42 +98,21 @@ where
                 match load().await {
                     Ok(Some(value)) => Ok(Kept { seen, value }),
                     Ok(None) => Err(None),
-                    Err(error) => Err(Some(error)),
+                    Err(error) => Err(Some(Arc::new(error))),
                 }
             });
             match loaded.await {
                 Ok(kept) if kept.seen >= least => return Ok(Some(kept.value)),
                 // Loaded by somebody before the change: it must not answer a question asked after it.
                 Ok(_) => self.values.invalidate(key).await,
-                Err(missing_or_error) => return shared(missing_or_error),
+                Err(missing_or_error) => {
+                    return missing_or_error.as_ref().clone().map_or(Ok(None), |error| Err(Error::Shared(error)));
+                }
             }
         }
         load().await
     }
 }
-
-/// The failure that everybody who waited for one load shares.
-fn shared<V>(failure: Arc<Option<Error>>) -> Result<Option<V>> {
-    match &*failure {
-        None => Ok(None),
-        Some(Error::Refused(refusal)) => Err(Error::Refused(refusal.clone())),
-        Some(_) => Err(Error::internal(SharedError(failure))),
-    }
-}
-
-#[derive(Debug)]
-struct SharedError(Arc<Option<Error>>);
-
-impl std::fmt::Display for SharedError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &*self.0 {
-            Some(error) => error.fmt(f),
-            None => f.write_str("nothing there"),
-        }
-    }
-}
-
-impl std::error::Error for SharedError {}
 
 #[cfg(test)]
 mod tests {

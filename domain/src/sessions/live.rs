@@ -12,11 +12,10 @@ use std::{
 
 use moka::future::Cache;
 use postern_entity::{session, user};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 use crate::{
     Deps, ProjectId, SessionId, UserId,
-    db::statement,
     error::Result,
     signal::{Listener, Signal, Signals},
 };
@@ -104,10 +103,8 @@ pub async fn user_exists(deps: &Deps, project_id: &ProjectId, user_id: UserId) -
 /// Internal only.
 pub async fn is_alive(deps: &Deps, project_id: &ProjectId, session_id: SessionId) -> Result<bool> {
     // A session goes with its user.
-    let connection = deps.db.read();
-    let sql = "SELECT 1 FROM session WHERE id = $1 AND project_id = $2 AND expires_at > $3";
-    let values = [session_id.into(), project_id.clone().into(), deps.now().into()];
-    Ok(connection.query_one_raw(statement(connection, sql, values)).await?.is_some())
+    let life = deps.sessions.lives.get(deps.db.read(), session_id).await?;
+    Ok(life.is_some_and(|(owner, expires_at)| owner == *project_id && deps.now() < expires_at))
 }
 
 /// Which of these sessions live, of whatever project: one statement for the many that live connections hang on.

@@ -45,9 +45,10 @@ pub use sign_up::{PasswordSignUp, sign_up_anonymously, sign_up_with_password};
 pub use tokens::{Claims, Subject, TokenError, UserKind, access_token_expired, jwks, mint, verify};
 pub use verification::{VERIFY_EMAIL_PAGE, send_verification, send_verification_to_primary, verify_email};
 
-use self::{activity::Activity, keys::KeyCache, live::LiveUsers, tokens::TokenCache};
+use self::{activity::Activity, keys::KeyCache, live::LiveUsers, store::TokenHash, tokens::TokenCache};
 use crate::{
-    Actor, Deps,
+    Actor, Deps, ProjectId, SessionId, Timestamp,
+    db::Lookup,
     error::{Failure, Result, refuse},
     signal::Signals,
 };
@@ -59,6 +60,8 @@ pub struct Sessions {
     tokens: TokenCache,
     users: LiveUsers,
     activity: Activity,
+    by_token: Lookup<TokenHash, postern_entity::session::Model>,
+    lives: Lookup<SessionId, (ProjectId, Timestamp)>,
 }
 
 impl Sessions {
@@ -70,6 +73,8 @@ impl Sessions {
             tokens: tokens::cache(),
             users: LiveUsers::new(signals),
             activity: Activity::default(),
+            by_token: Lookup::new(store::by_token_hashes),
+            lives: Lookup::new(store::lives),
         }
     }
 }

@@ -191,9 +191,9 @@ pub async fn refresh(
     let row = if token.len() > MAX_TOKEN_BYTES {
         None
     } else {
-        store::by_token(deps.db.read(), project_id, hash_token(token)).await?
+        deps.sessions.by_token.get(deps.db.read(), hash_token(token)).await?
     };
-    mint_from(deps, row, client).await
+    mint_from(deps, row.filter(|row| row.project_id == *project_id), client).await
 }
 
 async fn mint_from(deps: &Deps, row: Option<session::Model>, client: &ClientInfo) -> Result<Refreshed> {
@@ -325,8 +325,8 @@ pub(super) async fn of_token_in(
     if token.len() > MAX_TOKEN_BYTES {
         return Ok(None);
     }
-    let row = store::by_token(&**tx, project_id, hash_token(token)).await?;
-    Ok(row.filter(|row| row.user_id == user_id).map(|row| row.id))
+    let row = store::by_token_hashes(&**tx, &[hash_token(token)]).await?.pop().map(|(_, row)| row);
+    Ok(row.filter(|row| row.user_id == user_id && row.project_id == *project_id).map(|row| row.id))
 }
 
 async fn end_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, user_id: UserId, ids: &[SessionId]) -> Result<u64> {

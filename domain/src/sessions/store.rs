@@ -1,35 +1,62 @@
 //! Queries of sessions, each scoped by project. None begins a transaction.
 
+use futures::{FutureExt, future::BoxFuture};
 use postern_entity::session;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, sea_query::LockType,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, sea_query::LockType,
 };
 
 use crate::{
     ProjectId, SessionId, Timestamp, UserId,
-    db::{Backend, KeptQuery, Tx},
+    db::{Backend, KeptLookup, Reader, Tx},
     error::Result,
 };
+
+/// What the database holds of a refresh token.
+pub(super) type TokenHash = Vec<u8>;
 
 pub(super) async fn insert(tx: &Tx, row: session::Model) -> Result<()> {
     session::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
     Ok(())
 }
 
-pub(super) async fn by_token(
-    connection: &impl ConnectionTrait,
-    project_id: &ProjectId,
-    token_hash: Vec<u8>,
-) -> Result<Option<session::Model>> {
-    static BY_TOKEN: KeptQuery = KeptQuery::new();
-    let statement = BY_TOKEN.with(connection, [project_id.clone().into(), token_hash.clone().into()], |backend| {
-        session::Entity::find()
-            .filter(session::Column::ProjectId.eq(project_id.clone()))
-            .filter(session::Column::TokenHash.eq(token_hash.clone()))
-            .build(backend)
-    });
-    Ok(session::Model::find_by_statement(statement).one(connection).await?)
+/// The session that each of these tokens belongs to.
+pub(super) fn by_token_hashes<'a, C: ConnectionTrait>(
+    connection: &'a C,
+    hashes: &'a [TokenHash],
+) -> BoxFuture<'a, Result<Vec<(TokenHash, session::Model)>>> {
+    static BY_TOKEN: KeptLookup = KeptLookup::new();
+    async move {
+        let statement = BY_TOKEN.with(connection, hashes, |backend| {
+            session::Entity::find().filter(session::Column::TokenHash.is_in(hashes.iter().cloned())).build(backend)
+        });
+        let rows = session::Model::find_by_statement(statement).all(connection).await?;
+        Ok(rows.into_iter().map(|row| (row.token_hash.clone(), row)).collect())
+    }
+    .boxed()
+}
+
+/// Of what project each of these sessions is, and when it ends.
+pub(super) fn lives<'a>(
+    connection: &'a Reader,
+    ids: &'a [SessionId],
+) -> BoxFuture<'a, Result<Vec<(SessionId, (ProjectId, Timestamp))>>> {
+    static LIVES: KeptLookup = KeptLookup::new();
+    async move {
+        let statement = LIVES.with(connection, ids, |backend| {
+            session::Entity::find()
+                .select_only()
+                .columns([session::Column::Id, session::Column::ProjectId, session::Column::ExpiresAt])
+                .filter(session::Column::Id.is_in(ids.iter().copied()))
+                .build(backend)
+        });
+        let rows = connection.query_all_raw(statement).await?;
+        let read =
+            |row: &QueryResult| Ok((row.try_get_by_index(0)?, (row.try_get_by_index(1)?, row.try_get_by_index(2)?)));
+        rows.iter().map(read).collect()
+    }
+    .boxed()
 }
 
 pub(super) async fn find(

@@ -39,6 +39,7 @@ use crate::{
     settings::{InternalSignUp, Settings},
     signal::{Signal, Signals},
     time::FixedClock,
+    users::Users,
 };
 
 mod database;
@@ -92,6 +93,7 @@ impl TestBench {
             clock: clock.clone(),
             projects: Projects::new(&signals),
             sessions: Sessions::new(&signals),
+            users: Users::default(),
             keyring: Keyring::new(vec!["k".repeat(MIN_SERVER_SECRET_BYTES).into()]).expect("the secret is long enough"),
             passwords: PASSWORDS.clone(),
             mailer: mailer.clone(),

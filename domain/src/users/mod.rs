@@ -18,6 +18,7 @@ mod view;
 pub mod wire;
 
 pub(crate) use self::create::reseal;
+use self::store::Loaded;
 pub use self::{
     create::{Created, create, create_in},
     delete::{delete, delete_own},
@@ -34,11 +35,23 @@ pub use self::{
     view::{OAuthAccount, PrimaryEmail, RestrictedReason, RiskScores, User},
 };
 use crate::{
-    Code, Deps, Failure,
-    db::Tx,
+    Code, Deps, Failure, UserId,
+    db::{Lookup, Tx},
     error::{Error, Result},
     events::{self, EventKind, NewEvent},
 };
+
+/// Users that are being read by their ids, for several requests at once. One per process; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Users {
+    by_id: Lookup<UserId, Loaded>,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { by_id: Lookup::new(store::find_all) }
+    }
+}
 
 /// There is no such user, or the caller may not know of it.
 #[must_use]

@@ -58,7 +58,12 @@ pub(super) fn no_own_user() -> Failure {
 /// Internal only.
 pub async fn find(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<User>> {
     let config = projects::config(deps, project_id).await?;
-    Ok(store::find(deps.db.read(), project_id, id).await?.map(|loaded| loaded.into_user(&config)))
+    Ok(load(deps, project_id, id).await?.map(|loaded| loaded.into_user(&config)))
+}
+
+async fn load(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<Loaded>> {
+    let loaded = deps.users.by_id.get(deps.db.read(), id).await?;
+    Ok(loaded.filter(|loaded| loaded.row.project_id == *project_id))
 }
 
 /// The same within a transaction, as the transaction sees it.
@@ -114,7 +119,7 @@ pub async fn credentials_by_email(
 /// Internal only.
 pub async fn credentials_of(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<Credentials>> {
     let config = projects::config(deps, project_id).await?;
-    Ok(store::find(deps.db.read(), project_id, id).await?.map(|loaded| credentials(loaded, &config)))
+    Ok(load(deps, project_id, id).await?.map(|loaded| credentials(loaded, &config)))
 }
 
 /// The same, as the transaction sees it.

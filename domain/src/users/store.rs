@@ -1,5 +1,6 @@
 //! Queries of users, each scoped by project. None begins a transaction.
 
+use futures::{FutureExt, future::BoxFuture};
 use postern_entity::{contact_channel, team, team_membership, user};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, JoinType,
@@ -10,14 +11,14 @@ use sea_orm::{
 use super::{User, channels::EMAIL};
 use crate::{
     ProjectId, UserId,
-    db::{Backend, KeptQuery, Tx, beside_key, constant},
+    db::{Backend, KeptLookup, KeptQuery, Reader, Tx, beside_key, constant},
     email_address::EmailAddress,
     error::Result,
     projects::ProjectConfig,
 };
 
 /// A user with what its view is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Loaded {
     pub(super) row: user::Model,
     pub(super) primary: Option<contact_channel::Model>,
@@ -100,6 +101,18 @@ pub(super) async fn find(
         loaded_by_key(connection, project_id).filter(user::Column::Id.eq(id)).build(backend)
     });
     Ok(Loaded::find_by_statement(statement).one(connection).await?)
+}
+
+/// Users by id, whatever their projects.
+pub(super) fn find_all<'a>(connection: &'a Reader, ids: &'a [UserId]) -> BoxFuture<'a, Result<Vec<(UserId, Loaded)>>> {
+    static BY_IDS: KeptLookup = KeptLookup::new();
+    async move {
+        let statement =
+            BY_IDS.with(connection, ids, |backend| loaded(user::Column::Id.is_in(ids.iter().copied())).build(backend));
+        let found = Loaded::find_by_statement(statement).all(connection).await?;
+        Ok(found.into_iter().map(|loaded| (loaded.row.id, loaded)).collect())
+    }
+    .boxed()
 }
 
 /// Users by id.

@@ -80,15 +80,16 @@ struct Parts {
 impl Door {
     /// A door to the operations of the domain. Looks after live connections from now on.
     pub(crate) fn new(gateway: Gateway) -> Self {
-        let deps = gateway.deps.clone();
-        let schema = schema::build(deps.settings.local_mode).data(Tails::new(deps.clone())).data(deps.clone()).finish();
+        let deps = Arc::clone(&gateway.deps);
+        let schema =
+            schema::build(deps.settings.local_mode).data(Tails::new((*deps).clone())).data(Arc::clone(&deps)).finish();
         let (documents, persisted) = (Documents::default(), PersistedQueries::default());
         let counted = telemetry::Operations::new(&schema.sdl());
-        Self(Arc::new(Parts { gateway, schema, documents, persisted, live: Live::new(deps), counted }))
+        Self(Arc::new(Parts { gateway, schema, documents, persisted, live: Live::new((*deps).clone()), counted }))
     }
 
     /// What operations are handed.
-    pub(crate) fn deps(&self) -> &Deps {
+    pub(crate) fn deps(&self) -> &Arc<Deps> {
         &self.0.gateway.deps
     }
 

@@ -4,7 +4,11 @@
 //! To add one: a key type, an `impl Loader` that calls a batch function of the domain, and a method of [`Loaders`].
 //! Loaders check no access: the fields that use them are guarded, and each starts from an object that the caller may see.
 
-use std::{collections::HashMap, hash::Hash, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, OnceLock},
+};
 
 use async_graphql::{
     Context,
@@ -35,14 +39,14 @@ pub(crate) struct Loaders {
 
 #[derive(Clone)]
 struct Source {
-    deps: Deps,
+    deps: Arc<Deps>,
     actor: Actor,
 }
 
 impl Loaders {
     /// Loaders within the actor's project, for the operation that is run in these rounds.
-    pub(crate) fn new(deps: &Deps, actor: &Actor, rounds: Rounds) -> Self {
-        let source = Source { deps: deps.clone(), actor: actor.clone() };
+    pub(crate) fn new(deps: &Arc<Deps>, actor: &Actor, rounds: Rounds) -> Self {
+        let source = Source { deps: Arc::clone(deps), actor: actor.clone() };
         Self { source, rounds, loader: OnceLock::new() }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! To add a noun: a folder with `types.rs`, `query.rs`, `mutation.rs`, and its parts in the roots below.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 use postern_domain::{Actor, Code, Deps, Failure, sessions::ClientInfo};
 
@@ -65,8 +67,8 @@ pub fn sdl() -> String {
 ///
 /// # Errors
 /// Internal only.
-pub(crate) fn deps<'a>(ctx: &Context<'a>) -> Result<&'a Deps> {
-    ctx.data_opt::<Deps>().ok_or_else(|| postern_domain::Error::internal("a schema without its deps").into())
+pub(crate) fn deps<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Deps>> {
+    ctx.data_opt::<Arc<Deps>>().ok_or_else(|| postern_domain::Error::internal("a schema without its deps").into())
 }
 
 /// From where the caller asks.

@@ -12,7 +12,7 @@ use super::{
     routes::{About, Routes},
     verification::{CodeBody, CodeIsValid, VALID},
 };
-use crate::identity::header;
+use crate::identity::{both_families, either};
 
 pub(super) fn routes() -> Routes {
     let about = |summary| About::new("Sign-in", summary, OPEN);
@@ -123,7 +123,7 @@ async fn set_password(mut call: Call) -> Answer<Success> {
 async fn update_password(mut call: Call) -> Answer<Success> {
     let actor = call.actor(OPEN)?;
     let body: UpdatePassword = call.body()?;
-    let kept = header(&call.headers, "refresh-token").map(|token| token.to_owned().into());
+    let kept = either(&call.headers, both_families!("refresh-token")).map(|token| token.to_owned().into());
     let (old, new) = (body.old_password.0.into(), body.new_password.0.into());
     sessions::update_password(&call.deps, &actor, &old, &new, kept.as_ref(), &call.client).await?;
     Ok(success())

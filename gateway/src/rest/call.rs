@@ -1,12 +1,11 @@
 //! One REST request on its way in: body parsed first, then authentication, then the access type, then the schema, as the
 //! contract orders its refusals (wire requests-and-errors §3).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    RequestExt,
-    body::Bytes,
-    extract::{FromRequest, OriginalUri, Path, Request},
+    body::to_bytes,
+    extract::{FromRequest, FromRequestParts, OriginalUri, Path, Request},
     http::{HeaderMap, Method, header},
 };
 use postern_domain::{
@@ -38,7 +37,7 @@ pub(crate) const ADMIN: &[Level] = &[Level::Admin];
 #[derive(Debug)]
 pub(crate) struct Call {
     /// What operations are handed.
-    pub(crate) deps: Deps,
+    pub(crate) deps: Arc<Deps>,
     /// The headers, for the few handlers that read one of their own.
     pub(crate) headers: HeaderMap,
     /// From where it came.
@@ -53,28 +52,28 @@ pub(crate) struct Call {
 impl FromRequest<Gateway> for Call {
     type Rejection = Refusal;
 
-    async fn from_request(mut request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
-        let path =
-            request.extract_parts::<Path<HashMap<String, String>>>().await.map(|path| path.0).unwrap_or_default();
-        let query = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
+        let client = gateway.client_info(&request);
+        let (mut parts, body) = request.into_parts();
+        let path = Path::<HashMap<String, String>>::from_request_parts(&mut parts, gateway).await;
+        let path = path.map(|path| path.0).unwrap_or_default();
+        let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         // A repeated key keeps its last value.
         let query = query.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect();
         // The whole path, which nesting has cut from the request's own.
-        let path_of_request = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0).path();
-        let name = format!("{} {path_of_request}", request.method());
-        let method = request.method().clone();
-        let headers = request.headers().clone();
-        let client = gateway.client_info(&request);
-        let bytes = Bytes::from_request(request, gateway).await.map_err(|_| {
+        let path_of_request = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0).path();
+        let name = format!("{} {path_of_request}", parts.method);
+        let headers = parts.headers;
+        let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
             Failure::new(Code::PayloadTooLarge, format!("The body is cut short or longer than {MAX_BODY_BYTES} bytes."))
         })?;
-        let body = parse_body(&method, &headers, &bytes)?;
+        let body = parse_body(&parts.method, &headers, &bytes)?;
         let mut identified = identity::identify(&gateway.deps, &credentials(&headers)).await?;
         if let Some(identified) = &mut identified {
             identified.actor.idempotency = idempotency_key(&headers, &name, &bytes);
         }
         Ok(Self {
-            deps: gateway.deps.clone(),
+            deps: Arc::clone(&gateway.deps),
             headers,
             client,
             identified,

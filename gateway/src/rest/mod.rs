@@ -32,9 +32,7 @@ pub(crate) fn router() -> Router<Gateway> {
         .into_router()
         .fallback(layers::unknown_path)
         .method_not_allowed_fallback(layers::unknown_method)
-        .layer(from_fn(layers::indent_for_people))
-        .layer(from_fn(layers::override_status))
-        .layer(from_fn(layers::cors));
+        .layer(from_fn(layers::rest_manners));
     Router::new().nest("/api/v1", api.clone()).nest("/api/latest", api)
 }
 

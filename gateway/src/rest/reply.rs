@@ -9,7 +9,7 @@ use postern_domain::{Error, Failure};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{identity::HEADER_FAMILIES, telemetry::count_error};
+use crate::{identity::both_families, layers::insert_both, telemetry::count_error};
 
 /// A JSON answer.
 #[derive(Debug)]
@@ -118,11 +118,11 @@ fn known(status: StatusCode, failure: &Failure) -> Response {
         body.insert("details".to_owned(), details.clone());
     }
     let mut response = json_response(status, body.to_string().into_bytes());
-    for family in HEADER_FAMILIES {
-        if let Ok(name) = axum::http::HeaderName::try_from(format!("{family}-known-error")) {
-            response.headers_mut().insert(name, HeaderValue::from_static(failure.code.as_str()));
-        }
-    }
+    insert_both(
+        response.headers_mut(),
+        both_families!("known-error"),
+        &HeaderValue::from_static(failure.code.as_str()),
+    );
     response
 }
 

@@ -16,7 +16,7 @@ use super::{
     reply::{Answer, List, Reply, Success, success},
     routes::{About, Routes},
 };
-use crate::identity::header;
+use crate::identity::{both_families, either};
 
 pub(super) fn routes() -> Routes {
     let about = |summary, allowed| About::new("Sessions", summary, allowed);
@@ -122,7 +122,8 @@ async fn sign_out(mut call: Call) -> Answer<Success> {
 
 async fn refresh(mut call: Call) -> Answer<AccessToken> {
     let actor = call.actor(OPEN)?;
-    let Some(token) = header(&call.headers, "refresh-token").map(|token| token.to_owned().into()) else {
+    let Some(token) = either(&call.headers, both_families!("refresh-token")).map(|token| token.to_owned().into())
+    else {
         return Err(Failure::schema("headers.x-stack-refresh-token is required").into());
     };
     let refreshed = sessions::refresh(&call.deps, &actor.project_id, &token, &call.client).await?;

@@ -79,7 +79,7 @@ async fn follow(
 
 /// One who reads the log to its end, and on.
 struct Follower {
-    deps: Deps,
+    deps: Arc<Deps>,
     project_id: ProjectId,
     filter: EventFilter,
     tail: Arc<Tail>,

@@ -1,5 +1,7 @@
 //! Reading users.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, InputObject};
 use postern_domain::{
     Actor, Deps, Timestamp, UserId,
@@ -53,7 +55,7 @@ impl UserQuery {
 }
 
 /// A page of `list`, whose `limit` may be 0: then only the rest is of interest.
-async fn page(deps: &Deps, actor: &Actor, mut list: ListUsers) -> Result<Connection<UserObject>> {
+async fn page(deps: &Arc<Deps>, actor: &Actor, mut list: ListUsers) -> Result<Connection<UserObject>> {
     let size = usize::try_from(list.limit.unwrap_or_default()).unwrap_or(usize::MAX);
     list.limit = list.limit.map(|limit| limit.max(1));
     let found = users::list(deps, actor, &list).await?;
