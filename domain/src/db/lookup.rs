@@ -18,12 +18,16 @@ const MAX_KEYS: usize = 64;
 
 /// Reads the rows with these keys, whatever their projects. Their number is a power of two, so that there are few different
 /// statements to prepare; the same key may be there twice.
-pub(crate) type Fetch<K, V> = for<'a> fn(&'a Reader, &'a [K]) -> BoxFuture<'a, Result<Vec<(K, V)>>>;
+pub(crate) type Fetch<K, V> = for<'a> fn(&'a Reader, &'a [K]) -> Fetched<'a, K, V>;
+/// The rows that were found, each with its key.
+pub(crate) type Fetched<'a, K, V> = BoxFuture<'a, Result<Vec<(K, V)>>>;
+
+type Gathered<K, V> = Batcher<(Reader, K), Option<V>>;
 
 /// Rows of one table by one key, unique in the installation. Cheap to clone.
 pub(crate) struct Lookup<K, V> {
     fetch: Fetch<K, V>,
-    batcher: Arc<OnceLock<Batcher<(Reader, K), Option<V>>>>,
+    batcher: Arc<OnceLock<Gathered<K, V>>>,
 }
 
 impl<K, V> Lookup<K, V>

@@ -32,7 +32,7 @@ use sea_orm::{
 pub use connect::{Address, may_come_back};
 use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
-pub(crate) use lookup::Lookup;
+pub(crate) use lookup::{Fetched, Lookup};
 pub use reader::Reader;
 
 use crate::{

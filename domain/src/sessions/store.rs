@@ -1,6 +1,6 @@
 //! Queries of sessions, each scoped by project. None begins a transaction.
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
 use postern_entity::session;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QueryResult,
@@ -9,7 +9,7 @@ use sea_orm::{
 
 use crate::{
     ProjectId, SessionId, Timestamp, UserId,
-    db::{Backend, KeptLookup, Reader, Tx},
+    db::{Backend, Fetched, KeptLookup, Reader, Tx},
     error::Result,
 };
 
@@ -25,7 +25,7 @@ pub(super) async fn insert(tx: &Tx, row: session::Model) -> Result<()> {
 pub(super) fn by_token_hashes<'a, C: ConnectionTrait>(
     connection: &'a C,
     hashes: &'a [TokenHash],
-) -> BoxFuture<'a, Result<Vec<(TokenHash, session::Model)>>> {
+) -> Fetched<'a, TokenHash, session::Model> {
     static BY_TOKEN: KeptLookup = KeptLookup::new();
     async move {
         let statement = BY_TOKEN.with(connection, hashes, |backend| {
@@ -41,7 +41,7 @@ pub(super) fn by_token_hashes<'a, C: ConnectionTrait>(
 pub(super) fn lives<'a>(
     connection: &'a Reader,
     ids: &'a [SessionId],
-) -> BoxFuture<'a, Result<Vec<(SessionId, (ProjectId, Timestamp))>>> {
+) -> Fetched<'a, SessionId, (ProjectId, Timestamp)> {
     static LIVES: KeptLookup = KeptLookup::new();
     async move {
         let statement = LIVES.with(connection, ids, |backend| {

@@ -1,6 +1,6 @@
 //! Queries of users, each scoped by project. None begins a transaction.
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
 use postern_entity::{contact_channel, team, team_membership, user};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, JoinType,
@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{User, channels::EMAIL};
 use crate::{
     ProjectId, UserId,
-    db::{Backend, KeptLookup, KeptQuery, Reader, Tx, beside_key, constant},
+    db::{Backend, Fetched, KeptLookup, KeptQuery, Reader, Tx, beside_key, constant},
     email_address::EmailAddress,
     error::Result,
     projects::ProjectConfig,
@@ -104,7 +104,7 @@ pub(super) async fn find(
 }
 
 /// Users by id, whatever their projects.
-pub(super) fn find_all<'a>(connection: &'a Reader, ids: &'a [UserId]) -> BoxFuture<'a, Result<Vec<(UserId, Loaded)>>> {
+pub(super) fn find_all<'a>(connection: &'a Reader, ids: &'a [UserId]) -> Fetched<'a, UserId, Loaded> {
     static BY_IDS: KeptLookup = KeptLookup::new();
     async move {
         let statement =
