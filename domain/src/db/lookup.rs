@@ -79,3 +79,60 @@ impl<K, V> fmt::Debug for Lookup<K, V> {
         f.write_str("Lookup")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use futures::{FutureExt, future::join_all};
+    use sea_orm::ConnectionTrait;
+
+    use super::*;
+    use crate::{
+        db::{KeptLookup, statement},
+        testing::on_each_database,
+    };
+
+    /// Finds every number of 0 to 99, and doubles it.
+    fn doubles<'a>(reader: &'a Reader, keys: &'a [i64]) -> Fetched<'a, i64, i64> {
+        static DOUBLES: KeptLookup = KeptLookup::new();
+        async move {
+            let statement = DOUBLES.with(reader, keys, |_| {
+                let rows: Vec<_> =
+                    (1..=keys.len()).map(|at| format!("SELECT CAST(${at} AS bigint) AS number")).collect();
+                let sql =
+                    format!("SELECT number, number * 2 FROM ({}) AS given WHERE number < 100", rows.join(" UNION "));
+                statement(reader, &sql, keys.iter().map(|key| (*key).into()))
+            });
+            let rows = reader.query_all_raw(statement).await?;
+            rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+        }
+        .boxed()
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_gets_the_row_of_its_own_key_from_few_statements() {
+        on_each_database(|mut bench| async move {
+            let watch = bench.deps.db.watch();
+            let (reader, lookup) = (bench.deps.db.read(), Lookup::new(doubles));
+            // More than one statement takes, some twice, some that are not there.
+            let keys: Vec<i64> = (0..120).chain(40..60).collect();
+            let found = join_all(keys.iter().map(|key| lookup.get(reader, *key))).await;
+            for (key, found) in keys.iter().zip(found) {
+                assert_eq!(found.unwrap(), (*key < 100).then_some(key * 2), "{key}");
+            }
+            let statements = watch.take_statements();
+            assert!(statements.len() <= 5, "{} statements for {} keys", statements.len(), keys.len());
+            assert_eq!(lookup.get(reader, 7).await.unwrap(), Some(14));
+            assert_eq!(lookup.get(reader, 700).await.unwrap(), None);
+        })
+        .await;
+    }
+
+    #[test]
+    fn there_are_few_numbers_of_keys() {
+        let lengths: HashSet<_> = (1..=MAX_KEYS).map(|count| padded(&vec![1; count]).len()).collect();
+        assert_eq!(lengths, HashSet::from([1, 2, 4, 8, 16, 32, 64]));
+        assert_eq!(padded(&[1, 2, 3]), [1, 2, 3, 3]);
+    }
+}
