@@ -136,17 +136,17 @@ fn users(found: &mut Findings, records: &[Record], observed: &Observed) {
     }
 }
 
-/// A renamed user bears the last name that was acknowledged, or one whose answer got lost after that.
+/// A renamed user bears the last name that was acknowledged, or one whose answer got lost after that. Which of those that
+/// were under way at the same time is the last is the server's to say.
 fn last_name(found: &mut Findings, records: &[Record], user: &SeenUser) {
-    let renames = records.iter().filter(|record| record.user_id.as_ref() == Some(&user.id));
-    let mut possible = Vec::new();
-    for record in renames {
-        match record.outcome {
-            Outcome::Acknowledged => possible = vec![record.marker.as_str()],
-            Outcome::Unknown => possible.push(record.marker.as_str()),
-            Outcome::NotSent | Outcome::Refused(_) => {}
-        }
-    }
+    let renames: Vec<_> = records.iter().filter(|record| record.user_id.as_ref() == Some(&user.id)).collect();
+    let was_replaced = |record: &Record| {
+        let later = |other: &&Record| other.marker != record.marker && other.sent >= record.ended;
+        renames.iter().copied().filter(later).any(|other| matches!(other.outcome, Outcome::Acknowledged))
+    };
+    let may_stand = |record: &&Record| matches!(record.outcome, Outcome::Acknowledged | Outcome::Unknown);
+    let standing = renames.iter().copied().filter(may_stand).filter(|record| !was_replaced(record));
+    let possible: Vec<_> = standing.map(|record| record.marker.as_str()).collect();
     let name = user.display_name.as_deref().unwrap_or_default();
     let is_renamed = records.iter().any(|record| record.deed == Deed::UpdateUser && record.marker == name);
     if !possible.contains(&name) && (is_renamed || !possible.is_empty()) {

@@ -176,3 +176,19 @@ fn what_nobody_was_told_of_may_be_there_or_not() {
     });
     assert!(halved.wrong.iter().any(|wrong| wrong.contains("user-1")), "a user without its event: {halved:?}");
 }
+
+#[test]
+fn the_last_of_two_changes_is_known_only_when_one_followed_the_other() {
+    let (mut records, mut observed) = good();
+    let first = records[1].clone();
+    observed.events[1].marker = "renamed-2".to_owned();
+    observed.users[0].display_name = Some("renamed-1".to_owned());
+    // Sent before the answer to the first, answered after it: the server may have done either last.
+    let meanwhile = Record { marker: "renamed-2".to_owned(), ended: Instant::now(), ..first.clone() };
+    let overlapping = Record { ended: Instant::now(), ..first.clone() };
+    records.splice(1..2, [overlapping, meanwhile.clone()]);
+    let wrong = |records: &[Record]| check(records, &observed, Permitted::default()).wrong;
+    assert!(!wrong(&records).iter().any(|wrong| wrong.contains("is called")), "{:?}", wrong(&records));
+    records[2] = Record { sent: Instant::now(), ended: Instant::now(), ..meanwhile };
+    assert!(wrong(&records).iter().any(|wrong| wrong.contains("is called renamed-1, not renamed-2")));
+}
