@@ -171,7 +171,7 @@ mod tests {
 
     use futures::future::join_all;
     use sea_orm::ConnectionTrait;
-    use tokio::task::yield_now;
+    use tokio::{sync::Notify, task::yield_now};
 
     use super::*;
     use crate::{
@@ -217,6 +217,43 @@ mod tests {
             });
             join_all(writes).await;
             assert_eq!((names(db).await.len(), told.into_inner()), (40, 40));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_writer_joins_the_group_of_whoever_has_it() {
+        on_each_database(|bench| async move {
+            let db = &bench.deps.db;
+            if db.backend() == crate::db::Backend::Postgres {
+                return;
+            }
+            let (began, may_end) = (&Notify::new(), &Notify::new());
+            let first = db.write(|tx| async move {
+                insert(&tx, "first").await?;
+                began.notify_one();
+                may_end.notified().await;
+                Ok(())
+            });
+            let second = async {
+                began.notified().await;
+                let second = db.write(|tx| async move {
+                    insert(&tx, "second").await?;
+                    // The first is done, since there is one writer, and not durable yet: nobody else sees it.
+                    Ok(names(db).await)
+                });
+                let release = async {
+                    while db.waiting_transactions() == 0 {
+                        yield_now().await;
+                    }
+                    may_end.notify_one();
+                };
+                tokio::join!(second, release).0
+            };
+            let (first, seen_by_second) = tokio::join!(first, second);
+            first.unwrap();
+            assert_eq!(seen_by_second.unwrap(), [""; 0]);
+            assert_eq!(names(db).await, ["first", "second"]);
         })
         .await;
     }

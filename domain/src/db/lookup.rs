@@ -6,11 +6,14 @@ use std::{
     fmt,
     hash::Hash,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
+use sea_orm::{ConnAcquireErr, DbErr};
+use tokio::time::timeout;
 
-use super::Reader;
+use super::{Reader, connect::ACQUIRE_TIMEOUT};
 use crate::{batch::Batcher, error::Result};
 
 /// The most rows of one statement. A power of two.
@@ -27,6 +30,7 @@ type Gathered<K, V> = Batcher<(Reader, K), Option<V>>;
 /// Rows of one table by one key, unique in the installation. Cheap to clone.
 pub(crate) struct Lookup<K, V> {
     fetch: Fetch<K, V>,
+    patience: Duration,
     batcher: Arc<OnceLock<Gathered<K, V>>>,
 }
 
@@ -37,21 +41,28 @@ where
 {
     /// Over this query.
     pub(crate) fn new(fetch: Fetch<K, V>) -> Self {
-        Self { fetch, batcher: Arc::default() }
+        Self::with_patience(fetch, ACQUIRE_TIMEOUT)
+    }
+
+    /// A statement that takes longer is given up: others wait behind it, and a connection may be dead without a word.
+    fn with_patience(fetch: Fetch<K, V>, patience: Duration) -> Self {
+        Self { fetch, patience, batcher: Arc::default() }
     }
 
     /// The row with this key, as it is after the call began. The caller sees to it that the row is of the right project.
     /// All readers must lead to the same database.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Those of the database; it counts as out of reach when it does not answer in time.
     pub(crate) async fn get(&self, reader: &Reader, key: K) -> Result<Option<V>> {
-        let fetch = self.fetch;
+        let (fetch, patience) = (self.fetch, self.patience);
         let batcher = self.batcher.get_or_init(|| {
             Batcher::start(MAX_KEYS, move |asked: Vec<(Reader, K)>| async move {
                 let (readers, keys): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
                 let Some(reader) = readers.first() else { return Ok(Vec::new()) };
-                let found: HashMap<K, V> = fetch(reader, &padded(&keys)).await?.into_iter().collect();
+                let found = timeout(patience, fetch(reader, &padded(&keys))).await;
+                let found = found.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+                let found: HashMap<K, V> = found?.into_iter().collect();
                 Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
             })
         });
@@ -70,7 +81,7 @@ fn padded<K: Clone>(keys: &[K]) -> Vec<K> {
 
 impl<K, V> Clone for Lookup<K, V> {
     fn clone(&self) -> Self {
-        Self { fetch: self.fetch, batcher: Arc::clone(&self.batcher) }
+        Self { fetch: self.fetch, patience: self.patience, batcher: Arc::clone(&self.batcher) }
     }
 }
 
@@ -84,7 +95,10 @@ impl<K, V> fmt::Debug for Lookup<K, V> {
 mod tests {
     use std::collections::HashSet;
 
-    use futures::{FutureExt, future::join_all};
+    use futures::{
+        FutureExt,
+        future::{join_all, pending},
+    };
     use sea_orm::ConnectionTrait;
 
     use super::*;
@@ -125,6 +139,22 @@ mod tests {
             assert!(statements.len() <= 5, "{} statements for {} keys", statements.len(), keys.len());
             assert_eq!(lookup.get(reader, 7).await.unwrap(), Some(14));
             assert_eq!(lookup.get(reader, 700).await.unwrap(), None);
+        })
+        .await;
+    }
+
+    /// Never answers about -1.
+    fn stuck<'a>(reader: &'a Reader, keys: &'a [i64]) -> Fetched<'a, i64, i64> {
+        if keys.contains(&-1) { pending().boxed() } else { doubles(reader, keys) }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_is_never_answered_does_not_hold_up_the_next_ones_for_ever() {
+        on_each_database(|bench| async move {
+            let (reader, lookup) = (bench.deps.db.read(), Lookup::with_patience(stuck, Duration::from_secs(1)));
+            let error = lookup.get(reader, -1).await.unwrap_err();
+            assert!(crate::db::may_come_back(&error), "{error}");
+            assert_eq!(lookup.get(reader, 7).await.unwrap(), Some(14));
         })
         .await;
     }
