@@ -30,6 +30,8 @@ use crate::{
 
 /// How long requests and jobs under way may go on after a stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests at the admin address may go on after everything else has ended.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many connections may wait to be taken.
 const BACKLOG: u32 = 1024;
 
@@ -70,7 +72,10 @@ impl Running {
         }
         write_activity(&self.deps).await;
         self.background.cancel();
-        ended(self.background_tasks).await;
+        // Somebody may be half-way through a request of health for ever.
+        if tokio::time::timeout(BACKGROUND_TIMEOUT, ended(self.background_tasks)).await.is_err() {
+            tracing::warn!("a request at the admin address was still under way");
+        }
     }
 }
 

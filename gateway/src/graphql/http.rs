@@ -112,7 +112,7 @@ async fn answer(conversation: Conversation, headers: &HeaderMap, format: Format,
         }
     };
     if format == Format::EventStream {
-        return stream::answer(conversation.streaming(), caller, request);
+        return stream::answer(conversation.streaming(), caller, request).await;
     }
     let answer = respond::executed(format, &conversation.execute(&caller, request).await);
     if answer.status() == StatusCode::METHOD_NOT_ALLOWED { allowing("POST", answer) } else { answer }

@@ -1,5 +1,8 @@
 //! Answers as server-sent events: the protocol `graphql-sse` in its distinct connections mode. Each answer is an event
 //! `next`; `complete` ends the operation. When the caller's session is gone, a last `next` carries the error.
+//!
+//! The head of the answer to a subscription is sent when it is in force: whoever has it hears of everything that happens
+//! from then on.
 
 use std::{convert::Infallible, future::Future, pin::Pin, time::Duration};
 
@@ -13,6 +16,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use postern_domain::{Code, Failure};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     error,
@@ -24,20 +28,43 @@ use crate::telemetry::Alive;
 /// How often a silent stream sends a comment, so that nobody in between takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 
+/// A subscription tells by it, from the data of its request, that it is in force. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct InForce(CancellationToken);
+
+impl InForce {
+    /// Whatever happens from now on is heard.
+    pub(crate) fn tell(&self) {
+        self.0.cancel();
+    }
+}
+
 /// The answer to an operation that is read as events.
-pub(crate) fn answer<D: Operations>(door: D, caller: D::Caller, request: Request) -> axum::response::Response {
-    let answers = door.run(&caller, request);
+pub(crate) async fn answer<D: Operations>(door: D, caller: D::Caller, request: Request) -> axum::response::Response {
+    let in_force = InForce::default();
+    let answers = door.run(&caller, request.data(in_force.clone()));
     let ended = Box::pin(async move {
         let _alive = Alive::connection("sse");
         door.ended(&caller).await
     });
-    let mut response = axum::response::Response::new(HttpBody::from_stream(events(answers, ended)));
+    let events = begun(Box::pin(events(answers, ended)), &in_force).await;
+    let mut response = axum::response::Response::new(HttpBody::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, max-age=0"));
     // nginx would else hold events back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// The same events, once there is one or the subscription is in force. The first [`KEEP_ALIVE`] bounds the wait.
+async fn begun<S: Stream + Unpin>(events: S, in_force: &InForce) -> impl Stream<Item = S::Item> + use<S> {
+    let mut events = events.fuse();
+    let first = tokio::select! {
+        first = events.next() => first,
+        () = in_force.0.cancelled() => None,
+    };
+    stream::iter(first).chain(events)
 }
 
 enum State {
@@ -116,6 +143,18 @@ mod tests {
     async fn answers_come_as_next_and_end_with_complete() {
         let told = text(stream::iter([Response::new(value!({"a": "1\n2"}))]).boxed(), future::pending()).await;
         assert_eq!(told, "event: next\ndata: {\"data\":{\"a\":\"1\\n2\"}}\n\nevent: complete\ndata: \n\n");
+    }
+
+    #[tokio::test]
+    async fn the_head_waits_for_the_first_event_or_until_the_subscription_is_in_force() {
+        let in_force = InForce::default();
+        let first = begun(Box::pin(stream::once(future::ready(1))), &in_force).await;
+        assert_eq!(first.collect::<Vec<_>>().await, [1]);
+        assert_eq!(begun(stream::empty::<u8>(), &in_force).await.collect::<Vec<_>>().await, [0; 0]);
+        let mut waiting = Box::pin(begun(stream::pending::<u8>(), &in_force));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        in_force.tell();
+        assert!(futures::poll!(&mut waiting).is_ready());
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use super::{
 use crate::graphql::{
     error::Result,
     schema::{actor, deps},
+    stream::InForce,
 };
 
 /// Subscriptions to the event log.
@@ -67,6 +68,9 @@ async fn follow(
         }
         None => events::newest(&deps).await?,
     };
+    if let Some(in_force) = ctx.data_opt::<InForce>() {
+        in_force.tell();
+    }
     let follower = Follower { deps, project_id, filter, tail, position, waiting: VecDeque::new() };
     Ok(stream::unfold(Some(follower), |follower| async move {
         let mut follower = follower?;
