@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     actor::{Actor, IdempotencyKey},
     codes::Code,
-    db::{Backend, Tx, lock_timed_out},
+    db::{Backend, NewRows, Tx, lock_timed_out},
     deps::Deps,
     error::{Error, Failure, Result, refuse},
     random::equal_secrets,
@@ -76,6 +76,29 @@ impl Deps {
             }
             other => other,
         }
+    }
+}
+
+impl Deps {
+    /// [`Deps::mutate`] for a mutation that only adds rows, and whose outcome is known before. It may share its statement
+    /// with others.
+    ///
+    /// # Errors
+    /// Those of [`Deps::mutate`].
+    pub(crate) async fn add<T>(&self, actor: &Actor, operation: &'static str, rows: NewRows, outcome: T) -> Result<T>
+    where
+        T: Clone + Serialize + DeserializeOwned + Send + Sync,
+    {
+        if actor.idempotency.is_none() {
+            self.db.add(rows).await?;
+            return Ok(outcome);
+        }
+        let (rows, outcome) = (&rows, &outcome);
+        self.mutate(actor, operation, |tx| async move {
+            rows.clone().write(&tx).await?;
+            Ok(outcome.clone())
+        })
+        .await
     }
 }
 

@@ -68,9 +68,9 @@ impl Signals {
         self.hear(signal);
     }
 
-    /// The same for several, in their order.
-    pub(crate) fn send_all(&self, signals: impl IntoIterator<Item = Signal>) {
-        for signal in signals {
+    /// The same for several.
+    pub(crate) fn send_all(&self, raised: Raised) {
+        for signal in raised.0 {
             self.send(signal);
         }
     }
@@ -90,6 +90,24 @@ impl Signals {
     #[must_use]
     pub fn told_here(&self) -> Listener {
         Listener(self.told.subscribe())
+    }
+}
+
+/// Signals to be told later, each once, in the order in which they were raised first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Raised(Vec<Signal>);
+
+impl Raised {
+    /// One more.
+    pub(crate) fn raise(&mut self, signal: Signal) {
+        if !self.0.contains(&signal) {
+            self.0.push(signal);
+        }
+    }
+
+    /// All of these.
+    pub(crate) fn extend<'a>(&mut self, others: impl IntoIterator<Item = &'a Self>) {
+        others.into_iter().flat_map(|raised| &raised.0).for_each(|signal| self.raise(signal.clone()));
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 use super::{begin, connect::ACQUIRE_TIMEOUT};
 use crate::{
     error::{Error, Result},
-    signal::{Signal, Signals},
+    signal::{Raised, Signals},
 };
 
 /// A group that is as old takes nobody in: what is done early would wait for too many others.
@@ -39,7 +39,7 @@ struct Group {
     transaction: DatabaseTransaction,
     began: Instant,
     members: Vec<oneshot::Sender<Outcome>>,
-    signals: Vec<Signal>,
+    signals: Raised,
 }
 
 /// What the members of a group are told.
@@ -89,7 +89,7 @@ impl Groups {
 
 impl Turn {
     /// The operation is done: answers what resolves when it is durable. To be run [`to_its_end`].
-    pub(super) async fn finish(mut self, transaction: DatabaseTransaction, signals: Vec<Signal>) -> Durable {
+    pub(super) async fn finish(mut self, transaction: DatabaseTransaction, signals: Raised) -> Durable {
         let (member, durable) = oneshot::channel();
         let group = match &mut *self.open {
             Some(group) => {
@@ -102,15 +102,16 @@ impl Turn {
                 // Whoever waits already has its turn before this, and comes along.
                 let groups = self.groups.clone();
                 tokio::spawn(async move { groups.commit(Arc::clone(&groups.open).lock_owned().await).await });
-                none.insert(Group { transaction, began: Instant::now(), members: Vec::new(), signals: Vec::new() })
+                none.insert(Group {
+                    transaction,
+                    began: Instant::now(),
+                    members: Vec::new(),
+                    signals: Raised::default(),
+                })
             }
         };
         group.members.push(member);
-        for signal in signals {
-            if !group.signals.contains(&signal) {
-                group.signals.push(signal);
-            }
-        }
+        group.signals.extend([&signals]);
         if group.began.elapsed() >= MAX_AGE {
             self.groups.commit(self.open).await;
         }
@@ -176,6 +177,7 @@ mod tests {
     use super::*;
     use crate::{
         db::{Db, Tx, statement},
+        signal::Signal,
         testing::on_each_database,
     };
 

@@ -12,12 +12,13 @@ mod group;
 mod kept;
 mod lookup;
 mod reader;
+mod rows;
 
 use std::{
     future::Future,
     ops::Deref,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -34,10 +35,12 @@ use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
 pub(crate) use lookup::{Fetched, Lookup};
 pub use reader::Reader;
+use rows::Additions;
+pub(crate) use rows::NewRows;
 
 use crate::{
     error::{Error, Result},
-    signal::{Signal, Signals},
+    signal::{Raised, Signal, Signals},
     waiting::Waiting,
 };
 
@@ -66,6 +69,8 @@ pub struct Db {
     writer: DatabaseConnection,
     /// The commits that operations share; on SQLite.
     groups: Groups,
+    /// The additions that share statements; on PostgreSQL.
+    additions: Arc<OnceLock<Additions>>,
     signals: Signals,
     waiting: Arc<AtomicUsize>,
     #[cfg(any(test, feature = "testing"))]
@@ -92,6 +97,7 @@ impl Db {
             reader,
             groups: Groups::new(signals.clone()),
             writer,
+            additions: Arc::default(),
             signals,
             waiting: Arc::default(),
             #[cfg(any(test, feature = "testing"))]
@@ -231,7 +237,7 @@ impl Db {
         drop(waiting);
         metrics::histogram!("postern_database_begin_seconds").record(started.elapsed());
         let transaction = Arc::new(transaction);
-        let raised = Arc::new(Mutex::new(Vec::new()));
+        let raised = Arc::new(Mutex::new(Raised::default()));
         let tx = Tx { transaction: Arc::clone(&transaction), raised: Arc::clone(&raised), backend: self.backend };
         let outcome = operation(tx).await;
         let transaction =
@@ -256,7 +262,7 @@ async fn make_durable(
     told: Signals,
     transaction: DatabaseTransaction,
     turn: Option<Turn>,
-    signals: Vec<Signal>,
+    signals: Raised,
 ) -> Result<()> {
     let Some(turn) = turn else {
         transaction.commit().await?;
@@ -273,17 +279,18 @@ async fn make_durable(
 #[derive(Debug)]
 pub struct Tx {
     transaction: Arc<DatabaseTransaction>,
-    raised: Arc<Mutex<Vec<Signal>>>,
+    raised: Arc<Mutex<Raised>>,
     backend: Backend,
 }
 
 impl Tx {
     /// Tells `signal` to everybody who listens, once the transaction has committed. The same signal is told once.
     pub fn raise(&self, signal: Signal) {
-        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        if !raised.contains(&signal) {
-            raised.push(signal);
-        }
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).raise(signal);
+    }
+
+    fn raise_all(&self, signals: &Raised) {
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).extend([signals]);
     }
 
     /// Which database this is.

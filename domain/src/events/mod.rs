@@ -10,10 +10,15 @@
 //! To add a type of event: a line in the table of `kinds.rs`.
 
 use postern_entity::{ProjectId, TeamId, UserId, event};
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::ActiveValue::{NotSet, Set};
 use serde_json::Value;
 
-use crate::{Deps, Result, db::Tx, signal::Signal, trace};
+use crate::{
+    Deps, Result,
+    db::{NewRows, Tx},
+    signal::Signal,
+    trace,
+};
 
 mod consume;
 pub mod jobs;
@@ -61,27 +66,25 @@ pub async fn record(deps: &Deps, tx: &Tx, event: NewEvent) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub async fn record_all(deps: &Deps, tx: &Tx, events: impl IntoIterator<Item = NewEvent> + Send) -> Result<()> {
-    let created_at = deps.now();
-    let traceparent = trace::current().map(|cause| cause.to_string());
-    let rows: Vec<_> = events
-        .into_iter()
-        .map(|event| event::ActiveModel {
-            project_id: Set(event.project_id),
-            kind: Set(event.kind.as_str().to_owned()),
-            user_id: Set(event.user_id),
-            team_id: Set(event.team_id),
-            payload: Set(Some(event.payload)),
-            created_at: Set(created_at),
-            traceparent: Set(traceparent.clone()),
-            ..Default::default()
-        })
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    event::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
-    tx.raise(Signal::EventsWritten);
-    Ok(())
+    let mut rows = NewRows::default();
+    events.into_iter().for_each(|event| add(deps, &mut rows, event));
+    rows.write(tx).await
+}
+
+/// Adds an event to the rows of a change, after those that were added before.
+pub(crate) fn add(deps: &Deps, rows: &mut NewRows, event: NewEvent) {
+    rows.add(event::ActiveModel {
+        seq: NotSet,
+        position: NotSet,
+        project_id: Set(event.project_id),
+        kind: Set(event.kind.as_str().to_owned()),
+        user_id: Set(event.user_id),
+        team_id: Set(event.team_id),
+        payload: Set(Some(event.payload)),
+        created_at: Set(deps.now()),
+        traceparent: Set(trace::current().map(|cause| cause.to_string())),
+    });
+    rows.raise(Signal::EventsWritten);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Team, store, wire::ServerTeam};
 use crate::{
     Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
-    db::Tx,
+    db::{NewRows, Tx},
     error::{Error, Result, refuse},
     events::{self, EventKind, NewEvent},
     images::{self, ImageSource},
@@ -117,13 +117,16 @@ pub async fn create_in(
     {
         return refuse(users::not_found());
     }
-    insert(deps, tx, project_id, new, creator, false).await
+    let mut rows = NewRows::default();
+    let team = add(deps, &mut rows, project_id, new, creator, false)?;
+    rows.write(tx).await?;
+    Ok(team)
 }
 
-/// Writes the rows and the event. The creator is known to exist.
-pub(super) async fn insert(
+/// Adds the rows and the event. The creator is known to exist.
+pub(super) fn add(
     deps: &Deps,
-    tx: &Tx,
+    rows: &mut NewRows,
     project_id: &ProjectId,
     new: NewTeam,
     creator: Option<UserId>,
@@ -142,16 +145,21 @@ pub(super) async fn insert(
         created_at: now,
         updated_at: now,
     };
-    let team = Team::from(store::insert(tx, row).await?);
+    rows.add(row.clone());
+    let team = Team::from(row);
     if let Some(user_id) = creator {
-        store::add_member(tx, project_id, team.id, user_id, select, now).await?;
+        rows.add(store::member(project_id, team.id, user_id, select, now));
     }
-    record(deps, tx, EventKind::TeamCreated, &team).await?;
+    events::add(deps, rows, event(EventKind::TeamCreated, &team)?);
     Ok(team)
 }
 
 pub(super) async fn record(deps: &Deps, tx: &Tx, kind: EventKind, team: &Team) -> Result<()> {
+    events::record(deps, tx, event(kind, team)?).await
+}
+
+/// What an event about the team as it is now tells.
+fn event(kind: EventKind, team: &Team) -> Result<NewEvent> {
     let payload = serde_json::to_value(ServerTeam::from(team.clone())).map_err(Error::internal)?;
-    let project_id = team.project_id.clone();
-    events::record(deps, tx, NewEvent { project_id, kind, user_id: None, team_id: Some(team.id), payload }).await
+    Ok(NewEvent { project_id: team.project_id.clone(), kind, user_id: None, team_id: Some(team.id), payload })
 }

@@ -19,7 +19,7 @@ pub use self::{
     update::{UpdateTeam, update},
 };
 pub(crate) use self::{
-    personal::{create_personal_in, rename_personal_in},
+    personal::{add_personal, rename_personal_in},
     read::is_member_in,
     store::{memberships_of, select_in},
 };

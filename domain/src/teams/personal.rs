@@ -1,7 +1,11 @@
 //! The team that a new user gets unasked, where the project wants it.
 
 use super::{NewTeam, Team, create, store};
-use crate::{Deps, ProjectId, UserId, db::Tx, error::Result};
+use crate::{
+    Deps, ProjectId, UserId,
+    db::{NewRows, Tx},
+    error::Result,
+};
 
 /// What the team of a user without name and address is called.
 const UNNAMED: &str = "Personal Team";
@@ -14,17 +18,17 @@ fn name_for(display_name: Option<&str>, primary_email: Option<&str>) -> String {
     }
 }
 
-/// Makes the personal team of a user just written in this transaction, and selects it.
-pub(crate) async fn create_personal_in(
+/// Adds the personal team of a user whose rows were added before, selected.
+pub(crate) fn add_personal(
     deps: &Deps,
-    tx: &Tx,
+    rows: &mut NewRows,
     project_id: &ProjectId,
     user_id: UserId,
     display_name: Option<&str>,
     primary_email: Option<&str>,
 ) -> Result<Team> {
     let new = NewTeam { display_name: name_for(display_name, primary_email), ..NewTeam::default() };
-    create::insert(deps, tx, project_id, new, Some(user_id), true).await
+    create::add(deps, rows, project_id, new, Some(user_id), true)
 }
 
 /// Names the still unnamed teams of a user who has stopped being anonymous. Without name and address they stay unnamed.

@@ -2,9 +2,7 @@
 
 use postern_entity::{team, team_membership};
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait,
     sea_query::{ExprTrait, LockType},
 };
@@ -15,30 +13,23 @@ use crate::{
     error::Result,
 };
 
-pub(super) async fn insert(tx: &Tx, row: team::Model) -> Result<team::Model> {
-    team::Entity::insert(row.clone().into_active_model()).exec_without_returning(&**tx).await?;
-    Ok(row)
-}
-
-pub(super) async fn add_member(
-    tx: &Tx,
+/// The row of a member without a profile of its own.
+pub(super) fn member(
     project_id: &ProjectId,
     team_id: TeamId,
     user_id: UserId,
     is_selected: bool,
     now: Timestamp,
-) -> Result<()> {
-    let row = team_membership::ActiveModel {
-        team_id: Set(team_id),
-        user_id: Set(user_id),
-        project_id: Set(project_id.clone()),
-        is_selected: Set(is_selected),
-        display_name: Set(None),
-        profile_image_url: Set(None),
-        created_at: Set(now),
-    };
-    team_membership::Entity::insert(row).exec_without_returning(&**tx).await?;
-    Ok(())
+) -> team_membership::Model {
+    team_membership::Model {
+        team_id,
+        user_id,
+        project_id: project_id.clone(),
+        is_selected,
+        display_name: None,
+        profile_image_url: None,
+        created_at: now,
+    }
 }
 
 pub(super) async fn find(

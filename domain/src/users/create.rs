@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::{
     CreateUser, NewPrimaryEmail, NewUser, User,
     channels::{self, EMAIL},
-    email_already_exists, fold_for_search, record, store,
+    email_already_exists, event, fold_for_search,
 };
 use crate::{
     Actor, ContactChannelId, Deps, Failure, ProjectId, Timestamp, UserId,
-    db::Tx,
+    db::{NewRows, Tx},
     error::{Result, refuse},
-    events::EventKind,
+    events::{self, EventKind},
     projects::{self, ProjectConfig},
     rotation::Rotation,
     secrets::Place,
@@ -50,10 +50,9 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<Use
     let config = &*projects::config(deps, &actor.project_id).await?;
     check_ways_to_sign_in(config, &input)?;
     let new = &input.check(deps).await?;
-    deps.mutate(actor, "users.create", |tx| async move {
-        Ok(create_in(deps, &tx, config, &actor.project_id, new).await?.snapshot)
-    })
-    .await
+    let mut rows = NewRows::default();
+    let user = add(deps, &mut rows, config, &actor.project_id, new)?.snapshot;
+    or_email_taken(deps.add(actor, "users.create", rows, user).await, new)
 }
 
 fn check_ways_to_sign_in(config: &ProjectConfig, input: &CreateUser) -> Result<()> {
@@ -88,22 +87,42 @@ pub async fn create_in(
     project_id: &ProjectId,
     new: &NewUser,
 ) -> Result<Created> {
+    let mut rows = NewRows::default();
+    let created = add(deps, &mut rows, config, project_id, new)?;
+    or_email_taken(rows.write(tx).await, new)?;
+    Ok(created)
+}
+
+/// Adds the rows of a user, its primary address, its personal team where the project wants one, and their events.
+fn add(
+    deps: &Deps,
+    rows: &mut NewRows,
+    config: &ProjectConfig,
+    project_id: &ProjectId,
+    new: &NewUser,
+) -> Result<Created> {
     let now = deps.now();
     let row = user_row(deps, project_id, new, now)?;
-    store::insert(tx, row.clone()).await?;
-    let primary = match &new.primary_email {
-        Some(email) => Some(insert_primary(tx, project_id, row.id, email, now).await?),
-        None => None,
-    };
+    let primary = new.primary_email.as_ref().map(|email| primary_row(project_id, row.id, email, now));
+    rows.add(row.clone());
+    if let Some(primary) = &primary {
+        rows.add(primary.clone());
+    }
     let snapshot = User::new(row, primary, None, config);
     let personal_team = if config.teams.create_personal_team_on_sign_up {
         let (name, address) = (snapshot.display_name.as_deref(), snapshot.primary_address());
-        Some(teams::create_personal_in(deps, tx, project_id, snapshot.id, name, address).await?)
+        Some(teams::add_personal(deps, rows, project_id, snapshot.id, name, address)?)
     } else {
         None
     };
-    record(deps, tx, EventKind::UserCreated, &snapshot).await?;
+    events::add(deps, rows, event(EventKind::UserCreated, &snapshot)?);
     Ok(Created { snapshot, personal_team })
+}
+
+fn or_email_taken<T>(written: Result<T>, new: &NewUser) -> Result<T> {
+    channels::or_taken(written, || {
+        email_already_exists(new.primary_email.as_ref().map_or("", |email| email.address.as_str()))
+    })
 }
 
 fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) -> Result<user::Model> {
@@ -142,14 +161,13 @@ fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) 
     })
 }
 
-async fn insert_primary(
-    tx: &Tx,
+fn primary_row(
     project_id: &ProjectId,
     user_id: UserId,
     email: &NewPrimaryEmail,
     now: Timestamp,
-) -> Result<contact_channel::Model> {
-    let row = contact_channel::Model {
+) -> contact_channel::Model {
+    contact_channel::Model {
         id: ContactChannelId::random(),
         project_id: project_id.clone(),
         user_id,
@@ -159,11 +177,7 @@ async fn insert_primary(
         is_verified: email.is_verified,
         used_for_auth: email.used_for_auth,
         created_at: now,
-    };
-    channels::or_taken(channels::store::insert(tx, row.clone()).await, || {
-        email_already_exists(email.address.as_str())
-    })?;
-    Ok(row)
+    }
 }
 
 /// The stored form of a TOTP secret: readable again, but only in its place.

@@ -82,9 +82,13 @@ fn fold_for_search(text: &str) -> String {
 
 /// Writes an event whose payload is the user.
 async fn record(deps: &Deps, tx: &Tx, kind: EventKind, user: &User) -> Result<()> {
+    events::record(deps, tx, event(kind, user)?).await
+}
+
+/// What an event about the user as it is now tells.
+fn event(kind: EventKind, user: &User) -> Result<NewEvent> {
     let payload = serde_json::to_value(wire::ServerUser::from(user.clone())).map_err(Error::internal)?;
-    let project_id = user.project_id.clone();
-    events::record(deps, tx, NewEvent { project_id, kind, user_id: Some(user.id), team_id: None, payload }).await
+    Ok(NewEvent { project_id: user.project_id.clone(), kind, user_id: Some(user.id), team_id: None, payload })
 }
 
 #[cfg(test)]

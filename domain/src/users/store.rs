@@ -3,8 +3,8 @@
 use futures::FutureExt;
 use postern_entity::{contact_channel, team, team_membership, user};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, JoinType,
-    QueryFilter, QueryResult, QuerySelect, QueryTrait, RelationDef, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, JoinType, QueryFilter,
+    QueryResult, QuerySelect, QueryTrait, RelationDef, Select,
     sea_query::{Condition, Expr, ExprTrait, IntoCondition, LockType},
 };
 
@@ -166,11 +166,6 @@ async fn hold(tx: &Tx, project_id: &ProjectId, id: UserId, lock: LockType) -> Re
         QueryTrait::query(&mut select).lock(lock);
     }
     Ok(select.into_tuple::<UserId>().one(&**tx).await?.is_some())
-}
-
-pub(super) async fn insert(tx: &Tx, row: user::Model) -> Result<()> {
-    user::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
-    Ok(())
 }
 
 /// Writes the columns that are set.

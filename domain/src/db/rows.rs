@@ -1,0 +1,249 @@
+//! New rows of several tables that become durable together. On PostgreSQL they are one statement, which needs no transaction
+//! around it, and what many requests add at the same time is one statement too: one round trip and one commit for all of
+//! them. On SQLite operations share commits anyway (`group.rs`).
+//!
+//! PostgreSQL gets the rows of a table as one JSON text. So there is one statement to prepare for each set of tables,
+//! however many rows there are.
+
+use std::sync::Arc;
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, EntityName, EntityTrait, IdenStatic,
+    IntoActiveModel, Iterable, Value,
+};
+use serde::{Serialize, Serializer, ser::Error as _};
+
+use super::{Backend, Db, Tx, lost_race, may_come_back, sqlstate, statement};
+use crate::{
+    batch::Batcher,
+    error::{Error, Result},
+    signal::{Raised, Signal, Signals},
+};
+
+/// How many additions may share a statement.
+const MAX_SHARED: usize = 64;
+
+/// What gathers additions on PostgreSQL.
+pub(super) type Additions = Batcher<Arc<NewRows>, Result<()>>;
+
+/// Rows to be added, in an order in which each refers to earlier ones only, and the signals to be told once they are there.
+#[derive(Clone, Default)]
+pub(crate) struct NewRows {
+    tables: Vec<Table>,
+    raised: Raised,
+}
+
+#[derive(Clone)]
+struct Table {
+    name: &'static str,
+    /// Those that the rows set; the others get their defaults.
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl NewRows {
+    /// Adds a row. All rows of a table must set the same columns.
+    pub(crate) fn add<A>(&mut self, row: impl IntoActiveModel<A>)
+    where
+        A: ActiveModelTrait,
+    {
+        let (row, name) = (row.into_active_model(), <A::Entity as Default>::default().table_name());
+        let set = <A::Entity as EntityTrait>::Column::iter().filter_map(|column| match row.get(column) {
+            ActiveValue::Set(value) | ActiveValue::Unchanged(value) => Some((column.as_str(), value)),
+            ActiveValue::NotSet => None,
+        });
+        let (columns, values) = set.unzip();
+        match self.tables.iter_mut().find(|table| table.name == name && table.columns == columns) {
+            Some(table) => table.rows.push(values),
+            None => self.tables.push(Table { name, columns, rows: vec![values] }),
+        }
+    }
+
+    /// Tells `signal` once the rows are durable.
+    pub(crate) fn raise(&mut self, signal: Signal) {
+        self.raised.raise(signal);
+    }
+
+    /// Adds the rows within a transaction.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) async fn write(self, tx: &Tx) -> Result<()> {
+        match tx.backend() {
+            Backend::Sqlite => {
+                for table in self.tables {
+                    let text = table.with_values();
+                    tx.execute_raw(statement(&**tx, &text, table.rows.into_iter().flatten())).await?;
+                }
+            }
+            Backend::Postgres => write_as_json(&**tx, [&self]).await?,
+        }
+        tx.raise_all(&self.raised);
+        Ok(())
+    }
+}
+
+impl Table {
+    /// With a place for each value.
+    fn with_values(&self) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let rows = vec![row; self.rows.len()].join(", ");
+        format!("INSERT INTO \"{}\" ({}) VALUES {rows}", self.name, quoted(&self.columns))
+    }
+}
+
+fn quoted(columns: &[&str]) -> String {
+    columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// The rows of one table, of one or several additions.
+struct Together<'a> {
+    name: &'static str,
+    columns: &'a [&'static str],
+    rows: Vec<&'a [Value]>,
+}
+
+impl<'a> Together<'a> {
+    fn all(additions: impl IntoIterator<Item = &'a NewRows>) -> Vec<Self> {
+        let mut tables: Vec<Self> = Vec::new();
+        for table in additions.into_iter().flat_map(|addition| &addition.tables) {
+            let rows = table.rows.iter().map(Vec::as_slice);
+            match tables.iter_mut().find(|known| known.name == table.name && known.columns == table.columns) {
+                Some(known) => known.rows.extend(rows),
+                None => tables.push(Self { name: table.name, columns: &table.columns, rows: rows.collect() }),
+            }
+        }
+        tables
+    }
+
+    /// With one place for all rows, the `number`th of the statement.
+    fn insert(&self, number: usize) -> String {
+        let (name, columns) = (self.name, quoted(self.columns));
+        let rows = format!("json_populate_recordset(NULL::\"{name}\", ${number}::json)");
+        format!("INSERT INTO \"{name}\" ({columns}) SELECT {columns} FROM {rows}")
+    }
+
+    /// The rows as objects.
+    fn json(&self) -> Result<String> {
+        let objects: Vec<_> = self.rows.iter().map(|values| Object { columns: self.columns, values }).collect();
+        serde_json::to_string(&objects).map_err(Error::internal)
+    }
+}
+
+/// Rows of the same table follow each other as they were added; foreign keys are checked when all of them are there.
+async fn write_as_json(connection: &impl ConnectionTrait, additions: impl IntoIterator<Item = &NewRows>) -> Result<()> {
+    let tables = Together::all(additions);
+    let mut inserts: Vec<_> = tables.iter().zip(1..).map(|(table, number)| table.insert(number)).collect();
+    let Some(last) = inserts.pop() else { return Ok(()) };
+    let earlier: Vec<_> =
+        inserts.iter().zip(1..).map(|(insert, number)| format!("added_{number} AS ({insert})")).collect();
+    let text = if earlier.is_empty() { last } else { format!("WITH {} {last}", earlier.join(", ")) };
+    let values: Vec<Value> = tables.iter().map(|table| Ok(table.json()?.into())).collect::<Result<_>>()?;
+    connection.execute_raw(statement(connection, &text, values)).await?;
+    Ok(())
+}
+
+struct Object<'a> {
+    columns: &'a [&'static str],
+    values: &'a [Value],
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.columns.iter().zip(self.values.iter().map(Cell)))
+    }
+}
+
+/// A value in the form that PostgreSQL reads into its column.
+struct Cell<'a>(&'a Value);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(value) => value.serialize(serializer),
+            Value::Int(value) => value.serialize(serializer),
+            Value::BigInt(value) => value.serialize(serializer),
+            Value::String(value) => value.serialize(serializer),
+            Value::Json(value) => value.serialize(serializer),
+            Value::Uuid(value) => value.serialize(serializer),
+            Value::Bytes(value) => {
+                value.as_ref().map(|bytes| format!("\\x{}", hex::encode(bytes))).serialize(serializer)
+            }
+            _ => Err(S::Error::custom("a column of a type that new rows cannot have")),
+        }
+    }
+}
+
+impl Db {
+    /// Adds rows in an operation of their own.
+    ///
+    /// # Errors
+    /// Those of the database; nothing is added then.
+    pub(crate) async fn add(&self, rows: NewRows) -> Result<()> {
+        let rows = Arc::new(rows);
+        if self.backend == Backend::Postgres && !self.reader.pooled {
+            let additions = self.additions.get_or_init(|| gather(self.writer.clone(), self.signals.clone()));
+            match additions.get(Arc::clone(&rows)).await? {
+                // Run again below, as often as it takes.
+                Err(Error::Database(error)) if lost_race(&error) => {}
+                outcome => {
+                    #[cfg(any(test, feature = "testing"))]
+                    if let (Ok(()), Some(watch)) = (&outcome, &self.watch) {
+                        watch.committed();
+                    }
+                    return outcome;
+                }
+            }
+        }
+        let rows = &*rows;
+        self.write(|tx| async move { rows.clone().write(&tx).await }).await
+    }
+}
+
+fn gather(writer: DatabaseConnection, signals: Signals) -> Additions {
+    Batcher::start(MAX_SHARED, move |additions: Vec<Arc<NewRows>>| {
+        let (writer, signals) = (writer.clone(), signals.clone());
+        async move {
+            let mut outcomes = Vec::with_capacity(additions.len());
+            add_together(&writer, &signals, &additions, &mut outcomes).await;
+            Ok(outcomes)
+        }
+    })
+}
+
+/// Adds everything with one statement. If that is refused, each half is tried by itself, so that only those fail of which
+/// it is the fault.
+async fn add_together(
+    writer: &DatabaseConnection,
+    signals: &Signals,
+    additions: &[Arc<NewRows>],
+    outcomes: &mut Vec<Result<()>>,
+) {
+    match write_as_json(writer, additions.iter().map(|addition| &**addition)).await {
+        Ok(()) => {
+            // Here and not by those who asked: they may have gone away, and others must hear of it.
+            let mut raised = Raised::default();
+            raised.extend(additions.iter().map(|addition| &addition.raised));
+            signals.send_all(raised);
+            outcomes.extend(additions.iter().map(|_| Ok(())));
+        }
+        Err(error) if additions.len() == 1 => outcomes.push(Err(error)),
+        Err(error) if is_refused(&error) => {
+            let (left, right) = additions.split_at(additions.len() / 2);
+            Box::pin(add_together(writer, signals, left, outcomes)).await;
+            Box::pin(add_together(writer, signals, right, outcomes)).await;
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            outcomes.extend(additions.iter().map(|_| Err(Error::Shared(Arc::clone(&error)))));
+        }
+    }
+}
+
+/// Whether the database itself said no, so that nothing was added. Of a lost connection nobody knows.
+fn is_refused(error: &Error) -> bool {
+    !may_come_back(error) && matches!(error, Error::Database(error) if sqlstate(error).is_some())
+}
+
+#[cfg(test)]
+mod tests;
