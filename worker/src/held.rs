@@ -6,13 +6,22 @@ use std::{
     time::Duration,
 };
 
-use postern_domain::{JobId, queue::Lease};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use postern_domain::{
+    JobId,
+    queue::{Lease, Suspects},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Leases by job.
 #[derive(Debug, Default)]
-pub(crate) struct Held(Mutex<HashMap<JobId, Entry>>);
+pub(crate) struct Held {
+    entries: Mutex<HashMap<JobId, Entry>>,
+    suspect_ended: watch::Sender<()>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -42,7 +51,7 @@ pub(crate) struct Running {
 
 impl Held {
     fn entries(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a claimed job.
@@ -66,9 +75,14 @@ impl Held {
         }
     }
 
-    /// Whether one of the jobs may be the one that kills its process.
-    pub(crate) fn has_suspect(&self) -> bool {
-        self.entries().values().any(|entry| entry.lease.is_suspect())
+    /// Which suspects may be claimed beside these.
+    pub(crate) fn suspects(&self) -> Suspects {
+        Suspects::beside(self.entries().values().map(|entry| &entry.lease))
+    }
+
+    /// Changes when a suspect has ended, and another one may be claimed.
+    pub(crate) fn suspect_ended(&self) -> watch::Receiver<()> {
+        self.suspect_ended.subscribe()
     }
 
     /// Forgets leases that have ended.
@@ -77,6 +91,9 @@ impl Held {
         for lease in leases {
             if entries.get(&lease.job_id).is_some_and(|entry| entry.lease == *lease) {
                 entries.remove(&lease.job_id);
+                if lease.is_suspect() {
+                    self.suspect_ended.send_replace(());
+                }
             }
         }
     }
@@ -87,6 +104,9 @@ impl Held {
         for job_id in job_ids {
             if let Some(entry) = entries.remove(job_id) {
                 entry.lost.cancel();
+                if entry.lease.is_suspect() {
+                    self.suspect_ended.send_replace(());
+                }
             }
         }
     }

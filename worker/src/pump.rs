@@ -62,11 +62,13 @@ impl Pump {
         let shutdown = self.shutdown.clone();
         // Listening begins before the first look, so a job committed after that look is never missed.
         let mut signals = self.deps.db.signals().subscribe();
+        let mut suspect_ended = self.held.suspect_ended();
         let mut pause = Pause::new();
         while !shutdown.is_cancelled() {
             let Some(permits) = self.free_slots().await else { return };
             // What was told before this look is covered by it.
             signals.skip();
+            suspect_ended.mark_unchanged();
             let wait = match with_patience(self.look(permits)).await {
                 Ok(look) => {
                     pause.reset();
@@ -92,6 +94,8 @@ impl Pump {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
+                // Its sender is held by us, and cannot be gone.
+                _ = suspect_ended.changed() => {}
                 () = signals.hears(|signal| *signal == Signal::Jobs) => tokio::time::sleep(GATHER).await,
             }
         }
@@ -116,18 +120,15 @@ impl Pump {
 
     /// Claims what is due into `permits`; those left over are free again.
     async fn look(&self, mut permits: OwnedSemaphorePermit) -> Result<Look> {
-        match queue::next_due(&self.deps, self.lane).await? {
+        let suspects = self.held.suspects();
+        match queue::next_due(&self.deps, self.lane, suspects).await? {
             Some(wait) if wait.is_zero() => {}
             Some(wait) => return Ok(Look::Nothing(wait.min(self.settings.poll))),
             None => return Ok(Look::Nothing(self.settings.poll)),
         }
         let slots = permits.num_permits();
         let (deps, lane, worker, lease) = (&self.deps, self.lane, self.worker.as_str(), self.settings.lease);
-        let claimed = if self.held.has_suspect() {
-            queue::claim_unsuspected(deps, lane, worker, slots, lease).await?
-        } else {
-            queue::claim(deps, lane, worker, slots, lease).await?
-        };
+        let claimed = queue::claim(deps, lane, worker, slots, lease, suspects).await?;
         tracing::debug!(lane = lane.as_str(), jobs = claimed.len(), "jobs were claimed");
         let look = match claimed.len() {
             0 => Look::Contended,

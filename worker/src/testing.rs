@@ -22,7 +22,9 @@ pub async fn run_due_jobs(deps: &Deps, registry: &Registry) -> Result<usize> {
         }
         let mut claimed = Vec::new();
         for lane in Lane::ALL {
-            claimed.extend(queue::claim(deps, *lane, "test", MAX_BATCH, Duration::from_secs(60)).await?);
+            claimed.extend(
+                queue::claim(deps, *lane, "test", MAX_BATCH, Duration::from_secs(60), queue::Suspects::Any).await?,
+            );
         }
         if claimed.is_empty() {
             return Ok(runs);

@@ -292,7 +292,10 @@ async fn payloads_of_a_deleted_user_are_erased_once_every_cursor_has_passed_them
         };
         deps.db.write(deleted).await.unwrap();
         let lane = crate::queue::Lane::General;
-        let job = crate::queue::claim(deps, lane, "test", 1, Duration::from_secs(60)).await.unwrap().remove(0);
+        let job = crate::queue::claim(deps, lane, "test", 1, Duration::from_secs(60), crate::queue::Suspects::Any)
+            .await
+            .unwrap()
+            .remove(0);
         let job: EraseUserEvents = serde_json::from_value(job.payload).unwrap();
         assert_eq!(erase_step(deps, &job).await.unwrap(), Left::Waiting, "not even placed");
         sequence_all(deps).await;

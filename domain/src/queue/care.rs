@@ -260,7 +260,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        queue::{Ending, Enqueue, Job, Lane, claim, end_all, enqueue, next_due},
+        queue::{Ending, Enqueue, Job, Lane, Suspects, claim, end_all, enqueue, next_due},
         testing::on_each_database,
     };
 
@@ -283,7 +283,7 @@ mod tests {
             for delay in [0, 0, 0, 60] {
                 put(delay).await;
             }
-            let claimed = claim(deps, Lane::General, "test", 2, Duration::from_secs(5)).await.unwrap();
+            let claimed = claim(deps, Lane::General, "test", 2, Duration::from_secs(5), Suspects::Any).await.unwrap();
             let lease = claimed.into_iter().next().unwrap().lease;
             end_all(deps, &[(lease, Ending::give_up("no"))]).await.unwrap();
             bench.clock.advance_seconds(7);
@@ -310,10 +310,10 @@ mod tests {
             take_over_clock(deps).await.unwrap();
             let lane = Lane::General;
             let moved = deps.db.backend() == Backend::Sqlite;
-            let claimed = claim(deps, lane, "one", 10, Duration::from_secs(30)).await.unwrap();
+            let claimed = claim(deps, lane, "one", 10, Duration::from_secs(30), Suspects::Any).await.unwrap();
             assert_eq!(claimed.len(), usize::from(moved), "PostgreSQL's own clock counts there");
             if moved {
-                assert_eq!(next_due(deps, lane).await.unwrap(), Some(Duration::from_secs(20)));
+                assert_eq!(next_due(deps, lane, Suspects::Any).await.unwrap(), Some(Duration::from_secs(20)));
             }
         })
         .await;

@@ -29,30 +29,82 @@ pub struct Claimed {
     pub cause: Option<TraceContext>,
 }
 
-/// Claims at most `limit` (and [`MAX_BATCH`]) due jobs of a lane for `lease`: those that wait, and those whose worker let
-/// its lease run out. Higher priorities first, then those due longest. A job that was claimed as often as it may be is
-/// not handed out but dead.
-///
-/// Among them is at most one suspect ([`Lease::is_suspect`]).
-///
-/// # Errors
-/// Those of the database.
-pub async fn claim(deps: &Deps, lane: Lane, worker: &str, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
-    claim_some(deps, Claimer { lane, worker, lease }, limit, true).await
+/// How many suspects of the first time run at once.
+const MAX_SUSPECTS: usize = 8;
+/// A job that was taken over and has not ended since: the next attempt makes it a suspect ([`Lease::is_suspect`]). Its last
+/// attempt is not run again.
+const SUSPECT: &str = "state = 'running' AND takeovers > 0 AND attempts < max_attempts";
+/// One for the first time.
+const FIRST_SUSPICION: &str = "state = 'running' AND takeovers = 1 AND attempts < max_attempts";
+/// One that has been a suspect before.
+const SUSPECTED_AGAIN: &str = "state = 'running' AND takeovers > 1 AND attempts < max_attempts";
+
+/// Which suspects ([`Lease::is_suspect`]) a worker may claim beside those that it runs: a few that are so for the first
+/// time, or one that has been before and no other. So a job that kills its process takes few along once more, and none
+/// after that, while the many that were only beside it do not queue up one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspects {
+    /// Whichever has waited longest.
+    Any,
+    /// So many that are suspects for the first time.
+    First(usize),
 }
 
-/// The same without suspects: for a worker that runs one already.
+impl Suspects {
+    /// What may be claimed by who holds these leases.
+    pub fn beside<'a>(held: impl IntoIterator<Item = &'a Lease>) -> Self {
+        let mut held = held.into_iter().filter(|lease| lease.is_suspect()).peekable();
+        if held.peek().is_none() {
+            return Self::Any;
+        }
+        let room =
+            held.try_fold(MAX_SUSPECTS, |room, lease| (!lease.is_only_suspect()).then(|| room.saturating_sub(1)));
+        Self::First(room.unwrap_or(0))
+    }
+
+    /// Those that must wait.
+    fn excluded(self) -> Option<&'static str> {
+        match self {
+            Self::Any => None,
+            Self::First(0) => Some(SUSPECT),
+            Self::First(_) => Some(SUSPECTED_AGAIN),
+        }
+    }
+}
+
+/// Claims at most `limit` (and [`MAX_BATCH`]) due jobs of a lane for `lease`: those that wait, and those whose worker let
+/// its lease run out. Suspects first, then higher priorities, then those due longest. A job that was claimed as often as it
+/// may be is not handed out but dead.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn claim_unsuspected(
+pub async fn claim(
     deps: &Deps,
     lane: Lane,
     worker: &str,
     limit: usize,
     lease: Duration,
+    suspects: Suspects,
 ) -> Result<Vec<Claimed>> {
-    claim_some(deps, Claimer { lane, worker, lease }, limit, false).await
+    let limit = limit.min(MAX_BATCH);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let claimer = Claimer { lane, worker, lease };
+    deps.db
+        .write(async |tx| {
+            let mut claimed = claim_suspects(deps, &tx, claimer, suspects, limit).await?;
+            for priority in Priority::ALL {
+                let left = limit.saturating_sub(claimed.len());
+                if left == 0 {
+                    break;
+                }
+                let condition = format!("priority = {} AND NOT ({SUSPECT})", priority.as_i32());
+                claimed.extend(claim_rows(deps, &tx, claimer, &condition, left).await?);
+            }
+            Ok(claimed.into_iter().flatten().collect())
+        })
+        .await
 }
 
 #[derive(Clone, Copy)]
@@ -62,37 +114,28 @@ struct Claimer<'a> {
     lease: Duration,
 }
 
-async fn claim_some(deps: &Deps, claimer: Claimer<'_>, limit: usize, suspects: bool) -> Result<Vec<Claimed>> {
-    let limit = limit.min(MAX_BATCH);
-    if limit == 0 {
-        return Ok(Vec::new());
+async fn claim_suspects(
+    deps: &Deps,
+    tx: &Tx,
+    claimer: Claimer<'_>,
+    suspects: Suspects,
+    limit: usize,
+) -> Result<Vec<Option<Claimed>>> {
+    let mut claimed = Vec::new();
+    let room = match suspects {
+        Suspects::First(room) => room,
+        Suspects::Any => {
+            claimed = claim_rows(deps, tx, claimer, SUSPECT, 1).await?;
+            let is_first = claimed.iter().flatten().any(|claimed| !claimed.lease.is_only_suspect());
+            if is_first { MAX_SUSPECTS - 1 } else { 0 }
+        }
+    };
+    let room = room.min(limit - claimed.len());
+    if room > 0 {
+        claimed.extend(claim_rows(deps, tx, claimer, FIRST_SUSPICION, room).await?);
     }
-    deps.db
-        .write(async |tx| {
-            let mut claimed = Vec::new();
-            let mut left = limit;
-            if suspects {
-                let suspect = format!("{SUSPECT} AND takeovers > 0");
-                let rows = claim_rows(deps, &tx, claimer, &suspect, 1).await?;
-                left -= rows.len();
-                claimed.extend(rows);
-            }
-            for priority in Priority::ALL {
-                if left == 0 {
-                    break;
-                }
-                let condition = format!("priority = {} AND NOT ({SUSPECT})", priority.as_i32());
-                let rows = claim_rows(deps, &tx, claimer, &condition, left).await?;
-                left = left.saturating_sub(rows.len());
-                claimed.extend(rows);
-            }
-            Ok(claimed.into_iter().flatten().collect())
-        })
-        .await
+    Ok(claimed)
 }
-
-/// A job that was taken over and has not ended since: see [`Lease::is_suspect`]. Its last attempt is not run again.
-const SUSPECT: &str = "state = 'running' AND takeovers > 0 AND attempts < max_attempts";
 
 /// Claims due jobs that fit `condition`. One entry per claimed row; `None` for one that is dead now.
 async fn claim_rows(
@@ -207,15 +250,16 @@ pub async fn release(deps: &Deps, leases: &[Lease], started: bool) -> Result<()>
     Ok(())
 }
 
-/// In how long the next job of a lane is due; zero when one is due now, `None` when none waits. Reads only: an idle worker
-/// asks this often, and a claim would take the write lock.
+/// In how long the next job of a lane is due that may be claimed with `suspects`; zero when one is due now, `None` when none
+/// waits. Reads only: an idle worker asks this often, and a claim would take the write lock.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn next_due(deps: &Deps, lane: Lane) -> Result<Option<Duration>> {
+pub async fn next_due(deps: &Deps, lane: Lane, suspects: Suspects) -> Result<Option<Duration>> {
+    let excluded = suspects.excluded().map(|condition| format!(" AND NOT ({condition})")).unwrap_or_default();
     let first = |priority: Priority| {
         format!(
-            "SELECT MIN(due_at) AS due_at FROM job WHERE lane = $1 AND priority = {} AND finished_at IS NULL",
+            "SELECT MIN(due_at) AS due_at FROM job WHERE lane = $1 AND priority = {} AND finished_at IS NULL{excluded}",
             priority.as_i32()
         )
     };

@@ -35,11 +35,18 @@ impl Lease {
         self.attempt >= self.max_attempts
     }
 
-    /// Whether the two attempts before this one never ended. It may be the job that kills its process, so a worker runs
-    /// one suspect at a time: else the jobs that happen to run beside it would use up their attempts with it.
+    /// Whether the two attempts before this one never ended. It may be the job that kills its process, so a worker runs few
+    /// suspects at a time: else the jobs that happen to run beside it would use up their attempts with it. See
+    /// [`super::Suspects`].
     #[must_use]
     pub fn is_suspect(&self) -> bool {
         self.takeovers >= 2
+    }
+
+    /// Whether it is a suspect for the second time at least, and runs without another one beside it.
+    #[must_use]
+    pub(super) fn is_only_suspect(&self) -> bool {
+        self.takeovers >= 3
     }
 
     /// Makes the transaction fail unless the job is still this lease's: call it first, then write the effect. The row stays

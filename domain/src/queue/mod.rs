@@ -25,7 +25,7 @@ mod time;
 pub use care::{
     DeadJob, Depth, Scope, Stats, cancel_in, dead_jobs, depths, find, prune_step, redrive, stats, take_over_clock,
 };
-pub use claim::{Claimed, MAX_BATCH, claim, claim_unsuspected, next_due, release, renew};
+pub use claim::{Claimed, MAX_BATCH, Suspects, claim, next_due, release, renew};
 pub(crate) use ending::placeholders;
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};

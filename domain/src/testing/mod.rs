@@ -22,7 +22,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use postern_entity::{ProjectId, SessionId, Timestamp, UserId, config_override, event, project};
+use postern_entity::{JobId, ProjectId, SessionId, Timestamp, UserId, config_override, event, job, project};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     sea_query::OnConflict,
@@ -210,6 +210,23 @@ pub fn settings() -> Settings {
         mail_from: ("Postern".to_owned(), "noreply@example.com".to_owned()),
         rate_limits: true,
     }
+}
+
+/// Makes it look as if the workers that ran the job so many times in a row had been killed in the middle.
+pub async fn let_down(deps: &Deps, id: JobId, times: i32) {
+    let change = job::ActiveModel {
+        id: Set(id),
+        state: Set(job::JobState::Running),
+        attempts: Set(times),
+        takeovers: Set(times - 1),
+        due_at: Set(Timestamp(0)),
+        ..Default::default()
+    };
+    let change = &change;
+    deps.db
+        .write(|tx| async move { Ok(job::Entity::update(change.clone()).exec(&*tx).await.map(drop)?) })
+        .await
+        .expect("the job is there");
 }
 
 /// Runs `test` on a fresh SQLite database and, when `POSTERN_TEST_POSTGRES_URL` is set, on a fresh PostgreSQL database.

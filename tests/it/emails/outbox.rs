@@ -111,7 +111,10 @@ async fn a_crash_between_acceptance_and_commit_costs_one_duplicate_under_the_sam
     on_each_database(|bench, server| async move {
         let project_id = bench.insert_project().await;
         let id = put(&bench, &project_id).await;
-        let job = queue::claim(&bench.deps, Lane::Mail, "dies", 1, Duration::from_secs(60)).await.unwrap().remove(0);
+        let job = queue::claim(&bench.deps, Lane::Mail, "dies", 1, Duration::from_secs(60), queue::Suspects::Any)
+            .await
+            .unwrap()
+            .remove(0);
         let payload: SendEmail = serde_json::from_value(job.payload).unwrap();
         // The server has taken the mail; the process dies before it can say so.
         drop(emails::send(&bench.deps, &job.lease, &payload).await.unwrap());

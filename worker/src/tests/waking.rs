@@ -10,7 +10,7 @@ use postern_domain::{
     db::{Address, Db},
     queue::{self, Ending, JobState},
     signal::Signals,
-    testing::{TestBench, TestDatabase},
+    testing::{TestBench, TestDatabase, let_down},
     time::SystemClock,
 };
 use tokio::time::Instant;
@@ -53,6 +53,41 @@ async fn no_wake_up_is_lost_though_the_worker_polls_once_an_hour() {
         }
         tally.wait_for("many", 200).await;
         worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn suspects_follow_each_other_at_once_though_the_worker_polls_once_an_hour() {
+    on_each(async |deps| {
+        let (tally, at_once) = (Tally::default(), Arc::new(Mutex::new((0, 0))));
+        for number in 0..40 {
+            let id = put(&deps, probe(&number.to_string()).max_attempts(9)).await;
+            let_down(&deps, id, 2 + number % 2).await;
+        }
+        let registry = probes({
+            let (tally, at_once) = (tally.clone(), Arc::clone(&at_once));
+            move |_, _, _| {
+                let (tally, at_once) = (tally.clone(), Arc::clone(&at_once));
+                let count = move |change: i32| {
+                    let mut at_once = at_once.lock().unwrap();
+                    *at_once = (at_once.0 + change, at_once.1.max(at_once.0 + change));
+                };
+                async move {
+                    count(1);
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    count(-1);
+                    tally.add("done");
+                    Ok(Ending::done())
+                }
+            }
+        });
+        let mut settings = settings();
+        settings.general.slots = 16;
+        let worker = Running::start(&deps, settings, registry);
+        tally.wait_for("done", 40).await;
+        worker.stop().await;
+        assert!((2..=8).contains(&at_once.lock().unwrap().1), "{at_once:?} at once");
     })
     .await;
 }

@@ -174,7 +174,8 @@ async fn the_outcome_of_a_try_that_was_given_up_does_not_count() {
     on_each_database(with_shared_server(), |bench| async move {
         let project_id = bench.insert_project().await;
         let id = put(&bench, verification(&project_id, to("ada@example.com"))).await;
-        let stopped = queue::claim(&bench.deps, Lane::Mail, "stopped", 1, LEASE).await.unwrap().remove(0);
+        let stopped =
+            queue::claim(&bench.deps, Lane::Mail, "stopped", 1, LEASE, queue::Suspects::Any).await.unwrap().remove(0);
         let payload: SendEmail = serde_json::from_value(stopped.payload).unwrap();
         bench.mailer.fail_next(failure(MailErrorKind::Rejected));
         let late = send(&bench.deps, &stopped.lease, &payload).await.unwrap();

@@ -6,7 +6,7 @@ use super::*;
 async fn take_when_due(deps: &Deps, lease: Duration) -> (Instant, Lease, Instant) {
     loop {
         let began = Instant::now();
-        if let Some(claimed) = claim(deps, Lane::General, "test", 1, lease).await.unwrap().pop() {
+        if let Some(claimed) = claim(deps, Lane::General, "test", 1, lease, Suspects::Any).await.unwrap().pop() {
             return (began, claimed.lease, Instant::now());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -104,29 +104,47 @@ async fn a_job_that_never_ends_is_dead_after_its_attempts_and_can_be_redriven() 
 }
 
 #[tokio::test]
-async fn jobs_whose_attempts_never_end_twice_in_a_row_are_handed_out_one_at_a_time() {
+async fn jobs_whose_attempts_never_end_are_handed_out_few_at_a_time_and_then_one_by_one() {
     on_each_database(async |bench| {
         let deps = &bench.deps;
-        for name in ["a", "b", "c"] {
-            put(deps, greet(name).max_attempts(9)).await;
+        for number in 0..10 {
+            put(deps, greet(&number.to_string()).max_attempts(9)).await;
         }
-        let suspects = |claimed: &[Claimed]| claimed.iter().filter(|claimed| claimed.lease.is_suspect()).count();
+        let claim =
+            async |suspects| super::super::claim(deps, Lane::General, "test", 20, LEASE, suspects).await.unwrap();
+        let count = |claimed: &[Claimed]| {
+            let suspects = claimed.iter().filter(|claimed| claimed.lease.is_suspect()).count();
+            (claimed.len() - suspects, suspects)
+        };
+        let beside = |held: &[Claimed]| Suspects::beside(held.iter().map(|claimed| &claimed.lease));
         for _ in 0..2 {
-            let claimed = take(deps, 10).await;
-            assert_eq!((claimed.len(), suspects(&claimed)), (3, 0));
+            let claimed = claim(Suspects::Any).await;
+            assert_eq!((count(&claimed), beside(&claimed)), ((10, 0), Suspects::Any));
             bench.clock.advance_seconds(31);
         }
         put(deps, greet("new")).await;
-        let claimed = take(deps, 10).await;
-        assert_eq!((claimed.len(), suspects(&claimed)), (2, 1), "one suspect and the new one");
-        assert_eq!(claim_unsuspected(deps, Lane::General, "test", 10, LEASE).await.unwrap(), []);
-        let second = take(deps, 10).await;
-        assert_eq!((second.len(), suspects(&second)), (1, 1));
-        // An attempt that ends, well or badly, clears the job of suspicion.
-        let endings = [(second[0].lease.clone(), Ending::retry_after(Duration::ZERO, "no luck"))];
-        end_all(deps, &endings).await.unwrap();
-        let cleared = claim_unsuspected(deps, Lane::General, "test", 10, LEASE).await.unwrap();
-        assert_eq!(cleared[0].lease.job_id, second[0].lease.job_id);
+        let mut held = claim(Suspects::Any).await;
+        assert_eq!((count(&held), beside(&held)), ((1, 8), Suspects::First(0)));
+        // The other two are due and must wait.
+        assert_eq!(next_due(deps, Lane::General, Suspects::Any).await.unwrap(), Some(Duration::ZERO));
+        assert_eq!(next_due(deps, Lane::General, Suspects::First(0)).await.unwrap(), Some(LEASE));
+        assert_eq!(claim(Suspects::First(0)).await, []);
+        // An attempt that ends, well or badly, clears the job of suspicion and makes room.
+        let ended = held.remove(held.iter().position(|claimed| claimed.lease.is_suspect()).unwrap());
+        end_all(deps, &[(ended.lease.clone(), Ending::retry_after(Duration::ZERO, "no luck"))]).await.unwrap();
+        let (room, cleared) = (beside(&held), claim(Suspects::First(1)).await);
+        assert_eq!((room, count(&cleared)), (Suspects::First(1), (1, 1)));
+        assert!(cleared.iter().any(|claimed| claimed.lease.job_id == ended.lease.job_id));
+        // Of the ten one is left that is a suspect for the first time; the others are let down once more.
+        bench.clock.advance_seconds(31);
+        let first = claim(Suspects::Any).await;
+        assert_eq!((count(&first), beside(&first)), ((2, 1), Suspects::First(7)));
+        // Beside it none is claimed that is a suspect again.
+        assert_eq!(claim(Suspects::First(7)).await, []);
+        assert_eq!(next_due(deps, Lane::General, Suspects::First(7)).await.unwrap(), Some(LEASE));
+        assert_eq!(next_due(deps, Lane::General, Suspects::Any).await.unwrap(), Some(Duration::ZERO));
+        let alone = claim(Suspects::Any).await;
+        assert_eq!((count(&alone), beside(&alone)), ((0, 1), Suspects::First(0)));
     })
     .await;
 }
@@ -138,7 +156,7 @@ async fn with_a_running_clock_due_times_and_leases_pass_by_themselves() {
         let second = Duration::from_secs(1);
         let put_at = Instant::now();
         put(&deps, greet("a").after(second)).await;
-        let wait = next_due(&deps, Lane::General).await.unwrap().unwrap();
+        let wait = next_due(&deps, Lane::General, Suspects::Any).await.unwrap().unwrap();
         assert!(wait <= second, "{wait:?}");
         // Instants are stored in whole milliseconds.
         let least = second - Duration::from_millis(1);

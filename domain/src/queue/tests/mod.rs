@@ -42,7 +42,7 @@ async fn put(deps: &Deps, job: Enqueue) -> Option<JobId> {
 }
 
 async fn take(deps: &Deps, limit: usize) -> Vec<Claimed> {
-    claim(deps, Lane::General, "test", limit, LEASE).await.unwrap()
+    claim(deps, Lane::General, "test", limit, LEASE, Suspects::Any).await.unwrap()
 }
 
 async fn row(deps: &Deps, id: JobId) -> job::Model {

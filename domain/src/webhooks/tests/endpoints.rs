@@ -155,7 +155,7 @@ async fn nobody_but_an_administrator_of_the_project_sees_or_changes_anything() {
         assert_eq!(endpoints(deps, &stranger, FIRST_PAGE).await.unwrap().items, []);
         assert_eq!(endpoints_by_ids(deps, &stranger, &[id]).await.unwrap(), []);
         assert_eq!(endpoint(deps, &owner, id).await.unwrap(), before);
-        assert_eq!(queue::claim(deps, Lane::Webhooks, "test", 10, LEASE).await.unwrap(), []);
+        assert_eq!(queue::claim(deps, Lane::Webhooks, "test", 10, LEASE, queue::Suspects::Any).await.unwrap(), []);
     })
     .await;
 }

@@ -80,7 +80,7 @@ impl<'a> Hooks<'a> {
     }
 
     async fn claim(&self) -> Vec<Claimed> {
-        queue::claim(self.deps(), Lane::Webhooks, "test", MAX_BATCH, LEASE).await.unwrap()
+        queue::claim(self.deps(), Lane::Webhooks, "test", MAX_BATCH, LEASE, queue::Suspects::Any).await.unwrap()
     }
 
     async fn deliver(&self, claimed: &Claimed) -> Ending {

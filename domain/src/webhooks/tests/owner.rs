@@ -5,7 +5,9 @@ use super::*;
 use crate::webhooks::jobs::RecoverWebhookEndpoint;
 
 async fn run_recoveries(hooks: &Hooks<'_>) {
-    for claimed in queue::claim(hooks.deps(), Lane::General, "test", MAX_BATCH, LEASE).await.unwrap() {
+    for claimed in
+        queue::claim(hooks.deps(), Lane::General, "test", MAX_BATCH, LEASE, queue::Suspects::Any).await.unwrap()
+    {
         let job: RecoverWebhookEndpoint = serde_json::from_value(claimed.payload).unwrap();
         // Twice, as after a crash.
         for _ in 0..2 {
