@@ -7,7 +7,7 @@ use postern::{cli::Cli, commands};
 
 /// A request makes many small allocations, in several threads: the system's allocator took a fifth of its time.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     commands::run(Cli::parse())

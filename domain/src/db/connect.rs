@@ -26,10 +26,12 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// would cost as much as most queries.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
 
-/// PostgreSQL keeps the plan of a prepared statement until the next ANALYZE: one that was made while a table had a page walks
-/// it when it has a hundred thousand rows, and a new installation that grows fast stands still for up to a minute. Every
-/// statement has an index to go by; where none helps, tables are walked all the same.
-const NO_WALKS: (&str, &str) = ("enable_seqscan", "off");
+/// Plans by index from the first row on. PostgreSQL keeps the plan of a prepared statement until the next ANALYZE: one that
+/// was made while a table had a page walks it in every run, and does so still when it has a hundred thousand rows, so that
+/// an installation that grows fast would stand still for up to a minute. Every join and condition has an index to go by;
+/// where none helps, the planner walks all the same.
+const BY_INDEX: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("enable_material", "off")];
 
 /// How to reach the database.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +69,7 @@ impl Db {
                     // PgBouncer refuses parameters it does not know, and keeps no prepared statements for us.
                     postgres.extra_float_digits(None::<i8>).statement_cache_capacity(0)
                 } else {
-                    postgres.options([NO_WALKS])
+                    postgres.options(BY_INDEX)
                 }
             });
             let pool = Database::connect(options).await?;

@@ -26,7 +26,7 @@ enum Command {
 
 /// The same as Postern's, so that floors differ from it in what they do only.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> Result<()> {
     // The HTTP client wants one provider of TLS, chosen; a second call changes nothing.
