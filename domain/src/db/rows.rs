@@ -5,15 +5,17 @@
 //! PostgreSQL gets the rows of a table as one JSON text. So there is one statement to prepare for each set of tables,
 //! however many rows there are.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, EntityName, EntityTrait, IdenStatic,
-    IntoActiveModel, Iterable, Value,
+    ActiveModelTrait, ActiveValue, ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, EntityName, EntityTrait,
+    IdenStatic, IntoActiveModel, Iterable, Value,
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 
-use super::{Backend, Db, Tx, lost_race, may_come_back, sqlstate, statement};
+use tokio::time::timeout;
+
+use super::{Backend, Db, Tx, connect::ACQUIRE_TIMEOUT, lost_race, may_come_back, sqlstate, statement};
 use crate::{
     batch::Batcher,
     error::{Error, Result},
@@ -42,7 +44,7 @@ struct Table {
 }
 
 impl NewRows {
-    /// Adds a row. All rows of a table must set the same columns.
+    /// Adds a row.
     pub(crate) fn add<A>(&mut self, row: impl IntoActiveModel<A>)
     where
         A: ActiveModelTrait,
@@ -182,7 +184,8 @@ impl Db {
     pub(crate) async fn add(&self, rows: NewRows) -> Result<()> {
         let rows = Arc::new(rows);
         if self.backend == Backend::Postgres && !self.reader.pooled {
-            let additions = self.additions.get_or_init(|| gather(self.writer.clone(), self.signals.clone()));
+            let additions =
+                self.additions.get_or_init(|| gather(self.writer.clone(), self.signals.clone(), ACQUIRE_TIMEOUT));
             match additions.get(Arc::clone(&rows)).await? {
                 // Run again below, as often as it takes.
                 Err(Error::Database(error)) if lost_race(&error) => {}
@@ -200,12 +203,14 @@ impl Db {
     }
 }
 
-fn gather(writer: DatabaseConnection, signals: Signals) -> Additions {
+/// A statement that takes longer than `patience` is given up: others wait behind it, and a connection may be dead without a
+/// word. Nobody knows then whether it was carried out.
+fn gather(writer: DatabaseConnection, signals: Signals, patience: Duration) -> Additions {
     Batcher::start(MAX_SHARED, move |additions: Vec<Arc<NewRows>>| {
         let (writer, signals) = (writer.clone(), signals.clone());
         async move {
             let mut outcomes = Vec::with_capacity(additions.len());
-            add_together(&writer, &signals, &additions, &mut outcomes).await;
+            add_together(&writer, &signals, patience, &additions, &mut outcomes).await;
             Ok(outcomes)
         }
     })
@@ -216,10 +221,12 @@ fn gather(writer: DatabaseConnection, signals: Signals) -> Additions {
 async fn add_together(
     writer: &DatabaseConnection,
     signals: &Signals,
+    patience: Duration,
     additions: &[Arc<NewRows>],
     outcomes: &mut Vec<Result<()>>,
 ) {
-    match write_as_json(writer, additions.iter().map(|addition| &**addition)).await {
+    let written = timeout(patience, write_as_json(writer, additions.iter().map(|addition| &**addition))).await;
+    match written.unwrap_or_else(|_| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into())) {
         Ok(()) => {
             // Here and not by those who asked: they may have gone away, and others must hear of it.
             let mut raised = Raised::default();
@@ -230,8 +237,8 @@ async fn add_together(
         Err(error) if additions.len() == 1 => outcomes.push(Err(error)),
         Err(error) if is_refused(&error) => {
             let (left, right) = additions.split_at(additions.len() / 2);
-            Box::pin(add_together(writer, signals, left, outcomes)).await;
-            Box::pin(add_together(writer, signals, right, outcomes)).await;
+            Box::pin(add_together(writer, signals, patience, left, outcomes)).await;
+            Box::pin(add_together(writer, signals, patience, right, outcomes)).await;
         }
         Err(error) => {
             let error = Arc::new(error);

@@ -198,3 +198,23 @@ async fn whoever_goes_away_takes_nobody_along_and_leaves_nothing_half_done() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_statement_that_is_never_answered_does_not_hold_up_the_next_ones_for_ever() {
+    on_each_database(|bench| async move {
+        let db = &bench.deps.db;
+        if db.backend() == Backend::Sqlite {
+            return;
+        }
+        // Whoever adds the same key waits for this transaction, which does not end.
+        let holder = db.begin().await.unwrap();
+        write_as_json(&holder, [&consumer("held")]).await.unwrap();
+        let additions = gather(db.writer.clone(), db.signals.clone(), Duration::from_secs(1));
+        let error = additions.get(Arc::new(consumer("held"))).await.unwrap().unwrap_err();
+        assert!(may_come_back(&error), "{error}");
+        additions.get(Arc::new(consumer("free"))).await.unwrap().unwrap();
+        holder.rollback().await.unwrap();
+        assert!(consumers(db).await.contains(&"free".to_owned()));
+    })
+    .await;
+}
