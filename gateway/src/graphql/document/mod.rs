@@ -8,7 +8,10 @@ mod roots;
 mod tokens;
 mod variables;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_graphql::{
     Request, ServerError,
@@ -54,6 +57,33 @@ pub(crate) const SUBSCRIPTION: &str = "Subscription";
 struct Parsed {
     document: ExecutableDocument,
     extent: Extent,
+    /// Whether it was found to fit the schema, see [`Prepared::fits`].
+    fits: AtomicBool,
+}
+
+/// What is known of a document that is ready to be executed.
+pub(crate) struct Prepared {
+    /// What sort of operation is asked for.
+    pub kind: OperationType,
+    parsed: Arc<Parsed>,
+}
+
+impl Prepared {
+    /// Whether the document has been found to fit the schema before, so that checking it again tells nothing new. Only of
+    /// a single query without variables: what else is asked is checked together with what is sent along.
+    pub(crate) fn fits(&self) -> bool {
+        self.parsed.fits.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the document passed every check of the schema.
+    pub(crate) fn found_to_fit(&self) {
+        if let DocumentOperations::Single(operation) = &self.parsed.document.operations
+            && operation.node.ty == OperationType::Query
+            && operation.node.variable_definitions.is_empty()
+        {
+            self.parsed.fits.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Parses documents and remembers those that are asked often.
@@ -70,12 +100,12 @@ impl Default for Documents {
 }
 
 impl Documents {
-    /// Makes `request` ready to be executed, and tells what sort of operation it asks for.
+    /// Makes `request` ready to be executed.
     ///
     /// # Errors
     /// When the document is no GraphQL or exceeds a limit, when the operation is unclear, or a variable is missing.
     /// Whether the document fits the schema is checked when it is executed.
-    pub(crate) async fn prepare(&self, request: &mut Request) -> Result<OperationType, ServerError> {
+    pub(crate) async fn prepare(&self, request: &mut Request) -> Result<Prepared, ServerError> {
         let parsed = self.parse(&request.query).await?;
         let operation = choose(&parsed.document, request.operation_name.as_deref())?;
         let kind = operation.ty;
@@ -88,7 +118,7 @@ impl Documents {
             }
         };
         request.set_parsed_query(document);
-        Ok(kind)
+        Ok(Prepared { kind, parsed })
     }
 
     async fn parse(&self, text: &str) -> Result<Arc<Parsed>, ServerError> {
@@ -102,7 +132,7 @@ impl Documents {
         let extent = measure::measure(&document).map_err(|Unmeasurable::Cycle(name)| {
             refuse(DoorCode::ValidationFailed, format!("The fragment {name} contains itself."))
         })?;
-        let parsed = Arc::new(Parsed { document, extent });
+        let parsed = Arc::new(Parsed { document, extent, fits: AtomicBool::new(false) });
         self.parsed.insert(Arc::from(text), Arc::clone(&parsed)).await;
         Ok(parsed)
     }

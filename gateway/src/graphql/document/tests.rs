@@ -8,7 +8,7 @@ use super::*;
 async fn prepare(request: Request) -> Result<(OperationType, Request), String> {
     let mut request = request;
     match Documents::default().prepare(&mut request).await {
-        Ok(kind) => Ok((kind, request)),
+        Ok(prepared) => Ok((prepared.kind, request)),
         Err(error) => {
             let extensions = error.extensions.unwrap();
             Err(extensions.get("code").unwrap().to_string().trim_matches('"').to_owned())
@@ -121,4 +121,21 @@ async fn pure_introspection_has_a_cap_of_its_own() {
     assert_eq!(refused(nested).await, "QUERY_TOO_DEEP");
     let mixed = format!("{{ a __type(name: \"A\") {}{{ name }}{} }}", "{ ofType ".repeat(13), "}".repeat(13));
     assert_eq!(refused(&mixed).await, "QUERY_TOO_DEEP");
+}
+
+#[tokio::test]
+async fn a_document_that_fitted_is_known_unless_something_is_sent_with_it() {
+    let documents = Documents::default();
+    let fits = async |source: &str| documents.prepare(&mut Request::new(source)).await.unwrap().fits();
+    for (source, is_remembered) in [
+        ("{ me { id } }", true),
+        ("query Named { me { id } }", true),
+        ("query ($id: ID) { user(id: $id) { id } }", false),
+        ("mutation { signOut }", false),
+        ("subscription { events { id } }", false),
+    ] {
+        assert!(!fits(source).await, "{source}");
+        documents.prepare(&mut Request::new(source)).await.unwrap().found_to_fit();
+        assert_eq!(fits(source).await, is_remembered, "{source}");
+    }
 }
