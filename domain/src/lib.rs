@@ -23,6 +23,7 @@ pub mod network;
 pub mod nodes;
 pub mod passwords;
 pub mod patch;
+pub mod permissions;
 pub mod ports;
 pub mod projects;
 pub mod queue;

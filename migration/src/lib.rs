@@ -18,6 +18,7 @@ mod m0007_webhooks;
 mod m0008_idempotency;
 mod m0009_installation;
 mod m0010_trace_context;
+mod m0011_permissions;
 
 /// One change a line.
 macro_rules! changes {
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             m0008_idempotency
             m0009_installation
             m0010_trace_context
+            m0011_permissions
         }
     }
 }

@@ -48,6 +48,11 @@ async fn the_admin_app_makes_projects_and_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn teams_and_permissions_work_in_every_app() {
+    run("teams").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_verify_with_jose_and_pyjwt() {
     run("tokens").await;
 }
@@ -82,5 +87,5 @@ fn every_suite_is_run() {
         })
         .collect();
     suites.sort();
-    assert_eq!(suites, ["admin", "browser", "client", "graphql-http", "live", "server", "tokens", "webhooks"]);
+    assert_eq!(suites, ["admin", "browser", "client", "graphql-http", "live", "server", "teams", "tokens", "webhooks"]);
 }

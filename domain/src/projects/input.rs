@@ -215,7 +215,7 @@ impl ConfigChange {
         for (field, list) in lists {
             for permission in list.iter().flatten() {
                 violations.require(
-                    super::is_permission_id(&permission.id),
+                    crate::permissions::is_permission_id(&permission.id),
                     field,
                     "must have ids of a–z, 0–9, _ and :",
                 );

@@ -15,20 +15,7 @@ use super::{
         ShownSecret,
     },
 };
-use crate::ci_order;
-
-/// The permissions that every team has without defining them.
-pub const SYSTEM_PERMISSIONS: &[&str] =
-    &["$delete_team", "$invite_members", "$manage_api_keys", "$read_members", "$remove_members", "$update_team"];
-
-/// Whether `id` may be the id of a permission: one of the system's, or a–z, 0–9, `_`, `:`.
-#[must_use]
-pub fn is_permission_id(id: &str) -> bool {
-    let is_custom = |id: &str| {
-        !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_:".contains(&b))
-    };
-    SYSTEM_PERMISSIONS.contains(&id) || is_custom(id)
-}
+use crate::{ci_order, permissions::Catalog};
 
 impl ConfigChange {
     /// What this sets at the environment level, by path.
@@ -223,11 +210,8 @@ fn email_config(server: &EmailServer) -> EmailConfig {
 
 /// The ids that are defined in `scope`; a default that dangles is not shown.
 fn defined(config: &ProjectConfig, ids: &BTreeSet<String>, scope: PermissionScope) -> Vec<IdOnly> {
-    let is_defined = |id: &str| {
-        (scope == PermissionScope::Team && SYSTEM_PERMISSIONS.contains(&id))
-            || config.rbac.permissions.get(id).is_some_and(|definition| definition.scope == Some(scope))
-    };
-    let mut ids: Vec<&String> = ids.iter().filter(|id| is_defined(id)).collect();
+    let catalog = Catalog::of(config);
+    let mut ids: Vec<&String> = ids.iter().filter(|id| catalog.defines(scope, id)).collect();
     ids.sort_by(|a, b| ci_order::compare(a, b));
     ids.into_iter().map(|id| IdOnly { id: id.clone() }).collect()
 }

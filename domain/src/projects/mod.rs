@@ -22,7 +22,6 @@ pub use self::{
     config::*,
     input::{ConfigChange, NewProject, ProjectChange},
     keys::*,
-    legacy::{SYSTEM_PERMISSIONS, is_permission_id},
     project::{client_project, create_project, current_project, delete_project, owned_projects, update_project},
     purge::{Purged, purge_step},
     seed::{DemoProject, Seed, Seeded, demo_project, is_seeded, seed},

@@ -16,6 +16,7 @@ use crate::{
     db::Tx,
     error::{Error, Failure, Result, refuse},
     patch::Patch,
+    permissions,
     queue::{self, Enqueue},
     signal::Signal,
     teams,
@@ -188,8 +189,7 @@ pub(super) async fn insert_in(deps: &Deps, tx: &Tx, row: Project, settings: Map<
 
 /// What every new project sets.
 pub(super) fn default_settings() -> Map<String, Value> {
-    let all: Vec<&str> = legacy::SYSTEM_PERMISSIONS.to_vec();
-    settings_with_permissions(&["$invite_members", "$read_members"], &all)
+    settings_with_permissions(&["$invite_members", "$read_members"], permissions::SYSTEM)
 }
 
 /// The same with other contents of the two permissions that teams begin with.

@@ -165,7 +165,7 @@ async fn insert_internal(deps: &Deps, tx: &Tx) -> Result<()> {
     let mut row = bare_row(id.clone(), "Postern".to_owned(), deps.now());
     insert_in(deps, tx, row.clone(), settings).await?;
     let owners = NewTeam { display_name: "Operators".to_owned(), ..NewTeam::default() };
-    row.owner_team_id = Some(teams::create_in(deps, tx, &id, owners, None).await?.id);
+    row.owner_team_id = Some(teams::create_empty_in(deps, tx, &id, owners).await?.id);
     store::update_project(tx, row).await
 }
 

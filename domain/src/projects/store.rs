@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::OnConflict,
+    sea_query::{LockType, OnConflict},
 };
 use serde_json::{Map, Value};
 
@@ -69,9 +69,18 @@ pub(super) async fn remove_deleted(tx: &Tx, id: &ProjectId) -> Result<()> {
 /// The project, held until the transaction ends: whoever changes it or its config comes one after the other. A project that
 /// was deleted meanwhile is refused.
 pub(super) async fn lock_project(tx: &Tx, id: &ProjectId) -> Result<project::Model> {
+    locked_project(tx, id, LockType::Update).await
+}
+
+/// The same for whoever changes what follows from the config: several may at once, while nobody changes the config.
+pub(super) async fn hold_project(tx: &Tx, id: &ProjectId) -> Result<project::Model> {
+    locked_project(tx, id, LockType::Share).await
+}
+
+async fn locked_project(tx: &Tx, id: &ProjectId, lock: LockType) -> Result<project::Model> {
     let mut query = project::Entity::find_by_id(id.clone()).filter(project::Column::DeletedAt.is_null());
     if tx.backend() == crate::db::Backend::Postgres {
-        query = query.lock_exclusive();
+        query = query.lock(lock);
     }
     match query.one(&**tx).await? {
         Some(project) => Ok(project),

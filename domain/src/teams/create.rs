@@ -10,7 +10,9 @@ use crate::{
     error::{Error, Result, refuse},
     events::{self, EventKind, NewEvent},
     images::{self, ImageSource},
-    projects, users,
+    permissions,
+    projects::{self, ProjectConfig},
+    users,
     validation::Violations,
 };
 
@@ -68,9 +70,18 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateTeam) -> Result<Tea
     if !actor.is_server() && input.creator_user_id.is_some() && input.creator_user_id != creator {
         return refuse(Failure::forbidden("A user can create teams for itself only."));
     }
-    let new = &new;
+    let (new, config, project_id) = (&new, &*config, &actor.project_id);
     deps.mutate(actor, "teams.create", |tx| async move {
-        create_in(deps, &tx, &actor.project_id, new.clone(), creator).await
+        if let Some(user_id) = creator
+            && !users::lock_in(&tx, project_id, user_id).await?
+        {
+            return refuse(users::not_found());
+        }
+        let creator = creator.map(|user_id| Creator { user_id, config, selects: false });
+        let mut rows = NewRows::default();
+        let team = add(deps, &mut rows, project_id, new.clone(), creator)?;
+        rows.write(&tx).await?;
+        Ok(team)
     })
     .await
 }
@@ -78,15 +89,7 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateTeam) -> Result<Tea
 fn check(actor: &Actor, input: &CreateTeam) -> Result<NewTeam> {
     let mut violations = Violations::default();
     violations.storable("display_name", &input.display_name);
-    if !actor.is_server() {
-        let server_only = [
-            ("client_read_only_metadata", &input.client_read_only_metadata),
-            ("server_metadata", &input.server_metadata),
-        ];
-        for (field, value) in server_only {
-            violations.require(value.is_none(), field, "can be set by servers only");
-        }
-    }
+    refuse_of_servers(&mut violations, actor, &input.client_read_only_metadata, &input.server_metadata);
     violations.finish()?;
     if let Some(url) = &input.profile_image_url {
         images::check("profile_image_url", url, ImageSource::of(actor))?;
@@ -100,37 +103,49 @@ fn check(actor: &Actor, input: &CreateTeam) -> Result<NewTeam> {
     })
 }
 
-/// Makes a team in the caller's transaction, with its event. The creator, if any, becomes its first member; no membership
-/// event is written for it (wire/webhooks.md §2.1).
+/// Notes what only servers may set, when a client gives it.
+pub(super) fn refuse_of_servers(
+    violations: &mut Violations,
+    actor: &Actor,
+    client_read_only_metadata: &Option<Value>,
+    server_metadata: &Option<Value>,
+) {
+    let given = [("client_read_only_metadata", client_read_only_metadata), ("server_metadata", server_metadata)];
+    for (field, value) in given {
+        violations.require(actor.is_server() || value.is_none(), field, "can be set by servers only");
+    }
+}
+
+/// Makes a team without members in the caller's transaction, with its event.
 ///
 /// # Errors
-/// `USER_NOT_FOUND` for a creator that the project does not have.
-pub async fn create_in(
-    deps: &Deps,
-    tx: &Tx,
-    project_id: &ProjectId,
-    new: NewTeam,
-    creator: Option<UserId>,
-) -> Result<Team> {
-    if let Some(user_id) = creator
-        && !users::lock_in(tx, project_id, user_id).await?
-    {
-        return refuse(users::not_found());
-    }
+/// Those of the database.
+pub(crate) async fn create_empty_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, new: NewTeam) -> Result<Team> {
     let mut rows = NewRows::default();
-    let team = add(deps, &mut rows, project_id, new, creator, false)?;
+    let team = add(deps, &mut rows, project_id, new, None)?;
     rows.write(tx).await?;
     Ok(team)
 }
 
-/// Adds the rows and the event. The creator is known to exist.
+/// Who makes a team and becomes its first member.
+#[derive(Clone, Copy)]
+pub(super) struct Creator<'a> {
+    /// Known to exist.
+    pub(super) user_id: UserId,
+    /// Of the project.
+    pub(super) config: &'a ProjectConfig,
+    /// Whether the team becomes the one the user has selected.
+    pub(super) selects: bool,
+}
+
+/// Adds the rows and the event. No membership or permission event is written for the creator, who is granted the defaults of
+/// creators and not those of members (wire: users-teams-permissions §3).
 pub(super) fn add(
     deps: &Deps,
     rows: &mut NewRows,
     project_id: &ProjectId,
     new: NewTeam,
-    creator: Option<UserId>,
-    select: bool,
+    creator: Option<Creator<'_>>,
 ) -> Result<Team> {
     let now = deps.now();
     let value = |value: Option<Value>| value.filter(|value| !value.is_null());
@@ -147,8 +162,10 @@ pub(super) fn add(
     };
     rows.add(row.clone());
     let team = Team::from(row);
-    if let Some(user_id) = creator {
-        rows.add(store::member(project_id, team.id, user_id, select, now));
+    if let Some(Creator { user_id, config, selects }) = creator {
+        rows.add(store::member(project_id, team.id, user_id, selects, now));
+        let granted = &config.rbac.default_permissions.team_creator;
+        permissions::add_team_defaults(rows, config, project_id, (team.id, user_id), granted, now);
     }
     events::add(deps, rows, event(EventKind::TeamCreated, &team)?);
     Ok(team)

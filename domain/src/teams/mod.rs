@@ -1,10 +1,13 @@
 //! Teams: making, reading and changing them, who belongs to them, and which one a user has selected.
 //!
-//! What members may do within a team (permissions) is decided elsewhere; here a client may read the teams it belongs to and
-//! make new ones where the project allows it.
+//! A client may read the teams it belongs to, and make new ones where the project allows it; what else it may do there is
+//! decided by its permissions ([`crate::permissions`]).
 
 mod create;
+mod delete;
+mod members;
 mod personal;
+mod profiles;
 mod read;
 mod store;
 mod update;
@@ -13,15 +16,19 @@ pub mod wire;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::{
-    create::{CreateTeam, NewTeam, create, create_in},
-    read::{by_ids, get, is_member, list, membership_not_found, of_users},
-    update::{UpdateTeam, update},
-};
 pub(crate) use self::{
+    create::create_empty_in,
     personal::{add_personal, rename_personal_in},
     read::is_member_in,
     store::{memberships_of, select_in},
+};
+pub use self::{
+    create::{CreateTeam, NewTeam, create},
+    delete::delete,
+    members::{Membership, add_member, remove_member},
+    profiles::{MemberProfile, UpdateMemberProfile, member_page, profile, profiles, update_profile},
+    read::{Position, by_ids, count, get, is_member, list, membership_not_found, of_users, page},
+    update::{UpdateTeam, update},
 };
 use crate::{ProjectId, TeamId, Timestamp};
 

@@ -1,10 +1,16 @@
 //! The team that a new user gets unasked, where the project wants it.
 
-use super::{NewTeam, Team, create, store};
+use super::{
+    NewTeam, Team,
+    create::{self, Creator},
+    store,
+};
 use crate::{
     Deps, ProjectId, UserId,
     db::{NewRows, Tx},
     error::Result,
+    projects::ProjectConfig,
+    users::User,
 };
 
 /// What the team of a user without name and address is called.
@@ -19,16 +25,10 @@ fn name_for(display_name: Option<&str>, primary_email: Option<&str>) -> String {
 }
 
 /// Adds the personal team of a user whose rows were added before, selected.
-pub(crate) fn add_personal(
-    deps: &Deps,
-    rows: &mut NewRows,
-    project_id: &ProjectId,
-    user_id: UserId,
-    display_name: Option<&str>,
-    primary_email: Option<&str>,
-) -> Result<Team> {
-    let new = NewTeam { display_name: name_for(display_name, primary_email), ..NewTeam::default() };
-    create::add(deps, rows, project_id, new, Some(user_id), true)
+pub(crate) fn add_personal(deps: &Deps, rows: &mut NewRows, config: &ProjectConfig, user: &User) -> Result<Team> {
+    let display_name = name_for(user.display_name.as_deref(), user.primary_address());
+    let creator = Creator { user_id: user.id, config, selects: true };
+    create::add(deps, rows, &user.project_id, NewTeam { display_name, ..NewTeam::default() }, Some(creator))
 }
 
 /// Names the still unnamed teams of a user who has stopped being anonymous. Without name and address they stay unnamed.

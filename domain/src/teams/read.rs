@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
 use super::{Team, store};
 use crate::{
-    Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
+    Actor, Code, Deps, Failure, ProjectId, TeamId, Timestamp, UserId,
     error::{Result, refuse},
 };
 
@@ -50,6 +51,50 @@ pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result
         Some(user_id) => Ok(of_users(deps, &actor.project_id, &[user_id]).await?.remove(&user_id).unwrap_or_default()),
         None => Ok(store::all(deps.db.read(), &actor.project_id).await?.into_iter().map(Team::from).collect()),
     }
+}
+
+/// Where an item stands in a list that is ordered by time and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The time.
+    pub at: Timestamp,
+    /// The id, for what is of the same time.
+    pub id: Uuid,
+}
+
+/// A page of all teams of the project, oldest first, for servers: at most `limit` after a position, and whether more follow.
+///
+/// # Errors
+/// `FORBIDDEN` for clients.
+pub async fn page(deps: &Deps, actor: &Actor, after: Option<Position>, limit: u64) -> Result<(Vec<Team>, bool)> {
+    require_server(actor)?;
+    let rows = store::page(deps.db.read(), &actor.project_id, after, limit.saturating_add(1)).await?;
+    let (rows, has_more) = cut(rows, limit);
+    Ok((rows.into_iter().map(Team::from).collect(), has_more))
+}
+
+/// How many teams the project has, for servers.
+///
+/// # Errors
+/// `FORBIDDEN` for clients.
+pub async fn count(deps: &Deps, actor: &Actor) -> Result<u64> {
+    require_server(actor)?;
+    store::count(deps.db.read(), &actor.project_id).await
+}
+
+fn require_server(actor: &Actor) -> Result<()> {
+    if actor.is_server() {
+        return Ok(());
+    }
+    refuse(Failure::forbidden("A user can list its own teams only."))
+}
+
+/// The first `limit` of what may be one more, and whether it was.
+pub(super) fn cut<T>(mut rows: Vec<T>, limit: u64) -> (Vec<T>, bool) {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    (rows, has_more)
 }
 
 /// Teams of the project by id, for loaders; ids without a team are left out. Checks no access.

@@ -1,12 +1,13 @@
 //! Queries of teams and memberships, each scoped by project. None begins a transaction.
 
-use postern_entity::{team, team_membership};
+use postern_entity::{team, team_membership, user};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
-    sea_query::{ExprTrait, LockType},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, PaginatorTrait,
+    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, LockType},
 };
 
+use super::Position;
 use crate::{
     ProjectId, TeamId, Timestamp, UserId,
     db::{Backend, Tx, beside_key, constant},
@@ -54,6 +55,44 @@ pub(super) async fn all(connection: &impl ConnectionTrait, project_id: &ProjectI
         .await?)
 }
 
+/// Teams of the project after a position, oldest first.
+pub(super) async fn page(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<team::Model>> {
+    let mut select = team::Entity::find().filter(team::Column::ProjectId.eq(project_id.clone()));
+    if let Some(Position { at, id }) = after {
+        let place = Expr::tuple([team::Column::CreatedAt.into_expr(), team::Column::Id.into_expr()]);
+        select = select.filter(place.gt(Expr::tuple([Expr::value(at), Expr::value(id)])));
+    }
+    let ordered = select.order_by_asc(team::Column::CreatedAt).order_by_asc(team::Column::Id);
+    Ok(ordered.limit(limit).all(connection).await?)
+}
+
+/// How many teams the project has.
+pub(super) async fn count(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Result<u64> {
+    Ok(team::Entity::find().filter(team::Column::ProjectId.eq(project_id.clone())).count(connection).await?)
+}
+
+/// Members of a team after a position, by the time of joining.
+pub(super) async fn member_page(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_id: TeamId,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<ProfileRow>> {
+    let mut select = select_profiles(connection, project_id, Some(team_id), None);
+    if let Some(Position { at, id }) = after {
+        let place =
+            Expr::tuple([team_membership::Column::CreatedAt.into_expr(), team_membership::Column::UserId.into_expr()]);
+        select = select.filter(place.gt(Expr::tuple([Expr::value(at), Expr::value(id)])));
+    }
+    Ok(select.limit(limit).into_model().all(connection).await?)
+}
+
 /// The team, held until the transaction ends.
 pub(super) async fn lock(tx: &Tx, project_id: &ProjectId, id: TeamId) -> Result<Option<team::Model>> {
     let mut select =
@@ -62,6 +101,107 @@ pub(super) async fn lock(tx: &Tx, project_id: &ProjectId, id: TeamId) -> Result<
         QueryTrait::query(&mut select).lock(LockType::NoKeyUpdate);
     }
     Ok(select.one(&**tx).await?)
+}
+
+/// Deletes a team and what hangs on it. Answers whether it was there.
+pub(super) async fn delete(tx: &Tx, project_id: &ProjectId, id: TeamId) -> Result<bool> {
+    let gone = team::Entity::delete_many()
+        .filter(team::Column::ProjectId.eq(project_id.clone()))
+        .filter(team::Column::Id.eq(id))
+        .exec(&**tx)
+        .await?;
+    Ok(gone.rows_affected > 0)
+}
+
+/// Ends a membership. Answers whether there was one.
+pub(super) async fn remove_member(tx: &Tx, project_id: &ProjectId, team_id: TeamId, user_id: UserId) -> Result<bool> {
+    let gone = team_membership::Entity::delete_many()
+        .filter(team_membership::Column::ProjectId.eq(project_id.clone()))
+        .filter(team_membership::Column::TeamId.eq(team_id))
+        .filter(team_membership::Column::UserId.eq(user_id))
+        .exec(&**tx)
+        .await?;
+    Ok(gone.rows_affected > 0)
+}
+
+/// Writes the columns that are set.
+pub(super) async fn update_member(tx: &Tx, row: team_membership::ActiveModel) -> Result<()> {
+    team_membership::Entity::update(row).exec_without_returning(&**tx).await?;
+    Ok(())
+}
+
+/// A member with what its user is called and looks like.
+pub(super) struct ProfileRow {
+    pub(super) member: team_membership::Model,
+    pub(super) display_name: Option<String>,
+    pub(super) profile_image_url: Option<String>,
+}
+
+const OF_USER: &str = "user_";
+
+impl FromQueryResult for ProfileRow {
+    fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            member: team_membership::Model::from_query_result(row, "")?,
+            display_name: row.try_get(OF_USER, "display_name")?,
+            profile_image_url: row.try_get(OF_USER, "profile_image_url")?,
+        })
+    }
+}
+
+fn select_profiles(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_id: Option<TeamId>,
+    user_id: Option<UserId>,
+) -> Select<team_membership::Entity> {
+    let to_user = team_membership::Entity::belongs_to(user::Entity)
+        .from(team_membership::Column::UserId)
+        .to(user::Column::Id)
+        .into();
+    let mut select = team_membership::Entity::find()
+        .column_as(user::Column::DisplayName, format!("{OF_USER}display_name"))
+        .column_as(user::Column::ProfileImageUrl, format!("{OF_USER}profile_image_url"))
+        .join(JoinType::InnerJoin, to_user)
+        .order_by_asc(team_membership::Column::CreatedAt)
+        .order_by_asc(team_membership::Column::TeamId)
+        .order_by_asc(team_membership::Column::UserId);
+    select = if team_id.is_some() || user_id.is_some() {
+        select.filter(beside_key(connection, team_membership::Column::ProjectId, project_id))
+    } else {
+        select.filter(team_membership::Column::ProjectId.eq(project_id.clone()))
+    };
+    if let Some(team_id) = team_id {
+        select = select.filter(team_membership::Column::TeamId.eq(team_id));
+    }
+    if let Some(user_id) = user_id {
+        select = select.filter(team_membership::Column::UserId.eq(user_id));
+    }
+    select
+}
+
+/// Members by the time of joining.
+pub(super) async fn profiles(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_id: Option<TeamId>,
+    user_id: Option<UserId>,
+) -> Result<Vec<ProfileRow>> {
+    Ok(select_profiles(connection, project_id, team_id, user_id).into_model().all(connection).await?)
+}
+
+/// One member, held until the transaction ends.
+pub(super) async fn lock_profile(
+    tx: &Tx,
+    project_id: &ProjectId,
+    team_id: TeamId,
+    user_id: UserId,
+) -> Result<Option<ProfileRow>> {
+    let mut select = select_profiles(&**tx, project_id, Some(team_id), Some(user_id));
+    if tx.backend() == Backend::Postgres {
+        QueryTrait::query(&mut select).lock_with_tables(LockType::NoKeyUpdate, [team_membership::Entity]);
+    }
+    Ok(select.into_model().one(&**tx).await?)
 }
 
 pub(super) async fn update(tx: &Tx, row: team::ActiveModel) -> Result<team::Model> {

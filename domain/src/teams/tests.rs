@@ -3,12 +3,14 @@
 use serde_json::json;
 
 use super::{
-    CreateTeam, UpdateTeam, by_ids, create, get, is_member, list, of_users, update,
+    CreateTeam, Membership, UpdateMemberProfile, UpdateTeam, add_member, by_ids, create, delete, get, is_member, list,
+    of_users, profile, profiles, remove_member, update, update_profile,
     wire::{ClientTeam, ServerTeam},
 };
 use crate::{
     Code, Error, ProjectId, TeamId, UserId,
     patch::Patch,
+    permissions,
     testing::{START, TestBench, client, on_each_database, server, stranger},
     users::{self, CreateUser},
 };
@@ -148,8 +150,159 @@ async fn servers_change_teams_and_every_change_is_told() {
         assert_eq!(kinds, ["team.created", "team.updated", "team.updated"]);
         assert_eq!(code(update(&bench.deps, &server(&other), made.id, change.clone()).await), Code::TeamNotFound);
         let outsider = client(&project_id, UserId::random());
-        assert_eq!(code(update(&bench.deps, &outsider, made.id, change).await), Code::Forbidden);
+        let change = UpdateTeam { profile_image_url: Patch::Keep, ..change };
+        assert_eq!(code(update(&bench.deps, &outsider, made.id, change).await), Code::TeamMembershipNotFound);
         assert_eq!(get(&bench.deps, &server(&project_id), made.id).await.unwrap(), changed);
+    })
+    .await;
+}
+
+async fn grant(bench: &TestBench, project_id: &ProjectId, team_id: TeamId, user_id: UserId, id: &str) {
+    permissions::grant_in_team(&bench.deps, &server(project_id), team_id, user_id, id).await.unwrap();
+}
+
+/// A team with two members, neither of whom was granted anything.
+async fn team_of_two(bench: &TestBench, project_id: &ProjectId) -> (TeamId, UserId, UserId) {
+    let (one, two) = (user(bench, project_id).await, user(bench, project_id).await);
+    let team = create(&bench.deps, &server(project_id), named("Team")).await.unwrap().id;
+    for member in [one, two] {
+        let membership = add_member(&bench.deps, &server(project_id), team, member).await.unwrap();
+        assert_eq!(membership, Membership { team_id: team, user_id: member });
+        bench.clock.advance_seconds(1);
+    }
+    (team, one, two)
+}
+
+#[tokio::test]
+async fn what_members_may_do_is_what_they_were_granted() {
+    on_each_database(|bench| async move {
+        let (deps, project_id) = (&bench.deps, bench.insert_project().await);
+        let (team, one, two) = team_of_two(&bench, &project_id).await;
+        let (own, before) = (client(&project_id, one), get(deps, &server(&project_id), team).await.unwrap());
+        let change = UpdateTeam { display_name: Some("New".to_owned()), ..UpdateTeam::default() };
+        let of_servers = UpdateTeam { server_metadata: Some(json!(1)), ..UpdateTeam::default() };
+        for outcome in [
+            update(deps, &own, team, change.clone()).await.map(drop),
+            delete(deps, &own, team).await,
+            remove_member(deps, &own, team, two).await,
+            profiles(deps, &own, Some(team), None).await.map(drop),
+            profile(deps, &own, team, two).await.map(drop),
+        ] {
+            assert_eq!(code(outcome), Code::TeamPermissionRequired);
+        }
+        assert_eq!(code(update(deps, &own, team, of_servers).await), Code::SchemaError);
+        assert_eq!(get(deps, &server(&project_id), team).await.unwrap(), before);
+        for outcome in [
+            update(deps, &stranger(&project_id), team, change.clone()).await.map(drop),
+            delete(deps, &stranger(&project_id), team).await,
+            remove_member(deps, &stranger(&project_id), team, two).await,
+        ] {
+            assert_eq!(code(outcome), Code::UserAuthenticationRequired);
+        }
+
+        grant(&bench, &project_id, team, one, "$read_members").await;
+        let seen = profiles(deps, &own, Some(team), None).await.unwrap();
+        assert_eq!(seen.iter().map(|profile| profile.user_id).collect::<Vec<_>>(), [one, two]);
+        grant(&bench, &project_id, team, one, "$update_team").await;
+        assert_eq!(update(deps, &own, team, change).await.unwrap().display_name, "New");
+        grant(&bench, &project_id, team, one, "$remove_members").await;
+        remove_member(deps, &own, team, two).await.unwrap();
+        assert_eq!(code(remove_member(deps, &own, team, two).await), Code::TeamMembershipNotFound);
+        assert_eq!(code(remove_member(deps, &own, team, UserId::random()).await), Code::UserNotFound);
+        grant(&bench, &project_id, team, one, "$delete_team").await;
+        let skipped = bench.events(&project_id).await.len();
+        delete(deps, &own, team).await.unwrap();
+        let told = bench.events(&project_id).await.split_off(skipped);
+        assert_eq!(told, [("team.deleted".to_owned(), json!({ "id": team }))]);
+        assert_eq!(code(delete(deps, &own, team).await), Code::TeamMembershipNotFound);
+        assert_eq!(code(delete(deps, &server(&project_id), team).await), Code::TeamNotFound);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn members_join_once_and_may_always_leave() {
+    on_each_database(|bench| async move {
+        let (deps, project_id, other) = (&bench.deps, bench.insert_project().await, bench.insert_project().await);
+        let (team, one, two) = team_of_two(&bench, &project_id).await;
+        let actor = server(&project_id);
+        for (outcome, expected) in [
+            (add_member(deps, &actor, team, one).await.map(drop), Code::TeamMembershipAlreadyExists),
+            (add_member(deps, &actor, TeamId::random(), one).await.map(drop), Code::TeamNotFound),
+            (add_member(deps, &actor, team, UserId::random()).await.map(drop), Code::UserNotFound),
+            (add_member(deps, &server(&other), team, one).await.map(drop), Code::UserNotFound),
+            (add_member(deps, &client(&project_id, one), team, one).await.map(drop), Code::Forbidden),
+            (remove_member(deps, &server(&other), team, one).await, Code::UserNotFound),
+        ] {
+            assert_eq!(code(outcome), expected);
+        }
+        remove_member(deps, &client(&project_id, two), team, two).await.unwrap();
+        assert!(!is_member(deps, &project_id, team, two).await.unwrap());
+        let told = bench.events(&project_id).await.pop().unwrap();
+        assert_eq!(told, ("team_membership.deleted".to_owned(), json!({ "team_id": team, "user_id": two })));
+        assert_eq!(code(remove_member(deps, &client(&project_id, two), team, two).await), Code::TeamMembershipNotFound);
+        // Not even the last one is kept.
+        remove_member(deps, &actor, team, one).await.unwrap();
+        // Of many who add the same member one succeeds.
+        let tries = futures::future::join_all((0..20).map(|_| add_member(deps, &actor, team, one))).await;
+        assert_eq!(tries.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_profile_is_the_users_until_the_member_says_otherwise() {
+    on_each_database(|bench| async move {
+        let (deps, project_id, other) = (&bench.deps, bench.insert_project().await, bench.insert_project().await);
+        let (team, one, two) = team_of_two(&bench, &project_id).await;
+        let (own, actor) = (client(&project_id, one), server(&project_id));
+        let name = |name: &str| users::UpdateUser {
+            display_name: Patch::Set(name.to_owned()),
+            ..users::UpdateUser::default()
+        };
+        users::update(deps, &actor, one, name("Ada")).await.unwrap();
+        assert_eq!(profile(deps, &own, team, one).await.unwrap().display_name.as_deref(), Some("Ada"));
+        users::update(deps, &actor, one, name("Ada L.")).await.unwrap();
+        assert_eq!(profile(deps, &own, team, one).await.unwrap().display_name.as_deref(), Some("Ada L."));
+        let events = bench.events(&project_id).await.len();
+        let change = UpdateMemberProfile {
+            display_name: Some(String::new()),
+            profile_image_url: Patch::Set("https://example.com/a.png".to_owned()),
+        };
+        let changed = update_profile(deps, &own, team, one, change.clone()).await.unwrap();
+        assert_eq!(
+            (changed.display_name.as_deref(), changed.profile_image_url.as_deref()),
+            (Some(""), Some("https://example.com/a.png"))
+        );
+        let back = UpdateMemberProfile { profile_image_url: Patch::Clear, ..UpdateMemberProfile::default() };
+        let changed = update_profile(deps, &own, team, one, back).await.unwrap();
+        assert_eq!((changed.display_name.as_deref(), changed.profile_image_url), (Some(""), None));
+        assert_eq!(profile(deps, &actor, team, one).await.unwrap().display_name.as_deref(), Some(""));
+        assert_eq!(bench.events(&project_id).await.len(), events, "nobody is told");
+
+        let teams_of = |user_id| profiles(deps, &actor, None, Some(user_id));
+        assert_eq!(teams_of(two).await.unwrap().len(), 1);
+        assert_eq!(profiles(deps, &actor, None, None).await.unwrap().len(), 2);
+        assert_eq!(profiles(deps, &server(&other), None, None).await.unwrap(), []);
+        for (outcome, expected) in [
+            (update_profile(deps, &own, team, two, change.clone()).await.map(drop), Code::Forbidden),
+            (
+                update_profile(deps, &stranger(&project_id), team, two, change.clone()).await.map(drop),
+                Code::CannotGetOwnUserWithoutUser,
+            ),
+            (
+                update_profile(deps, &actor, TeamId::random(), two, change.clone()).await.map(drop),
+                Code::TeamMembershipNotFound,
+            ),
+            (update_profile(deps, &server(&other), team, two, change).await.map(drop), Code::TeamMembershipNotFound),
+            (profile(deps, &actor, team, UserId::random()).await.map(drop), Code::TeamMembershipNotFound),
+            (profiles(deps, &own, None, None).await.map(drop), Code::BadRequest),
+            (profiles(deps, &own, Some(TeamId::random()), Some(one)).await.map(drop), Code::TeamMembershipNotFound),
+            (profiles(deps, &actor, Some(TeamId::random()), None).await.map(drop), Code::TeamNotFound),
+            (profiles(deps, &actor, None, Some(UserId::random())).await.map(drop), Code::UserNotFound),
+        ] {
+            assert_eq!(code(outcome), expected);
+        }
     })
     .await;
 }

@@ -4,13 +4,19 @@ use postern_entity::team;
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::Value;
 
-use super::{Team, create::record, read::not_found, store};
+use super::{
+    Team,
+    create::{record, refuse_of_servers},
+    read::not_found,
+    store,
+};
 use crate::{
-    Actor, Deps, Failure, TeamId,
+    Actor, Deps, TeamId,
     error::{Result, refuse},
     events::EventKind,
     images::{self, ImageSource},
     patch::Patch,
+    permissions,
     validation::Violations,
 };
 
@@ -29,24 +35,22 @@ pub struct UpdateTeam {
     pub server_metadata: Option<Value>,
 }
 
-/// Changes a team, for servers. Writes `team.updated` even when nothing changes.
+/// Changes a team. Writes `team.updated` even when nothing changes.
 ///
 /// # Errors
-/// `FORBIDDEN` for clients, `TEAM_NOT_FOUND`, `SCHEMA_ERROR`, `BAD_REQUEST` for the picture.
+/// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without `$update_team`;
+/// `SCHEMA_ERROR` for fields of servers. Servers: `TEAM_NOT_FOUND`. Both: `BAD_REQUEST` for the picture.
 pub async fn update(deps: &Deps, actor: &Actor, id: TeamId, input: UpdateTeam) -> Result<Team> {
-    if !actor.is_server() {
-        return refuse(Failure::forbidden("Only servers can change a team."));
-    }
     let mut violations = Violations::default();
-    if let Some(name) = &input.display_name {
-        violations.storable("display_name", name);
-    }
+    violations.storable("display_name", input.display_name.as_deref().unwrap_or_default());
+    refuse_of_servers(&mut violations, actor, &input.client_read_only_metadata, &input.server_metadata);
     violations.finish()?;
     if let Patch::Set(url) = &input.profile_image_url {
         images::check("profile_image_url", url, ImageSource::of(actor))?;
     }
     let input = &input;
     deps.mutate(actor, "teams.update", |tx| async move {
+        permissions::require_in_team(deps, &*tx, actor, id, "$update_team").await?;
         let Some(row) = store::lock(&tx, &actor.project_id, id).await? else { return refuse(not_found(id)) };
         let team = Team::from(store::update(&tx, changed(deps, row, input)).await?);
         record(deps, &tx, EventKind::TeamUpdated, &team).await?;

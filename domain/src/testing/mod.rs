@@ -184,6 +184,12 @@ pub fn server(project_id: &ProjectId) -> Actor {
     Actor::new(project_id.clone(), Level::Server, None)
 }
 
+/// A caller with the super secret admin key of the project.
+#[must_use]
+pub fn admin(project_id: &ProjectId) -> Actor {
+    Actor::new(project_id.clone(), Level::Admin, None)
+}
+
 /// A caller at client level for whom nobody has signed in.
 #[must_use]
 pub fn stranger(project_id: &ProjectId) -> Actor {

@@ -14,6 +14,7 @@ use crate::{
     db::{NewRows, Tx},
     error::{Result, refuse},
     events::{self, EventKind},
+    permissions,
     projects::{self, ProjectConfig},
     rotation::Rotation,
     secrets::Place,
@@ -108,10 +109,10 @@ fn add(
     if let Some(primary) = &primary {
         rows.add(primary.clone());
     }
+    permissions::add_sign_up_defaults(rows, config, project_id, row.id, now);
     let snapshot = User::new(row, primary, None, config);
     let personal_team = if config.teams.create_personal_team_on_sign_up {
-        let (name, address) = (snapshot.display_name.as_deref(), snapshot.primary_address());
-        Some(teams::add_personal(deps, rows, project_id, snapshot.id, name, address)?)
+        Some(teams::add_personal(deps, rows, config, &snapshot)?)
     } else {
         None
     };

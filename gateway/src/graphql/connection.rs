@@ -8,7 +8,6 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::BoxFuture;
 use postern_gateway_macros::guarded;
 use serde::{Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 
 use super::error::{Error, Result};
 
@@ -87,16 +86,16 @@ impl<T> Connection<T> {
 ///
 /// # Errors
 /// `BAD_USER_INPUT` for the page's size or its cursor.
-pub(crate) fn connection_of<T, N>(
+pub(crate) fn connection_of<T, N, I: PartialEq + Serialize + DeserializeOwned>(
     items: Vec<T>,
     first: Option<i32>,
     after: Option<&str>,
-    id: impl Fn(&T) -> Uuid,
+    id: impl Fn(&T) -> I,
     node: impl Fn(T) -> N,
 ) -> Result<Connection<N>> {
     let size = usize::try_from(page_size(first)?).unwrap_or(usize::MAX);
     let total = u64::try_from(items.len()).unwrap_or(u64::MAX);
-    let skipped = match after.map(decode_cursor::<Uuid>).transpose()? {
+    let skipped = match after.map(decode_cursor::<I>).transpose()? {
         // An item that is gone since leaves no place to go on from; the list is short, so it begins anew.
         Some(last) => items.iter().position(|item| id(item) == last).map_or(0, |index| index + 1),
         None => 0,

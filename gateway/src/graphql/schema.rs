@@ -15,18 +15,29 @@ use super::{
     events::{query::EventQuery, subscription::EventSubscription},
     guard::{visible_to_clients, visible_to_users},
     node::NodeQuery,
+    permissions::{mutation::PermissionMutation, query::PermissionQuery},
     projects::query::ProjectQuery,
     sessions::{
         mutation::SessionMutation, password::PasswordMutation, query::SessionQuery, sign_in::SignInMutation,
         verification::VerificationMutation,
     },
+    teams::{members::TeamMemberMutation, mutation::TeamMutation, query::TeamQuery},
     users::{mutation::UserMutation, query::UserQuery},
     webhooks::{mutation::WebhookMutation, query::WebhookQuery},
 };
 
 /// What can be read.
 #[derive(Default, MergedObject)]
-pub(crate) struct Query(UserQuery, SessionQuery, ProjectQuery, EventQuery, WebhookQuery, NodeQuery);
+pub(crate) struct Query(
+    UserQuery,
+    TeamQuery,
+    PermissionQuery,
+    SessionQuery,
+    ProjectQuery,
+    EventQuery,
+    WebhookQuery,
+    NodeQuery,
+);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
@@ -38,6 +49,9 @@ pub(crate) struct Mutation(
     VerificationMutation,
     UserMutation,
     ContactChannelMutation,
+    TeamMutation,
+    TeamMemberMutation,
+    PermissionMutation,
     WebhookMutation,
 );
 

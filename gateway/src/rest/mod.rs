@@ -13,10 +13,12 @@ pub(crate) mod input;
 mod jwks;
 mod key_sets;
 mod oauth_token;
+mod permissions;
 mod projects;
 pub(crate) mod reply;
 pub(crate) mod routes;
 mod sessions;
+mod team_members;
 mod teams;
 mod users;
 mod verification;
@@ -52,8 +54,10 @@ fn routes() -> Routes {
         jwks::routes(),
         key_sets::routes(),
         oauth_token::routes(),
+        permissions::routes(),
         projects::routes(),
         sessions::routes(),
+        team_members::routes(),
         teams::routes(),
         users::routes(),
         verification::routes(),

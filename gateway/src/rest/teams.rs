@@ -13,9 +13,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Call, OPEN, SERVER},
+    call::{Call, OPEN},
     input::{Empty, Ignored, UrlText, input},
-    reply::{Answer, List, Reply},
+    reply::{Answer, List, Reply, Success, success},
     routes::{About, Routes},
 };
 
@@ -25,11 +25,8 @@ pub(super) fn routes() -> Routes {
         .get("/teams", list, about("Lists teams").query::<TeamQuery>())
         .post("/teams", create, about("Makes a team").body::<ServerCreate>().makes())
         .get("/teams/{team_id}", get, about("Reads a team").path::<TeamPath>())
-        .patch(
-            "/teams/{team_id}",
-            update,
-            About::new("Teams", "Changes a team", SERVER).path::<TeamPath>().body::<ServerPatch>(),
-        )
+        .patch("/teams/{team_id}", update, about("Changes a team").path::<TeamPath>().body::<ServerPatch>())
+        .delete("/teams/{team_id}", delete, about("Deletes a team").path::<TeamPath>())
 }
 
 input! {
@@ -57,6 +54,14 @@ input! {
         client_read_only_metadata: Option<Value>,
         server_metadata: Option<Value>,
         creator_user_id: Option<UserRef>,
+    }
+}
+
+input! {
+    struct ClientPatch {
+        display_name: Option<String>,
+        profile_image_url: Patch<UrlText>,
+        client_metadata: Option<Value>,
     }
 }
 
@@ -136,9 +141,24 @@ async fn get(mut call: Call) -> Answer<TeamView> {
     Ok(Reply::ok(TeamView::of(teams::get(&call.deps, &actor, path.team_id).await?, actor.level)))
 }
 
-async fn update(mut call: Call) -> Answer<ServerTeam> {
-    let actor = call.actor(SERVER)?;
-    let (path, _, patch) = call.read::<TeamPath, TeamQuery, ServerPatch>()?;
+async fn update(mut call: Call) -> Answer<TeamView> {
+    let actor = call.actor(OPEN)?;
+    let (path, patch) = if actor.is_server() {
+        let (path, _, patch) = call.read::<TeamPath, TeamQuery, ServerPatch>()?;
+        (path, patch)
+    } else {
+        let (path, _, patch) = call.read::<TeamPath, TeamQuery, ClientPatch>()?;
+        let ClientPatch { display_name, profile_image_url, client_metadata } = patch;
+        let (client_read_only_metadata, server_metadata) = (None, None);
+        let patch = ServerPatch {
+            display_name,
+            profile_image_url,
+            client_metadata,
+            client_read_only_metadata,
+            server_metadata,
+        };
+        (path, patch)
+    };
     let input = UpdateTeam {
         display_name: patch.display_name,
         profile_image_url: patch.profile_image_url.map(|url| url.0),
@@ -146,5 +166,13 @@ async fn update(mut call: Call) -> Answer<ServerTeam> {
         client_read_only_metadata: patch.client_read_only_metadata,
         server_metadata: patch.server_metadata,
     };
-    Ok(Reply::ok(teams::update(&call.deps, &actor, path.team_id, input).await?.into()))
+    let team = teams::update(&call.deps, &actor, path.team_id, input).await?;
+    Ok(Reply::ok(TeamView::of(team, actor.level)))
+}
+
+async fn delete(mut call: Call) -> Answer<Success> {
+    let actor = call.actor(OPEN)?;
+    let (path, _, _) = call.read::<TeamPath, TeamQuery, Ignored>()?;
+    teams::delete(&call.deps, &actor, path.team_id).await?;
+    Ok(success())
 }

@@ -4,4 +4,5 @@ mod authentication;
 mod manners;
 mod projects;
 mod sessions;
+mod teams;
 mod users;

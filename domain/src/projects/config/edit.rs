@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    ConfigLevel, MAX_OVERRIDE_CHARS,
+    ConfigLevel, MAX_OVERRIDE_CHARS, ProjectConfig,
     overrides::{self, too_long},
     render, rendered,
     seal::{self, At},
+    view,
 };
 use crate::{
     Actor, Deps, Level,
@@ -166,6 +167,32 @@ pub(in crate::projects) async fn write_settings(
     overrides::check(level, &settings)?;
     seal::seal(At { keyring: &deps.keyring, project_id, level }, &mut settings)?;
     merge(deps, tx, project_id, level, settings).await
+}
+
+/// Writes over the environment level what `change` makes of the rendered config, which nobody else changes meanwhile.
+///
+/// # Errors
+/// Those of `change`; `CURRENT_PROJECT_NOT_FOUND`; `BAD_REQUEST` for settings that do not fit.
+pub(crate) async fn change_environment_in(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &crate::ProjectId,
+    change: impl FnOnce(&Value) -> Result<Map<String, Value>>,
+) -> Result<()> {
+    store::lock_project(tx, project_id).await?;
+    let current = rendered(&**tx, &deps.keyring, project_id).await?;
+    write_settings(deps, tx, project_id, ConfigLevel::Environment, change(&current)?).await?;
+    tx.raise(Signal::ProjectChanged { project_id: project_id.clone() });
+    Ok(())
+}
+
+/// The config as it is until the transaction ends: nobody changes it meanwhile.
+///
+/// # Errors
+/// `CURRENT_PROJECT_NOT_FOUND`.
+pub(crate) async fn config_in(deps: &Deps, tx: &Tx, project_id: &crate::ProjectId) -> Result<ProjectConfig> {
+    store::hold_project(tx, project_id).await?;
+    view(rendered(&**tx, &deps.keyring, project_id).await?)
 }
 
 /// Merges sealed settings into what is stored.

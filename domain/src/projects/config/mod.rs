@@ -18,6 +18,7 @@ mod view;
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
+pub(crate) use self::edit::{change_environment_in, config_in};
 pub(super) use self::{edit::write_settings, seal::reseal};
 pub use self::{
     edit::{

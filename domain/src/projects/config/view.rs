@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a project allows and how it is set up. Every setting has its effective value.
 #[derive(Clone, Debug, Deserialize)]
@@ -173,7 +173,7 @@ pub struct PermissionDefinition {
 }
 
 /// Where a permission is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PermissionScope {
     /// In one team.

@@ -1,3 +1,6 @@
-//! Teams. So far they are read through their members; what members may do comes with permissions.
+//! Teams and their members: types, queries and mutations.
 
+pub(crate) mod members;
+pub(crate) mod mutation;
+pub(crate) mod query;
 pub(crate) mod types;

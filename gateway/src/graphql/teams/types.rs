@@ -1,11 +1,16 @@
 //! Teams, as the schema shows them.
 
-use async_graphql::ID;
-use postern_domain::teams::Team;
+use async_graphql::{Context, ID};
+use postern_domain::teams::{MemberProfile, Team};
 use postern_gateway_macros::guarded;
 use serde_json::Value;
 
-use crate::graphql::scalars::{DateTime, IntoId, json};
+use crate::graphql::{
+    error::Result,
+    loaders::Loaders,
+    scalars::{DateTime, IntoId, json},
+    users::types::UserObject,
+};
 
 /// A team of the project.
 pub(crate) struct TeamObject(pub(crate) Team);
@@ -53,5 +58,42 @@ impl TeamObject {
     #[access(CLIENT)]
     fn created_at(&self) -> DateTime {
         self.0.created_at.into()
+    }
+}
+
+/// A member of a team.
+pub(crate) struct TeamMemberObject(pub(crate) MemberProfile);
+
+/// A member of a team, as the team sees it. A client sees the members of teams in which it holds `$read_members`.
+#[guarded(CLIENT, graphql(name = "TeamMember"))]
+impl TeamMemberObject {
+    /// The team.
+    #[access(CLIENT)]
+    fn team_id(&self) -> ID {
+        self.0.team_id.into_id()
+    }
+
+    /// The user.
+    #[access(CLIENT)]
+    fn user_id(&self) -> ID {
+        self.0.user_id.into_id()
+    }
+
+    /// The name in the team; where none is set, that of the user.
+    #[access(CLIENT)]
+    fn display_name(&self) -> Option<&str> {
+        self.0.display_name.as_deref()
+    }
+
+    /// URL of the picture in the team; where none is set, that of the user.
+    #[access(CLIENT)]
+    fn profile_image_url(&self) -> Option<&str> {
+        self.0.profile_image_url.as_deref()
+    }
+
+    /// The user with all that servers know of it.
+    #[access(SERVER)]
+    async fn user(&self, ctx: &Context<'_>) -> Result<Option<UserObject>> {
+        Ok(Loaders::of(ctx)?.user(self.0.user_id).await?.map(UserObject))
     }
 }

@@ -1,0 +1,31 @@
+//! Deleting a team.
+
+use serde_json::json;
+
+use super::{read::not_found, store};
+use crate::{
+    Actor, Deps, TeamId,
+    error::{Result, refuse},
+    events::{self, EventKind, NewEvent},
+    permissions,
+};
+
+/// Deletes a team with its memberships, what was granted in it, and its keys. Only the end of the team is told.
+///
+/// # Errors
+/// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without `$delete_team`.
+/// Servers: `TEAM_NOT_FOUND`.
+pub async fn delete(deps: &Deps, actor: &Actor, id: TeamId) -> Result<()> {
+    let project_id = &actor.project_id;
+    deps.mutate(actor, "teams.delete", |tx| async move {
+        permissions::require_in_team(deps, &*tx, actor, id, "$delete_team").await?;
+        if !store::delete(&tx, project_id, id).await? {
+            return refuse(not_found(id));
+        }
+        let payload = json!({ "id": id });
+        let kind = EventKind::TeamDeleted;
+        let event = NewEvent { project_id: project_id.clone(), kind, user_id: None, team_id: Some(id), payload };
+        events::record(deps, &tx, event).await
+    })
+    .await
+}

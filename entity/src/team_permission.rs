@@ -1,0 +1,30 @@
+//! Permissions granted to members of teams. What a permission includes is in the project's config.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{ProjectId, TeamId, Timestamp, UserId};
+
+/// A row of `team_permission`. Goes with the membership.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "team_permission")]
+pub struct Model {
+    /// In which team.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub team_id: TeamId,
+    /// To whom.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: UserId,
+    /// Which permission.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub permission_id: String,
+    /// The project of both.
+    pub project_id: ProjectId,
+    /// When it was granted.
+    pub created_at: Timestamp,
+}
+
+/// None declared: queries join by hand where they need to.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,110 @@
+//! Reading teams and their members.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID};
+use postern_domain::{
+    Actor, Deps, Timestamp,
+    teams::{self, MemberProfile, Position, Team},
+};
+use postern_gateway_macros::guarded;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::types::{TeamMemberObject, TeamObject};
+use crate::graphql::{
+    connection::{Connection, Count, connection_of, decode_cursor, encode_cursor, page_cost, page_size},
+    error::Result,
+    scalars::parse_id,
+    schema::{actor, deps},
+};
+
+/// Queries of teams.
+#[derive(Default)]
+pub(crate) struct TeamQuery;
+
+#[guarded(root)]
+impl TeamQuery {
+    /// A team by its id. A client sees the teams its user belongs to.
+    #[access(CLIENT, self)]
+    async fn team(&self, ctx: &Context<'_>, id: ID) -> Result<Option<TeamObject>> {
+        Ok(Some(TeamObject(teams::get(deps(ctx)?, actor(ctx)?, parse_id(&id, "id")?).await?)))
+    }
+
+    /// Teams, oldest first: those of a user, or for servers that name none, all of the project.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn teams(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only teams of this user; a client's own when not given.")] user_id: Option<ID>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Option<Connection<TeamObject>>> {
+        let (deps, actor) = (deps(ctx)?, actor(ctx)?);
+        let user_id = user_id.map(|id| parse_id(&id, "userId")).transpose()?;
+        let user_id = if actor.is_server() { user_id } else { user_id.or(actor.user_id()) };
+        if actor.is_server() && user_id.is_none() {
+            return Ok(Some(page(deps, actor, first, after.as_deref()).await?));
+        }
+        let teams = teams::list(deps, actor, user_id).await?;
+        Ok(Some(connection_of(teams, first, after.as_deref(), |team| team.id.0, TeamObject)?))
+    }
+
+    /// The members of a team by the time of joining, as the team sees them. A client needs `$read_members` there.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn team_members(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The team.")] team_id: ID,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Option<Connection<TeamMemberObject>>> {
+        let (after, size) = (after.as_deref().map(decode_cursor::<Place>).transpose()?, page_size(first)?);
+        let (deps, actor, team_id) = (deps(ctx)?, actor(ctx)?, parse_id(&team_id, "teamId")?);
+        let (found, has_more) = teams::member_page(deps, actor, team_id, after.map(Into::into), size).await?;
+        let edges: Result<Vec<_>> = found.into_iter().map(|(position, profile)| member(position, profile)).collect();
+        Ok(Some(Connection::new(edges?, has_more, after.is_some())))
+    }
+}
+
+async fn page(
+    deps: &Arc<Deps>,
+    actor: &Actor,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<Connection<TeamObject>> {
+    let (after, size) = (after.map(decode_cursor::<Place>).transpose()?, page_size(first)?);
+    let (found, has_more) = teams::page(deps, actor, after.map(Into::into), size).await?;
+    let edges: Result<Vec<_>> = found.into_iter().map(edge).collect();
+    let (deps, actor) = (Arc::clone(deps), actor.clone());
+    let count: Count = Box::new(move || {
+        let (deps, actor) = (Arc::clone(&deps), actor.clone());
+        Box::pin(async move { teams::count(&deps, &actor).await })
+    });
+    Ok(Connection::new(edges?, has_more, after.is_some()).counted(count))
+}
+
+fn edge(team: Team) -> Result<(String, TeamObject)> {
+    Ok((encode_cursor(&Place { at: team.created_at, id: team.id.0 })?, TeamObject(team)))
+}
+
+fn member(Position { at, id }: Position, profile: MemberProfile) -> Result<(String, TeamMemberObject)> {
+    Ok((encode_cursor(&Place { at, id })?, TeamMemberObject(profile)))
+}
+
+/// What a cursor of these lists holds.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Place {
+    #[serde(rename = "t")]
+    at: Timestamp,
+    #[serde(rename = "i")]
+    id: Uuid,
+}
+
+impl From<Place> for Position {
+    fn from(Place { at, id }: Place) -> Self {
+        Self { at, id }
+    }
+}
