@@ -21,6 +21,7 @@ pub mod images;
 pub mod limits;
 pub mod network;
 pub mod nodes;
+pub mod notifications;
 pub mod passwords;
 pub mod patch;
 pub mod permissions;

@@ -1,7 +1,7 @@
 //! What an id names. Every id is a UUID of its own, so one question over all tables of a project finds the table; what the
 //! caller may see of it is the business of the feature that owns it.
 
-use postern_entity::{contact_channel, session, team, user, webhook_endpoint, webhook_message};
+use postern_entity::{contact_channel, session, team, team_invitation, user, webhook_endpoint, webhook_message};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Alias, Expr, ExprTrait, SelectStatement, UnionType},
@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    ContactChannelId, Deps, ProjectId, SessionId, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
+    ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId, WebhookMessageId,
     error::{Error, Result},
 };
 
@@ -20,6 +20,8 @@ pub enum Node {
     User(UserId),
     /// A team.
     Team(TeamId),
+    /// An invitation into a team.
+    TeamInvitation(TeamInvitationId),
     /// A contact channel, and whose it is.
     ContactChannel(ContactChannelId, UserId),
     /// A session, and whose it is.
@@ -38,6 +40,14 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
     let mut question = part::<user::Entity>("user", user::Column::Id, user::Column::ProjectId, None, project_id, id);
     let others = [
         part::<team::Entity>("team", team::Column::Id, team::Column::ProjectId, None, project_id, id),
+        part::<team_invitation::Entity>(
+            "team_invitation",
+            team_invitation::Column::Id,
+            team_invitation::Column::ProjectId,
+            None,
+            project_id,
+            id,
+        ),
         part::<contact_channel::Entity>(
             "contact_channel",
             contact_channel::Column::Id,
@@ -80,6 +90,7 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
     Ok(Some(match kind.as_str() {
         "user" => Node::User(UserId(id)),
         "team" => Node::Team(TeamId(id)),
+        "team_invitation" => Node::TeamInvitation(TeamInvitationId(id)),
         "contact_channel" => Node::ContactChannel(ContactChannelId(id), UserId(owner)),
         "session" => Node::Session(SessionId(id), UserId(owner)),
         "webhook_endpoint" => Node::WebhookEndpoint(WebhookEndpointId(id)),

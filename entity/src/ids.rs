@@ -56,6 +56,8 @@ uuid_id! {
     KeySetId,
     /// A one-time code.
     VerificationCodeId,
+    /// An invitation into a team.
+    TeamInvitationId,
     /// An entry of the event log.
     EventId,
     /// A job of the queue.

@@ -19,6 +19,7 @@ mod m0008_idempotency;
 mod m0009_installation;
 mod m0010_trace_context;
 mod m0011_permissions;
+mod m0012_invitations;
 
 /// One change a line.
 macro_rules! changes {
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             m0009_installation
             m0010_trace_context
             m0011_permissions
+            m0012_invitations
         }
     }
 }

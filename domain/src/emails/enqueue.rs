@@ -92,6 +92,13 @@ pub enum Template {
         /// Callback URL with the code in its parameter `code`.
         link: SecretString,
     },
+    /// Invites somebody into a team.
+    TeamInvitation {
+        /// Callback URL with the code in its parameter `code`.
+        link: SecretString,
+        /// Name of the team.
+        team_display_name: String,
+    },
 }
 
 impl Template {
@@ -99,17 +106,22 @@ impl Template {
         match self {
             Self::EmailVerification { .. } => template::EMAIL_VERIFICATION,
             Self::PasswordReset { .. } => template::PASSWORD_RESET,
+            Self::TeamInvitation { .. } => template::TEAM_INVITATION,
         }
     }
 
     /// The variables that may be shown, and those that may not, under their names on the wire.
     fn variables(self) -> (Map<String, Value>, SecretVariables) {
-        let mut secret = SecretVariables::new();
+        let (mut shown, mut secret) = (Map::new(), SecretVariables::new());
         match self {
             Self::EmailVerification { link } => secret.insert("emailVerificationLink".to_owned(), link),
             Self::PasswordReset { link } => secret.insert("passwordResetLink".to_owned(), link),
+            Self::TeamInvitation { link, team_display_name } => {
+                shown.insert("teamDisplayName".to_owned(), team_display_name.into());
+                secret.insert("teamInvitationLink".to_owned(), link)
+            }
         };
-        let shown = secret.iter().map(|(name, value)| (name.clone(), redact(value).into())).collect();
+        shown.extend(secret.iter().map(|(name, value)| (name.clone(), redact(value).into())));
         (shown, secret)
     }
 }

@@ -92,7 +92,7 @@ pub async fn delete(deps: &Deps, id: EmailId) -> Result<()> {
 }
 
 fn message(deps: &Deps, row: &email::Model) -> Result<Message> {
-    let Content { subject, html, text } = content(deps, row)?;
+    let Content { subject, html, text, .. } = content(deps, row)?;
     let to = row.mailbox_recipients.as_deref().unwrap_or_default();
     Ok(Message {
         id: row.id,

@@ -11,7 +11,6 @@
 //! To add a built-in template: its source in `templates/`, a line in `template.rs`, a variant of [`Template`].
 
 mod capacity;
-mod category;
 mod enqueue;
 mod failure;
 pub mod jobs;

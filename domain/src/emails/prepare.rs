@@ -1,12 +1,12 @@
 //! Rendering a mail of the outbox: twice when it carries secrets, once as it goes out and once as it may be shown.
 
-use postern_entity::{EmailId, ProjectId, email};
+use postern_entity::{EmailId, ProjectId, UserId, email};
 use sea_orm::ActiveValue::Set;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    category,
     render::{self, Rendered, Source, View},
     seal::{self, Column, Content},
     store,
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     deps::Deps,
     error::{Error, Result},
+    notifications::{self, Category, TRANSACTIONAL},
     projects::{self, Project},
     queue::Lease,
     time::Timestamp,
@@ -31,7 +32,16 @@ pub(super) async fn prepare(
     let theme_id = theme_id(deps, &email, project).await?;
     let source = Source { template: email.template_source.clone(), theme: theme::source(theme_id.as_deref()) };
     let views = views(deps, &email, project).await?;
-    let mut changes = match render::render_all(source, views).await? {
+    let mut rendered = render::render_all(source.clone(), views.clone()).await?;
+    // Which category it is, and so whether it can be unsubscribed from, is only known once it was rendered.
+    if let Some((user_id, category)) = rendered.as_ref().ok().and_then(|rendered| can_unsubscribe(&email, rendered)) {
+        let link = deps
+            .db
+            .write(|tx| async move { notifications::issue_link(deps, &tx, &project.id, user_id, category).await })
+            .await?;
+        rendered = render::render_all(source, with_link(views, &link)).await?;
+    }
+    let mut changes = match rendered {
         Ok(rendered) => rendered_columns(deps, &email, rendered)?,
         Err(error) => email::ActiveModel { render_error: Set(Some(error.0)), ..Default::default() },
     };
@@ -102,6 +112,22 @@ async fn views(deps: &Deps, email: &email::Model, project: &Project) -> Result<V
     Ok(vec![shown, real])
 }
 
+/// Who can unsubscribe from what, if the mail goes to a user.
+fn can_unsubscribe(email: &email::Model, rendered: &[Rendered]) -> Option<(UserId, &'static Category)> {
+    let stated = || Category::named(rendered.first()?.category.as_deref()?);
+    let category = email.override_category_id.map_or_else(stated, Category::of)?;
+    email.recipient_user_id.filter(|_| category.can_be_disabled).map(|user_id| (user_id, category))
+}
+
+/// The same with the link, which is a secret: who holds it decides for the user.
+fn with_link(mut views: Vec<View>, link: &SecretString) -> Vec<View> {
+    let mut real = views.pop().unwrap_or_default();
+    let mut shown = views.pop().unwrap_or_else(|| real.clone());
+    shown.unsubscribe_link = Some(seal::redact(link));
+    real.unsubscribe_link = Some(link.expose_secret().to_owned());
+    vec![shown, real]
+}
+
 fn rendered_columns(deps: &Deps, email: &email::Model, rendered: Vec<Rendered>) -> Result<email::ActiveModel> {
     let mut rendered = rendered.into_iter();
     let shown = rendered.next().ok_or_else(|| Error::internal("nothing was rendered"))?;
@@ -116,13 +142,13 @@ fn rendered_columns(deps: &Deps, email: &email::Model, rendered: Vec<Rendered>) 
         }
         None => None,
     };
-    let category_id = email.override_category_id.or_else(|| category::id_of(shown.category.as_deref()?));
-    let Content { subject, html, text } = with_subject(shown.content);
+    let category_id = email.override_category_id.or_else(|| Some(Category::named(shown.category.as_deref()?)?.id));
+    let Content { subject, html, text, .. } = with_subject(shown.content);
     Ok(email::ActiveModel {
         rendered_subject: Set(Some(subject)),
         rendered_html: Set(Some(html)),
         rendered_text: Set(Some(text)),
-        rendered_is_transactional: Set(Some(category_id == Some(category::TRANSACTIONAL))),
+        rendered_is_transactional: Set(Some(category_id == Some(TRANSACTIONAL.id))),
         rendered_category_id: Set(category_id),
         sealed_content: Set(sealed),
         ..Default::default()

@@ -4,7 +4,10 @@ use postern_entity::email;
 use sea_orm::ConnectionTrait;
 
 use super::store;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    notifications,
+};
 
 /// What the recipient of a row amounts to right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,7 @@ pub(super) enum SkipReason {
     UserAccountDeleted,
     UserHasNoPrimaryEmail,
     NoEmailProvided,
+    UserUnsubscribed,
 }
 
 impl SkipReason {
@@ -29,6 +33,7 @@ impl SkipReason {
             Self::UserAccountDeleted => "USER_ACCOUNT_DELETED",
             Self::UserHasNoPrimaryEmail => "USER_HAS_NO_PRIMARY_EMAIL",
             Self::NoEmailProvided => "NO_EMAIL_PROVIDED",
+            Self::UserUnsubscribed => "USER_UNSUBSCRIBED",
         }
     }
 }
@@ -41,6 +46,11 @@ pub(super) async fn recipients<C: ConnectionTrait>(connection: &C, email: &email
     };
     if !store::user_exists(connection, &email.project_id, user_id).await? {
         return Ok(Recipients::Nobody(SkipReason::UserAccountDeleted));
+    }
+    if let Some(category_id) = email.rendered_category_id
+        && !notifications::is_wanted(connection, &email.project_id, user_id, category_id).await?
+    {
+        return Ok(Recipients::Nobody(SkipReason::UserUnsubscribed));
     }
     if !given.is_empty() {
         return Ok(Recipients::Addresses(given));

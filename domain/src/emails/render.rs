@@ -50,6 +50,7 @@ pub(super) struct View {
     pub(super) project_logo_full_url: Option<String>,
     pub(super) user_display_name: String,
     pub(super) variables: serde_json::Map<String, serde_json::Value>,
+    /// Stops mails of this category. The theme shows it; the plain-text part ends with it.
     pub(super) unsubscribe_link: Option<String>,
 }
 
@@ -113,7 +114,12 @@ pub(super) fn render(source: &Source, view: &View) -> std::result::Result<Render
     let children = Value::from_safe_string(content);
     let mjml = whole(&escaping, theme, context! { children, subject => &subject, ..context })?;
     let html = html(&mjml)?;
-    Ok(Rendered { content: Content { subject, html, text: format!("{}\n", text.trim()) }, category })
+    let mut text = format!("{}\n", text.trim());
+    if let Some(link) = &view.unsubscribe_link {
+        text.push_str(&format!("\nUnsubscribe: {link}\n"));
+    }
+    let unsubscribe_link = view.unsubscribe_link.clone();
+    Ok(Rendered { content: Content { subject, html, text, unsubscribe_link }, category })
 }
 
 impl View {
@@ -264,7 +270,10 @@ mod tests {
 
     fn sample_variables() -> serde_json::Value {
         let link = "https://app.example/handler?next=%2Fhome&code=abc";
-        json!({ "emailVerificationLink": link, "passwordResetLink": link })
+        json!({
+            "emailVerificationLink": link, "passwordResetLink": link,
+            "teamInvitationLink": link, "teamDisplayName": "Tea & Cake",
+        })
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub(super) struct Content {
     pub(super) subject: String,
     pub(super) html: String,
     pub(super) text: String,
+    /// Stops mails of this category, where that can be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unsubscribe_link: Option<String>,
 }
 
 /// Secret variables of a template by name.

@@ -308,7 +308,7 @@ async fn save(tx: &Tx, this: &Try, now: Timestamp, changes: email::ActiveModel) 
 }
 
 fn outgoing(deps: &Deps, this: &Try, route: &Route) -> Result<OutgoingMail> {
-    let Content { subject, html, text } = content(deps, &this.email)?;
+    let Content { subject, html, text, unsubscribe_link } = content(deps, &this.email)?;
     Ok(OutgoingMail {
         message_id: this.email.message_id.clone(),
         from_name: route.from_name.clone(),
@@ -317,8 +317,16 @@ fn outgoing(deps: &Deps, this: &Try, route: &Route) -> Result<OutgoingMail> {
         subject,
         html,
         text,
-        headers: Vec::new(),
+        headers: unsubscribe_link.map(unsubscribe_headers).unwrap_or_default(),
     })
+}
+
+/// What lets a mail program unsubscribe by itself (RFC 8058).
+fn unsubscribe_headers(link: String) -> Vec<(String, String)> {
+    vec![
+        ("List-Unsubscribe".to_owned(), format!("<{link}>")),
+        ("List-Unsubscribe-Post".to_owned(), "List-Unsubscribe=One-Click".to_owned()),
+    ]
 }
 
 /// The mail as it goes out.
@@ -330,5 +338,6 @@ pub(super) fn content(deps: &Deps, email: &email::Model) -> Result<Content> {
         subject: email.rendered_subject.clone().unwrap_or_default(),
         html: email.rendered_html.clone().unwrap_or_default(),
         text: email.rendered_text.clone().unwrap_or_default(),
+        unsubscribe_link: None,
     })
 }

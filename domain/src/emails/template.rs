@@ -23,5 +23,11 @@ pub(super) const PASSWORD_RESET: BuiltInTemplate = BuiltInTemplate {
     source: include_str!("templates/password_reset.mjml"),
 };
 
+pub(super) const TEAM_INVITATION: BuiltInTemplate = BuiltInTemplate {
+    id: "e84de395-2076-4831-9c19-8e9a96a868e4",
+    display_name: "Team Invitation",
+    source: include_str!("templates/team_invitation.mjml"),
+};
+
 /// All of them.
-pub const BUILT_IN_TEMPLATES: &[BuiltInTemplate] = &[EMAIL_VERIFICATION, PASSWORD_RESET];
+pub const BUILT_IN_TEMPLATES: &[BuiltInTemplate] = &[EMAIL_VERIFICATION, PASSWORD_RESET, TEAM_INVITATION];

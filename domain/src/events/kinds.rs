@@ -91,6 +91,14 @@ event_kinds! {
     ContactChannelDeleted "contact_channel.deleted" OptIn
     /// A user's password was set, changed or removed. Payload: `{user_id}`.
     UserPasswordChanged "user.password_changed" OptIn
+    /// Somebody was invited into a team. Payload: `{id, team_id}`; id = invitation.
+    TeamInvitationCreated "team_invitation.created" OptIn
+    /// An invitation into a team was accepted. Payload: `{id, team_id, user_id}`.
+    TeamInvitationAccepted "team_invitation.accepted" OptIn
+    /// An invitation into a team was taken back. Payload: `{id, team_id}`.
+    TeamInvitationRevoked "team_invitation.revoked" OptIn
+    /// A user switched a category of mails on or off. Payload: `{user_id, notification_category_id, enabled}`.
+    NotificationPreferenceUpdated "notification_preference.updated" OptIn
     /// A mail was accepted by its server. Payload: `{id, user_id}`; id = mail.
     EmailSent "email.sent" OptIn
     /// A mail was given up. Payload: `{id, user_id}`.

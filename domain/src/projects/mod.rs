@@ -29,6 +29,8 @@ pub use self::{
 };
 pub use postern_entity::project::Model as Project;
 
+#[cfg(test)]
+pub(crate) use self::project::default_settings;
 use self::cache::{Changes, ProjectCache};
 use crate::{
     Deps, Level, ProjectId, Timestamp,

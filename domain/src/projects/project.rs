@@ -188,7 +188,7 @@ pub(super) async fn insert_in(deps: &Deps, tx: &Tx, row: Project, settings: Map<
 }
 
 /// What every new project sets.
-pub(super) fn default_settings() -> Map<String, Value> {
+pub(crate) fn default_settings() -> Map<String, Value> {
     settings_with_permissions(&["$invite_members", "$read_members"], permissions::SYSTEM)
 }
 

@@ -49,6 +49,10 @@ pub enum CodeKind {
     SecondFactor,
     /// Lets somebody sign up on project `internal` where that needs an invitation.
     InternalInvite,
+    /// Makes whoever brings it a member of a team.
+    TeamInvitation,
+    /// Stops mails of one category to a user.
+    Unsubscribe,
 }
 
 impl CodeKind {
@@ -59,12 +63,14 @@ impl CodeKind {
             Self::PasswordReset => "password_reset",
             Self::SecondFactor => "second_factor",
             Self::InternalInvite => "internal_invite",
+            Self::TeamInvitation => "team_invitation",
+            Self::Unsubscribe => "unsubscribe",
         }
     }
 }
 
 /// How long most codes live.
-pub(super) const CODE_SECONDS: i64 = 7 * DAY_SECONDS;
+pub(crate) const CODE_SECONDS: i64 = 7 * DAY_SECONDS;
 
 /// A code as somebody typed or followed it: lower-cased, of the right length. `Debug` does not show it.
 #[derive(Clone)]
@@ -115,6 +121,7 @@ pub(crate) struct NewCode {
 /// A code at the only moment it is known.
 #[derive(Debug)]
 pub(crate) struct IssuedCode {
+    pub(crate) id: VerificationCodeId,
     pub(crate) code: SecretString,
     pub(crate) expires_at: Timestamp,
 }
@@ -126,12 +133,22 @@ pub(crate) struct UsedCode {
     pub(crate) data: Value,
 }
 
+/// A code, whatever its state.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) project_id: ProjectId,
+    pub(crate) data: Value,
+    pub(crate) is_used: bool,
+    pub(crate) is_expired: bool,
+}
+
 /// Makes a code. Older ones of the same kind stay good.
 pub(crate) async fn issue(deps: &Deps, tx: &Tx, new: NewCode) -> Result<IssuedCode> {
     let code = random_token()?;
     let (created_at, expires_at) = (deps.now(), deps.now().plus_seconds(new.ttl_seconds));
+    let id = VerificationCodeId::random();
     let row = verification_code::Model {
-        id: VerificationCodeId::random(),
+        id,
         project_id: new.project_id,
         kind: new.kind.as_str().to_owned(),
         code_hash: hash_token(&code),
@@ -144,7 +161,7 @@ pub(crate) async fn issue(deps: &Deps, tx: &Tx, new: NewCode) -> Result<IssuedCo
         used_at: None,
     };
     verification_code::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
-    Ok(IssuedCode { code: code.into(), expires_at })
+    Ok(IssuedCode { id, code: code.into(), expires_at })
 }
 
 /// Whether a code could be used now. Counts as an attempt.
@@ -152,12 +169,25 @@ pub(crate) async fn issue(deps: &Deps, tx: &Tx, new: NewCode) -> Result<IssuedCo
 /// # Errors
 /// `VERIFICATION_CODE_NOT_FOUND`, `_EXPIRED`, `_ALREADY_USED`, `_MAX_ATTEMPTS_REACHED`.
 pub async fn check_code(deps: &Deps, project_id: &ProjectId, kind: CodeKind, code: &OneTimeCode) -> Result<()> {
+    look_at(deps, project_id, kind, code).await.map(drop)
+}
+
+/// What a code is bound to, if it could be used now. Counts as an attempt.
+///
+/// # Errors
+/// Those of [`check_code`].
+pub(crate) async fn look_at(
+    deps: &Deps,
+    project_id: &ProjectId,
+    kind: CodeKind,
+    code: &OneTimeCode,
+) -> Result<UsedCode> {
     if !is_known(deps, project_id, code).await? {
         return refuse(not_found());
     }
     // The refusal is the outcome of a transaction that commits: the attempt counts.
     let outcome = deps.db.write(|tx| async move { attempt(deps, &tx, project_id, kind, code).await }).await?;
-    outcome.map(|_| ()).map_err(Error::from)
+    outcome.map(|row| UsedCode { user_id: row.user_id, data: row.data }).map_err(Error::from)
 }
 
 /// A code that somebody uses, and what becomes of it when the effect is refused.
@@ -212,6 +242,44 @@ where
             .await?;
     }
     outcome
+}
+
+/// Uses a code up that is not at hand, because what it is good for was done or taken back. Answers whether it was unused.
+pub(crate) async fn withdraw(deps: &Deps, tx: &Tx, project_id: &ProjectId, id: VerificationCodeId) -> Result<bool> {
+    let withdrawn = verification_code::Entity::update_many()
+        .col_expr(verification_code::Column::UsedAt, Expr::value(deps.now()))
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::Id.eq(id))
+        .filter(verification_code::Column::UsedAt.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(withdrawn.rows_affected > 0)
+}
+
+/// The code, of whichever project: for links that say nothing else. Counts no attempt: only the whole code is asked for, so
+/// there is nothing to guess.
+pub(crate) async fn find_anywhere(deps: &Deps, kind: CodeKind, code: &OneTimeCode) -> Result<Option<Found>> {
+    let row = verification_code::Entity::find()
+        .filter(verification_code::Column::CodeHash.eq(code.hash()))
+        .filter(verification_code::Column::Kind.eq(kind.as_str()))
+        .one(deps.db.read())
+        .await?;
+    Ok(row.map(|row| Found {
+        project_id: row.project_id,
+        data: row.data,
+        is_used: row.used_at.is_some(),
+        is_expired: row.expires_at <= deps.now(),
+    }))
+}
+
+/// The time of the code is over.
+pub(crate) fn expired() -> Failure {
+    Failure::new(Code::VerificationCodeExpired, "This code has expired.")
+}
+
+/// There is no such code, or what it was for is gone.
+pub(crate) fn not_found() -> Failure {
+    Failure::new(Code::VerificationCodeNotFound, "There is no such code.")
 }
 
 /// Whether a code could be used now, without counting an attempt: only to spare work that would be for nothing.
@@ -282,7 +350,7 @@ async fn attempt(
         .await?;
     let Some(row) = row else { return Ok(Err(not_found())) };
     let refused = if row.expires_at <= deps.now() {
-        Failure::new(Code::VerificationCodeExpired, "This code has expired.")
+        expired()
     } else if row.used_at.is_some() {
         Failure::new(Code::VerificationCodeAlreadyUsed, "This code was used before.")
     } else if row.attempts > MAX_ATTEMPTS {
@@ -291,10 +359,6 @@ async fn attempt(
         return Ok(Ok(row));
     };
     Ok(Err(refused))
-}
-
-fn not_found() -> Failure {
-    Failure::new(Code::VerificationCodeNotFound, "There is no such code.")
 }
 
 /// Removes some codes that expired long ago, used or not. Answers whether more may be left.

@@ -36,27 +36,36 @@ impl LinkTarget {
         project_id: &ProjectId,
         page: &str,
     ) -> Result<TrustedTarget> {
-        let url = match self {
-            Self::Callback(url) => projects::trusted_url(config, url)?,
+        match self {
+            Self::Callback(url) => TrustedTarget::callback(config, url),
             Self::OwnPage => {
                 let mut url = deps.settings.public_url.clone();
                 url.set_path(page);
                 // A code is found within its project only.
                 url.query_pairs_mut().append_pair("project_id", project_id.as_str());
-                url
+                Ok(TrustedTarget::own(url))
             }
-        };
-        Ok(TrustedTarget(url))
+        }
     }
 }
 
 /// A URL that may carry a code.
 #[derive(Clone, Debug)]
-pub(super) struct TrustedTarget(Url);
+pub(crate) struct TrustedTarget(Url);
 
 impl TrustedTarget {
+    /// A callback URL that the project trusts.
+    pub(crate) fn callback(config: &ProjectConfig, url: &str) -> Result<Self> {
+        Ok(Self(projects::trusted_url(config, url)?))
+    }
+
+    /// A page of our own.
+    pub(crate) fn own(url: Url) -> Self {
+        Self(url)
+    }
+
     /// The link, with the code in place of one that was there.
-    pub(super) fn with_code(&self, code: &SecretString) -> SecretString {
+    pub(crate) fn with_code(&self, code: &SecretString) -> SecretString {
         let mut url = self.0.clone();
         if url.query_pairs().any(|(name, _)| name == CODE) {
             // Written anew only when it must be: encoding a query again may change it.

@@ -12,11 +12,11 @@ use std::fmt;
 use serde::{Serialize, de::DeserializeOwned};
 
 mod activity;
-mod codes;
+pub(crate) mod codes;
 mod invite;
 pub mod jobs;
 mod keys;
-mod links;
+pub(crate) mod links;
 mod live;
 mod password;
 mod reset;
@@ -25,7 +25,7 @@ mod session;
 mod sign_up;
 mod store;
 #[cfg(test)]
-mod test_scene;
+pub(crate) mod test_scene;
 mod tokens;
 mod verification;
 

@@ -14,30 +14,30 @@ use crate::{
     Actor, Code, Deps, Level, ProjectId, Result, UserId, actor::ActingUser, secrets::Place, testing::TestBench,
 };
 
-pub(super) const EMAIL: &str = "ada@example.com";
-pub(super) const PASSWORD: &str = "correct horse";
-pub(super) const CALLBACK: &str = "https://app.example.com/handler?x=1";
+pub(crate) const EMAIL: &str = "ada@example.com";
+pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const CALLBACK: &str = "https://app.example.com/handler?x=1";
 
-pub(super) struct Scene {
-    pub(super) bench: TestBench,
-    pub(super) project: ProjectId,
+pub(crate) struct Scene {
+    pub(crate) bench: TestBench,
+    pub(crate) project: ProjectId,
 }
 
 impl Scene {
     /// Passwords on, one trusted domain.
-    pub(super) async fn on(bench: TestBench) -> Self {
+    pub(crate) async fn on(bench: TestBench) -> Self {
         let project = bench.insert_project().await;
         Self::with(bench, project, json!({})).await
     }
 
-    pub(super) async fn with(bench: TestBench, project: ProjectId, config: Value) -> Self {
+    pub(crate) async fn with(bench: TestBench, project: ProjectId, config: Value) -> Self {
         let scene = Self { bench, project };
         scene.configure(config).await;
         scene
     }
 
     /// The usual config with changes.
-    pub(super) async fn configure(&self, changes: Value) {
+    pub(crate) async fn configure(&self, changes: Value) {
         let mut config = json!({
             "auth.password.allowSignIn": true,
             "domains.trustedDomains": { "app": { "baseUrl": "https://app.example.com" } },
@@ -48,20 +48,20 @@ impl Scene {
         self.bench.set_config(&self.project, config).await;
     }
 
-    pub(super) fn deps(&self) -> &Deps {
+    pub(crate) fn deps(&self) -> &Deps {
         &self.bench.deps
     }
 
-    pub(super) fn stranger(&self) -> Actor {
+    pub(crate) fn stranger(&self) -> Actor {
         Actor::new(self.project.clone(), Level::Client, None)
     }
 
-    pub(super) fn server(&self) -> Actor {
+    pub(crate) fn server(&self) -> Actor {
         Actor::new(self.project.clone(), Level::Server, None)
     }
 
     /// Whoever signed in, with the token it got.
-    pub(super) async fn client(&self, signed_in: &SignedIn) -> Actor {
+    pub(crate) async fn client(&self, signed_in: &SignedIn) -> Actor {
         let claims = self.claims(signed_in).await;
         let user = ActingUser {
             id: claims.sub,
@@ -72,55 +72,55 @@ impl Scene {
         Actor::new(self.project.clone(), Level::Client, Some(user))
     }
 
-    pub(super) async fn claims(&self, signed_in: &SignedIn) -> Claims {
+    pub(crate) async fn claims(&self, signed_in: &SignedIn) -> Claims {
         let claims = verify(self.deps(), signed_in.access_token.expose_secret()).await.unwrap();
         assert_eq!((claims.sub, claims.refresh_token_id), (signed_in.user_id, signed_in.session_id));
         (*claims).clone()
     }
 
-    pub(super) fn input(&self) -> PasswordSignUp {
+    pub(crate) fn input(&self) -> PasswordSignUp {
         PasswordSignUp { email: EMAIL.to_owned(), password: secret(PASSWORD), verification: None, invite_code: None }
     }
 
-    pub(super) async fn sign_up(&self, actor: &Actor, input: PasswordSignUp) -> Result<SignedIn> {
+    pub(crate) async fn sign_up(&self, actor: &Actor, input: PasswordSignUp) -> Result<SignedIn> {
         sign_up_with_password(self.deps(), actor, input, &ClientInfo::default()).await
     }
 
-    pub(super) async fn signed_up(&self) -> SignedIn {
+    pub(crate) async fn signed_up(&self) -> SignedIn {
         self.sign_up(&self.stranger(), self.input()).await.unwrap()
     }
 
-    pub(super) async fn anonymous(&self) -> SignedIn {
+    pub(crate) async fn anonymous(&self) -> SignedIn {
         sign_up_anonymously(self.deps(), &self.stranger(), &ClientInfo::default()).await.unwrap()
     }
 
-    pub(super) async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn> {
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn> {
         sign_in_with_password(self.deps(), &self.stranger(), email, &secret(password), &ClientInfo::default()).await
     }
 
-    pub(super) async fn user(&self, id: UserId) -> user::Model {
+    pub(crate) async fn user(&self, id: UserId) -> user::Model {
         user::Entity::find_by_id(id).one(self.deps().db.read()).await.unwrap().unwrap()
     }
 
-    pub(super) async fn counts(&self) -> (u64, u64, usize) {
+    pub(crate) async fn counts(&self) -> (u64, u64, usize) {
         let read = self.deps().db.read();
         let users = user::Entity::find().count(read).await.unwrap();
         (users, session::Entity::find().count(read).await.unwrap(), self.links().await.len())
     }
 
-    pub(super) async fn sessions_of(&self, id: UserId) -> u64 {
+    pub(crate) async fn sessions_of(&self, id: UserId) -> u64 {
         let sessions = session::Entity::find().filter(session::Column::UserId.eq(id));
         sessions.count(self.deps().db.read()).await.unwrap()
     }
 
     /// The types of all events so far.
-    pub(super) async fn events(&self) -> Vec<String> {
+    pub(crate) async fn events(&self) -> Vec<String> {
         let rows = event::Entity::find().order_by_asc(event::Column::Seq).all(self.deps().db.read());
         rows.await.unwrap().into_iter().map(|row| row.kind).collect()
     }
 
     /// Address and link of all mails so far, oldest first.
-    pub(super) async fn links(&self) -> Vec<(String, Url)> {
+    pub(crate) async fn links(&self) -> Vec<(String, Url)> {
         let rows = email::Entity::find().order_by_asc(email::Column::CreatedAt).all(self.deps().db.read());
         let opened = rows.await.unwrap().into_iter().map(|row| {
             let (project, id) = (row.project_id.to_string(), row.id.to_string());
@@ -135,7 +135,7 @@ impl Scene {
     }
 
     /// The code in the last mail.
-    pub(super) async fn last_code(&self) -> OneTimeCode {
+    pub(crate) async fn last_code(&self) -> OneTimeCode {
         let (_, link) = self.links().await.pop().unwrap();
         OneTimeCode::parse(&code_in(&link)).unwrap()
     }
@@ -145,12 +145,12 @@ fn code_in(link: &Url) -> String {
     link.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
 }
 
-pub(super) fn secret(text: &str) -> SecretString {
+pub(crate) fn secret(text: &str) -> SecretString {
     text.to_owned().into()
 }
 
 /// The code of the refusal.
-pub(super) fn refusal(outcome: Result<impl Sized>) -> Code {
+pub(crate) fn refusal(outcome: Result<impl Sized>) -> Code {
     match outcome {
         Err(error) => error.failure().unwrap_or_else(|| panic!("{error}")).code,
         Ok(_) => panic!("not refused"),
@@ -158,6 +158,6 @@ pub(super) fn refusal(outcome: Result<impl Sized>) -> Code {
 }
 
 /// The details of the refusal.
-pub(super) fn details(outcome: Result<impl Sized>) -> Value {
+pub(crate) fn details(outcome: Result<impl Sized>) -> Value {
     outcome.err().unwrap().failure().unwrap().details.clone().unwrap()
 }

@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+pub mod invitations;
 mod members;
 mod personal;
 mod profiles;

@@ -18,6 +18,7 @@ mod http;
 mod live;
 mod loaders;
 mod node;
+mod notifications;
 mod permissions;
 mod persisted;
 mod projects;

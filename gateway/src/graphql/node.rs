@@ -4,7 +4,8 @@ use async_graphql::{Context, ID, Interface};
 use postern_domain::{
     Actor, Deps, Kind,
     nodes::{self, Node as Found},
-    sessions, teams,
+    sessions,
+    teams::{self, invitations},
     users::{self, channels},
     webhooks,
 };
@@ -17,7 +18,7 @@ use super::{
     scalars::parse_id,
     schema::{actor, deps},
     sessions::types::SessionObject,
-    teams::types::TeamObject,
+    teams::{invitations::TeamInvitationObject, types::TeamObject},
     users::types::UserObject,
     webhooks::{message::WebhookMessageObject, types::WebhookEndpointObject},
 };
@@ -31,6 +32,8 @@ pub(crate) enum Node {
     User(UserObject),
     /// A team.
     Team(TeamObject),
+    /// An invitation into a team.
+    TeamInvitation(TeamInvitationObject),
     /// A contact channel.
     ContactChannel(ContactChannelObject),
     /// A session.
@@ -71,6 +74,9 @@ async fn see(deps: &Deps, actor: &Actor, found: Found) -> postern_domain::Result
     Ok(match found {
         Found::User(id) => Some(Node::User(UserObject(users::get(deps, actor, id).await?))),
         Found::Team(id) => Some(Node::Team(TeamObject(teams::get(deps, actor, id).await?))),
+        Found::TeamInvitation(id) => {
+            Some(Node::TeamInvitation(TeamInvitationObject(invitations::get(deps, actor, id).await?)))
+        }
         Found::ContactChannel(id, user_id) => {
             Some(Node::ContactChannel(ContactChannelObject(channels::get(deps, actor, user_id, id).await?)))
         }

@@ -15,13 +15,19 @@ use super::{
     events::{query::EventQuery, subscription::EventSubscription},
     guard::{visible_to_clients, visible_to_users},
     node::NodeQuery,
+    notifications::{NotificationMutation, NotificationQuery},
     permissions::{mutation::PermissionMutation, query::PermissionQuery},
     projects::query::ProjectQuery,
     sessions::{
         mutation::SessionMutation, password::PasswordMutation, query::SessionQuery, sign_in::SignInMutation,
         verification::VerificationMutation,
     },
-    teams::{members::TeamMemberMutation, mutation::TeamMutation, query::TeamQuery},
+    teams::{
+        invitations::{TeamInvitationMutation, TeamInvitationQuery},
+        members::TeamMemberMutation,
+        mutation::TeamMutation,
+        query::TeamQuery,
+    },
     users::{mutation::UserMutation, query::UserQuery},
     webhooks::{mutation::WebhookMutation, query::WebhookQuery},
 };
@@ -31,6 +37,8 @@ use super::{
 pub(crate) struct Query(
     UserQuery,
     TeamQuery,
+    TeamInvitationQuery,
+    NotificationQuery,
     PermissionQuery,
     SessionQuery,
     ProjectQuery,
@@ -51,6 +59,8 @@ pub(crate) struct Mutation(
     ContactChannelMutation,
     TeamMutation,
     TeamMemberMutation,
+    TeamInvitationMutation,
+    NotificationMutation,
     PermissionMutation,
     WebhookMutation,
 );

@@ -32,11 +32,12 @@ pub(super) enum Tone {
     Bad,
 }
 
-/// A button that posts to the page's own path.
+/// A button that posts to `to`, or to the page's own path.
 #[derive(Debug)]
 pub(super) struct Action<'a> {
     pub(super) label: &'a str,
     pub(super) fields: &'a [(&'a str, &'a str)],
+    pub(super) to: Option<&'a str>,
 }
 
 impl Plain<'_> {
@@ -62,7 +63,7 @@ impl Plain<'_> {
         let action = self.action.as_ref().map(|action| {
             let fields: Vec<_> =
                 action.fields.iter().map(|(name, value)| context! { name => *name, value => *value }).collect();
-            context! { label => action.label, fields }
+            context! { label => action.label, fields, to => action.to }
         });
         let paragraphs: Vec<_> = self.paragraphs.iter().map(|text| Value::from(*text)).collect();
         // The name ends in .html, so that everything put into it is escaped.
@@ -85,11 +86,11 @@ mod tests {
             title: evil,
             project: evil,
             paragraphs: &[evil],
-            action: Some(Action { label: evil, fields: &[("code", evil)] }),
+            action: Some(Action { label: evil, fields: &[("code", evil)], to: Some(evil) }),
             ..Plain::default()
         };
         let html = page.html("n").unwrap();
         assert!(!html.contains("<script"), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;").count(), 7);
+        assert_eq!(html.matches("&lt;script&gt;").count(), 8);
     }
 }

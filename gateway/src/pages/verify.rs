@@ -43,6 +43,7 @@ async fn ask(State(gateway): State<Gateway>, link: Result<Query<Link>, QueryReje
         action: Some(Action {
             label: "Verify my email",
             fields: &[("project_id", &link.project_id), ("code", &link.code)],
+            to: None,
         }),
         ..Plain::default()
     }

@@ -12,12 +12,14 @@ mod greeting;
 pub(crate) mod input;
 mod jwks;
 mod key_sets;
+mod notifications;
 mod oauth_token;
 mod permissions;
 mod projects;
 pub(crate) mod reply;
 pub(crate) mod routes;
 mod sessions;
+mod team_invitations;
 mod team_members;
 mod teams;
 mod users;
@@ -53,10 +55,12 @@ fn routes() -> Routes {
         emails::routes(),
         jwks::routes(),
         key_sets::routes(),
+        notifications::routes(),
         oauth_token::routes(),
         permissions::routes(),
         projects::routes(),
         sessions::routes(),
+        team_invitations::routes(),
         team_members::routes(),
         teams::routes(),
         users::routes(),

@@ -38,6 +38,10 @@ pub(crate) fn success() -> Reply<Success> {
     Reply::ok(Success { success: true })
 }
 
+/// The answer of actions that have nothing to tell: `{}`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Nothing {}
+
 /// A list in the envelope of the contract.
 #[derive(Debug, Serialize)]
 pub(crate) struct List<T> {

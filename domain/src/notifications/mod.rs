@@ -1,0 +1,16 @@
+//! Which mails a user wants: a choice for each category, made by the user, by a server, or by the link in a mail.
+
+mod category;
+mod preferences;
+mod store;
+mod unsubscribe;
+
+pub use self::{
+    category::{CATEGORIES, Category, MARKETING, TRANSACTIONAL},
+    preferences::{Preference, list, update},
+    unsubscribe::{UNSUBSCRIBE_PAGE, Unsubscription, ask, unsubscribe},
+};
+pub(crate) use self::{preferences::is_wanted, unsubscribe::issue_link};
+
+#[cfg(test)]
+mod tests;

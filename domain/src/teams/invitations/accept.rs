@@ -1,0 +1,140 @@
+//! Accepting invitations.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{event, read::require_own, store};
+use crate::{
+    Actor, Code, Deps, Failure, TeamInvitationId, UserId,
+    db::Tx,
+    error::{Error, Result, refuse},
+    events::{self, EventKind},
+    identity::require_user,
+    projects::{self, ProjectConfig},
+    sessions::{
+        CodeKind, OneTimeCode,
+        codes::{self, Ticket},
+    },
+    teams::{Team, members::{Membership, join_in}, read::is_member_in, store as teams},
+    users::{self, RestrictedReason},
+};
+
+/// What a code of an invitation is bound to.
+#[derive(Deserialize)]
+struct Bound {
+    invitation_id: TeamInvitationId,
+}
+
+impl Bound {
+    fn of(data: Value) -> Result<TeamInvitationId> {
+        serde_json::from_value(data).map(|bound: Self| bound.invitation_id).map_err(Error::internal)
+    }
+}
+
+/// Makes the signed-in user a member of the team that a code invites into, whomever the code was mailed to. Being a member
+/// already is fine. The code is used up even when the caller may not use it, as the contract has it.
+///
+/// # Errors
+/// Those of codes; `USER_AUTHENTICATION_REQUIRED`; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`.
+pub async fn accept_by_code(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Membership> {
+    let ticket = Ticket { kind: CodeKind::TeamInvitation, code, burns_when_refused: true };
+    let config = &*projects::config(deps, &actor.project_id).await?;
+    codes::redeem(deps, actor, "teams.accept_invitation_by_code", ticket, |tx, used| async move {
+        let user_id = require_user(actor)?.id;
+        require_unrestricted(&tx, config, actor, user_id).await?;
+        join(deps, &tx, config, actor, Bound::of(used.data)?, user_id).await
+    })
+    .await
+}
+
+/// The team that a code invites into, for a caller who could use the code. Counts as an attempt, and does not use it up.
+///
+/// # Errors
+/// Those of [`accept_by_code`].
+pub async fn invited_team(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Team> {
+    let project_id = &actor.project_id;
+    let found = codes::look_at(deps, project_id, CodeKind::TeamInvitation, code).await?;
+    let user_id = require_user(actor)?.id;
+    let Some(user) = users::find(deps, project_id, user_id).await? else { return refuse(users::not_found()) };
+    refuse_restricted(user.restricted_reason)?;
+    let team_id = match store::find(deps.db.read(), project_id, Bound::of(found.data)?).await? {
+        Some(invitation) => invitation.team_id,
+        None => return refuse(codes::not_found()),
+    };
+    match teams::find(deps.db.read(), project_id, &[team_id]).await?.pop() {
+        Some(team) => Ok(team.into()),
+        None => refuse(codes::not_found()),
+    }
+}
+
+/// Makes a user a member of the team that an invitation to one of its verified addresses leads into.
+///
+/// # Errors
+/// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER` for another user; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`. Then
+/// `USER_NOT_FOUND`; `VERIFICATION_CODE_NOT_FOUND` when there is no such invitation to an address of the user.
+pub async fn accept(deps: &Deps, actor: &Actor, id: TeamInvitationId, user_id: UserId) -> Result<Membership> {
+    require_own(actor, user_id)?;
+    let (config, project_id) = (&*projects::config(deps, &actor.project_id).await?, &actor.project_id);
+    deps.mutate(actor, "teams.accept_invitation", |tx| async move {
+        if !actor.is_server() {
+            require_unrestricted(&tx, config, actor, user_id).await?;
+        }
+        // The code first, as whoever brings it does.
+        let code_id = match store::code_of(&*tx, project_id, id).await? {
+            Some(code_id) => code_id,
+            None => return refuse(codes::not_found()),
+        };
+        if !codes::withdraw(deps, &tx, project_id, code_id).await? {
+            return refuse(codes::not_found());
+        }
+        if !users::lock_in(&tx, project_id, user_id).await? {
+            return refuse(users::not_found());
+        }
+        if store::of_recipient(&*tx, project_id, user_id, Some(id), deps.now()).await?.is_empty() {
+            return refuse(codes::not_found());
+        }
+        join(deps, &tx, config, actor, id, user_id).await
+    })
+    .await
+}
+
+/// Uses an invitation up whose code is used up already.
+async fn join(
+    deps: &Deps,
+    tx: &Tx,
+    config: &ProjectConfig,
+    actor: &Actor,
+    id: TeamInvitationId,
+    user_id: UserId,
+) -> Result<Membership> {
+    let project_id = &actor.project_id;
+    let Some(invitation) = store::find(&**tx, project_id, id).await? else { return refuse(codes::not_found()) };
+    let team_id = invitation.team_id;
+    if !users::lock_in(tx, project_id, user_id).await? {
+        return refuse(users::not_found());
+    }
+    if teams::lock(tx, project_id, team_id).await?.is_none() || !store::remove(tx, project_id, id).await? {
+        return refuse(codes::not_found());
+    }
+    let accepted = event(project_id, EventKind::TeamInvitationAccepted, (id, team_id), Some(user_id));
+    events::record(deps, tx, accepted).await?;
+    let membership = Membership { team_id, user_id };
+    if is_member_in(&**tx, project_id, team_id, user_id).await? {
+        return Ok(membership);
+    }
+    join_in(deps, tx, config, project_id, membership).await
+}
+
+async fn require_unrestricted(tx: &Tx, config: &ProjectConfig, actor: &Actor, user_id: UserId) -> Result<()> {
+    match users::find_in(tx, config, &actor.project_id, user_id).await? {
+        Some(user) => refuse_restricted(user.restricted_reason),
+        None => refuse(users::not_found()),
+    }
+}
+
+fn refuse_restricted(reason: Option<RestrictedReason>) -> Result<()> {
+    let Some(reason) = reason else { return Ok(()) };
+    let details = json!({ "restricted_reason": { "type": reason.as_str() } });
+    let text = format!("A restricted user ({}) cannot accept invitations into teams.", reason.as_str());
+    refuse(Failure::new(Code::TeamInvitationRestrictedUserNotAllowed, text).with(details))
+}
