@@ -53,6 +53,11 @@ async fn teams_and_permissions_work_in_every_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_invite_each_other_into_teams() {
+    run("invitations").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_verify_with_jose_and_pyjwt() {
     run("tokens").await;
 }

@@ -8,9 +8,9 @@ mod unsubscribe;
 pub use self::{
     category::{CATEGORIES, Category, MARKETING, TRANSACTIONAL},
     preferences::{Preference, list, update},
-    unsubscribe::{UNSUBSCRIBE_PAGE, Unsubscription, ask, unsubscribe},
+    unsubscribe::{UNSUBSCRIBE_PAGE, Unsubscription, ask, issue_link, unsubscribe},
 };
-pub(crate) use self::{preferences::is_wanted, unsubscribe::issue_link};
+pub(crate) use self::preferences::is_wanted;
 
 #[cfg(test)]
 mod tests;

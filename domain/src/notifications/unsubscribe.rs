@@ -2,6 +2,7 @@
 //! links; a button does, or the one POST by which a mail program unsubscribes (RFC 8058). The upstream contract lets the GET
 //! act; its own notes call that a fault.
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
@@ -41,14 +42,18 @@ pub struct Unsubscription {
     pub is_done: bool,
 }
 
-/// Makes a code that stops mails of a category to a user, and the link that carries it.
-pub(crate) async fn issue_link(
+/// Makes a code that stops mails of a category to a user, and the link that carries it, in the transaction that
+/// makes the mail.
+///
+/// # Errors
+/// Internal only.
+pub async fn issue_link(
     deps: &Deps,
     tx: &Tx,
     project_id: &ProjectId,
     user_id: UserId,
     category: &Category,
-) -> Result<secrecy::SecretString> {
+) -> Result<SecretString> {
     let new = NewCode {
         project_id: project_id.clone(),
         kind: CodeKind::Unsubscribe,

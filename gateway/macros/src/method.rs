@@ -94,7 +94,7 @@ impl Method {
         let value = &self.output.value;
         let refused = self.refused();
         let check = self.check(arguments);
-        let call = self.call(&resolver);
+        let call = self.call(&resolver, matches!(arguments.place, Place::Object(_)));
         let answer = match (self.output.fallible, self.output.nullable) {
             (false, _) => quote!(::std::result::Result::Ok(#call)),
             (true, true) => quote!(crate::graphql::guard::or_null(#context, #call)),
@@ -147,14 +147,18 @@ impl Method {
         }
     }
 
-    fn call(&self, resolver: &Ident) -> TokenStream {
+    fn call(&self, resolver: &Ident, is_object: bool) -> TokenStream {
         let context = self.wants_context.then_some(&self.context).into_iter();
         let others = self.function.sig.inputs.iter().skip(1 + usize::from(self.wants_context)).filter_map(|input| {
             if let FnArg::Typed(PatType { pat, .. }) = input { Some(argument_name(pat)) } else { None }
         });
         let arguments = context.map(|context| quote!(#context)).chain(others);
-        let wait = self.function.sig.asyncness.map(|_| quote!(.await));
-        quote!(self.#resolver(#(#arguments),*) #wait)
+        let call = quote!(self.#resolver(#(#arguments),*));
+        if self.function.sig.asyncness.is_none() {
+            return call;
+        }
+        // On the heap: every operation has room for the largest field of its root, and a sign-up needs a lot.
+        if is_object { quote!(#call.await) } else { quote!(::std::boxed::Box::pin(#call).await) }
     }
 
     /// The parameters, with a context put in where the resolver has none. The visible ones keep their attributes.

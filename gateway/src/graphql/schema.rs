@@ -32,38 +32,32 @@ use super::{
     webhooks::{mutation::WebhookMutation, query::WebhookQuery},
 };
 
-/// What can be read.
+/// What can be read. Roots are merged in groups: each merged root is one more frame on the stack of every field behind it.
 #[derive(Default, MergedObject)]
-pub(crate) struct Query(
-    UserQuery,
-    TeamQuery,
-    TeamInvitationQuery,
-    NotificationQuery,
-    PermissionQuery,
-    SessionQuery,
-    ProjectQuery,
-    EventQuery,
-    WebhookQuery,
-    NodeQuery,
-);
+pub(crate) struct Query(PeopleQuery, TogetherQuery, WorkQuery);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct PeopleQuery(UserQuery, SessionQuery, NotificationQuery, NodeQuery);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
 #[graphql(visible = "visible_to_clients")]
-pub(crate) struct Mutation(
-    SignInMutation,
-    SessionMutation,
-    PasswordMutation,
-    VerificationMutation,
-    UserMutation,
-    ContactChannelMutation,
-    TeamMutation,
-    TeamMemberMutation,
-    TeamInvitationMutation,
-    NotificationMutation,
-    PermissionMutation,
-    WebhookMutation,
-);
+pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, WebhookMutation);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutation, VerificationMutation);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct PeopleMutation(UserMutation, ContactChannelMutation, NotificationMutation);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct TogetherMutation(TeamMutation, TeamMemberMutation, TeamInvitationMutation, PermissionMutation);
 
 /// What can be followed. An operation selects exactly one.
 #[derive(Default, MergedSubscription)]

@@ -1,7 +1,9 @@
 //! The REST door: what holds for every request, then one file per noun.
 
 mod authentication;
+mod invitations;
 mod manners;
+mod notifications;
 mod projects;
 mod sessions;
 mod teams;

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::{App, client::Client};
 
-const NOBODY: &str = "11111111-1111-4111-8111-111111111111";
+pub(super) const NOBODY: &str = "11111111-1111-4111-8111-111111111111";
 
 /// A user: its id, and a client that asks as the user.
-async fn user(rest: &Client, email: &str) -> (String, Client) {
+pub(super) async fn user(rest: &Client, email: &str) -> (String, Client) {
     let body = json!({"email": email, "password": "correct horse"});
     let tokens = rest.client().post("/auth/password/sign-up", body).await.json(200);
     let client = rest.client().user(tokens["access_token"].as_str().unwrap());
@@ -15,7 +15,7 @@ async fn user(rest: &Client, email: &str) -> (String, Client) {
 }
 
 /// A team with these members, who were granted nothing.
-async fn team(rest: &Client, members: &[&str]) -> String {
+pub(super) async fn team(rest: &Client, members: &[&str]) -> String {
     let team = rest.server().post("/teams", json!({"display_name": "Team"})).await.json(201);
     let id = team["id"].as_str().unwrap().to_owned();
     for member in members {
@@ -27,7 +27,7 @@ async fn team(rest: &Client, members: &[&str]) -> String {
     id
 }
 
-async fn grant(rest: &Client, team: &str, user: &str, id: &str) {
+pub(super) async fn grant(rest: &Client, team: &str, user: &str, id: &str) {
     let answer = rest.server().post(&format!("/team-permissions/{team}/{user}/{id}"), json!({})).await.json(201);
     assert_eq!(answer, json!({"id": id, "team_id": team, "user_id": user}));
 }

@@ -238,3 +238,41 @@ async fn the_mails_of_a_deleted_project_are_gone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_mail_that_can_be_done_without_says_how_to_stop_it_and_then_stays_away() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let project_id = bench.insert_project().await;
+        let user_id = insert_user(&bench, &project_id, None).await;
+        let deps = &bench.deps;
+        let news = async || {
+            let recipient = Recipient::UserCustomEmails { user_id, emails: vec!["ada@example.com".to_owned()] };
+            let id = put(&bench, verification(&project_id, recipient)).await;
+            let source = "{% block subject %}News{% endblock %}{% block category %}Marketing{% endblock %}\
+                {% block text %}News{% endblock %}{% block content %}<mj-section></mj-section>{% endblock %}";
+            let change = email::ActiveModel { id: Set(id), template_source: Set(source.to_owned()), ..Default::default() };
+            deps.db
+                .write(async |tx| Ok(email::Entity::update(change.clone()).exec(&*tx).await?))
+                .await
+                .unwrap();
+            run(&bench).await;
+            row(&bench, id).await
+        };
+        let first = news().await;
+        let [mail] = bench.mailer.sent().try_into().unwrap();
+        let header = |name: &str| mail.headers.iter().find(|(known, _)| known == name).unwrap().1.clone();
+        assert_eq!(header("List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
+        let link = header("List-Unsubscribe").trim_matches(['<', '>']).to_owned();
+        assert!(mail.text.contains(&link) && mail.html.contains(&link), "{}", mail.text);
+        let code = link.split("code=").nth(1).unwrap();
+        assert!(!format!("{first:?}").contains(code), "the code can be read");
+        assert!(first.rendered_text.unwrap().contains("code=redacted"));
+
+        let code = crate::sessions::OneTimeCode::parse(code).unwrap();
+        crate::notifications::unsubscribe(deps, &code).await.unwrap();
+        let second = news().await;
+        assert_eq!(second.skipped_reason.as_deref(), Some("USER_UNSUBSCRIBED"));
+        assert_eq!(bench.mailer.sent().len(), 1);
+    })
+    .await;
+}
