@@ -9,7 +9,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId, WebhookMessageId,
+    ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId,
+    WebhookMessageId,
     error::{Error, Result},
 };
 

@@ -46,6 +46,18 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The same with another value, if there can be one.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn try_map<U, E>(self, change: impl FnOnce(T) -> Result<U, E>) -> Result<Patch<U>, E> {
+        Ok(match self {
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(change(value)?),
+        })
+    }
+
     /// The same with another value, which may turn out to be none; that clears.
     pub fn and_then<U>(self, change: impl FnOnce(T) -> Option<U>) -> Patch<U> {
         match self {

@@ -58,6 +58,8 @@ uuid_id! {
     VerificationCodeId,
     /// An invitation into a team.
     TeamInvitationId,
+    /// An uploaded picture.
+    ImageId,
     /// An entry of the event log.
     EventId,
     /// A job of the queue.

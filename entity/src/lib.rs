@@ -10,6 +10,7 @@ pub mod event_consumer;
 pub mod event_head;
 pub mod idempotency;
 pub mod ids;
+pub mod image;
 pub mod installation_secret;
 pub mod job;
 pub mod key_set;

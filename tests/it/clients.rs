@@ -92,5 +92,8 @@ fn every_suite_is_run() {
         })
         .collect();
     suites.sort();
-    assert_eq!(suites, ["admin", "browser", "client", "graphql-http", "live", "server", "teams", "tokens", "webhooks"]);
+    assert_eq!(
+        suites,
+        ["admin", "browser", "client", "graphql-http", "invitations", "live", "server", "teams", "tokens", "webhooks"]
+    );
 }

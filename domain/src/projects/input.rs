@@ -6,9 +6,9 @@ use super::{
     wire::{Domain, EmailConfig, IdOnly, OAuthProviderSettings, OnboardingState, Sharing},
 };
 use crate::{
-    TeamId,
+    Deps, ProjectId, TeamId,
     error::Result,
-    images::{self, ImageSource},
+    images::{Folder, ImageSource, Picture},
     patch::Patch,
     validation::Violations,
 };
@@ -107,8 +107,7 @@ impl NewProject {
         let mut violations = Violations::default();
         violations.text("display_name", &self.display_name, MAX_DISPLAY_NAME_CHARS);
         self.settings.violations(&mut violations);
-        violations.finish()?;
-        self.settings.check_images()
+        violations.finish()
     }
 }
 
@@ -116,8 +115,7 @@ impl ProjectChange {
     pub(super) fn check(&self) -> Result<()> {
         let mut violations = Violations::default();
         self.violations(&mut violations);
-        violations.finish()?;
-        self.check_images()
+        violations.finish()
     }
 
     fn violations(&self, violations: &mut Violations) {
@@ -154,18 +152,26 @@ impl ProjectChange {
         self.config.violations(violations);
     }
 
-    fn check_images(&self) -> Result<()> {
+    /// The logos that are mentioned, each with the name of its field.
+    ///
+    /// # Errors
+    /// `SCHEMA_ERROR` and `BAD_REQUEST` for what is no picture.
+    pub(super) fn logos(&self, deps: &Deps, project_id: &ProjectId) -> Result<Vec<(&'static str, Patch<Picture>)>> {
+        let mut logos = Vec::new();
         for (field, logo) in [
             ("logo_url", &self.logo_url),
             ("logo_full_url", &self.logo_full_url),
             ("logo_dark_mode_url", &self.logo_dark_mode_url),
             ("logo_full_dark_mode_url", &self.logo_full_dark_mode_url),
         ] {
-            if let Patch::Set(url) = logo {
-                images::check(field, url, ImageSource::Server)?;
+            let picture = logo.as_ref().try_map(|value| {
+                Picture::read(deps, project_id, Folder::Projects, field, value, ImageSource::Server)
+            })?;
+            if !picture.is_keep() {
+                logos.push((field, picture));
             }
         }
-        Ok(())
+        Ok(logos)
     }
 }
 

@@ -22,16 +22,19 @@ pub use self::{
     config::*,
     input::{ConfigChange, NewProject, ProjectChange},
     keys::*,
-    project::{client_project, create_project, current_project, delete_project, owned_projects, update_project},
+    project::{
+        client_project, create_project, current_project, delete_project, owned_projects, transfer_project,
+        update_project,
+    },
     purge::{Purged, purge_step},
     seed::{DemoProject, Seed, Seeded, demo_project, is_seeded, seed},
     trusted::{is_trusted_origin, trusted_url},
 };
 pub use postern_entity::project::Model as Project;
 
+use self::cache::{Changes, ProjectCache};
 #[cfg(test)]
 pub(crate) use self::project::default_settings;
-use self::cache::{Changes, ProjectCache};
 use crate::{
     Deps, Level, ProjectId, Timestamp,
     error::{Result, refuse},

@@ -12,9 +12,11 @@ use super::{
     wire::{AdminProject, ClientProject, OnboardingState},
 };
 use crate::{
-    Actor, Code, Deps, Level, ProjectId, Timestamp, UserId,
+    Actor, Code, Deps, Level, ProjectId, TeamId, Timestamp, UserId,
     db::Tx,
     error::{Error, Failure, Result, refuse},
+    identity::require_user_in_schema,
+    images::{self, Picture, Place},
     patch::Patch,
     permissions,
     queue::{self, Enqueue},
@@ -61,19 +63,22 @@ pub async fn owned_projects(deps: &Deps, actor: &Actor) -> Result<Vec<AdminProje
 pub async fn create_project(deps: &Deps, actor: &Actor, new: NewProject) -> Result<AdminProject> {
     let user_id = owner(actor)?;
     new.check()?;
-    let new = &new;
+    let id = ProjectId::random();
+    let logos = new.settings.logos(deps, &id)?;
+    let (new, id, logos) = (&new, &id, &logos);
     deps.mutate(actor, "create_project", |tx| async move {
         if !teams::is_member_in(&*tx, &actor.project_id, new.owner_team_id, user_id).await? {
             return refuse(teams::membership_not_found(new.owner_team_id, user_id));
         }
-        let mut row = bare_row(ProjectId::random(), new.display_name.clone(), deps.now());
+        let mut row = bare_row(id.clone(), new.display_name.clone(), deps.now());
         row.owner_team_id = Some(new.owner_team_id);
         row.is_development_environment = new.is_development_environment;
-        apply(&mut row, &new.settings)?;
+        apply(&mut row, &new.settings, logos)?;
         row.display_name.clone_from(&new.display_name);
         let mut settings = default_settings();
         settings.extend(new.settings.config.settings());
         insert_in(deps, &tx, row.clone(), settings).await?;
+        keep(deps, &tx, id, logos).await?;
         let described = described(deps, &*tx, row).await?;
         check_theme(&new.settings, &described)?;
         Ok(described)
@@ -100,12 +105,14 @@ pub async fn current_project(deps: &Deps, actor: &Actor) -> Result<AdminProject>
 pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -> Result<AdminProject> {
     require_admin(actor)?;
     change.check()?;
-    let change = &change;
+    let logos = change.logos(deps, &actor.project_id)?;
+    let (change, logos) = (&change, &logos);
     deps.mutate(actor, "update_project", |tx| async move {
         let mut row = store::lock_project(&tx, &actor.project_id).await?;
-        apply(&mut row, change)?;
+        apply(&mut row, change, logos)?;
         row.updated_at = deps.now();
         store::update_project(&tx, row.clone()).await?;
+        keep(deps, &tx, &actor.project_id, logos).await?;
         let settings = change.config.settings();
         if !settings.is_empty() {
             config::write_settings(deps, &tx, &actor.project_id, ConfigLevel::Environment, settings).await?;
@@ -114,6 +121,44 @@ pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -
         let described = described(deps, &*tx, row).await?;
         check_theme(change, &described)?;
         Ok(described)
+    })
+    .await
+}
+
+/// Hands a project over to another team of project `internal`. Administrating the team that owns it now is enough; in the
+/// new one the caller need only be a member.
+///
+/// # Errors
+/// `SCHEMA_ERROR` without a user of project `internal`; `PROJECT_NOT_FOUND`; `BAD_REQUEST` for a project without owner;
+/// `TEAM_MEMBERSHIP_NOT_FOUND` and `TEAM_PERMISSION_REQUIRED` for a caller who does not hold `team_admin` in the team that
+/// owns it; `TEAM_MEMBERSHIP_NOT_FOUND` for a new team the caller is not in.
+pub async fn transfer_project(deps: &Deps, actor: &Actor, id: &ProjectId, new_team_id: TeamId) -> Result<()> {
+    let user_id = require_user_in_schema(actor)?.id;
+    if !actor.project_id.is_internal() {
+        return refuse(Failure::schema("the request must carry the access token of a user of project internal"));
+    }
+    // Whoever holds a key of `internal` hands over as the user it speaks for, with what the user may.
+    let owner = &Actor { level: Level::Client, ..actor.clone() };
+    deps.mutate(actor, "transfer_project", |tx| async move {
+        let mut row = match store::lock_project(&tx, id).await {
+            Err(Error::Refused(failure)) if failure.code == Code::CurrentProjectNotFound => {
+                let text = format!("There is no project {id}.");
+                return refuse(Failure::new(Code::ProjectNotFound, text).with(serde_json::json!({ "project_id": id })));
+            }
+            found => found?,
+        };
+        let Some(team_id) = row.owner_team_id else {
+            return refuse(Failure::bad_request("The project has no owner, so there is nobody to hand it over."));
+        };
+        permissions::require_in_team(deps, &*tx, owner, team_id, "team_admin").await?;
+        if !teams::is_member_in(&*tx, &actor.project_id, new_team_id, user_id).await? {
+            return refuse(teams::membership_not_found(new_team_id, user_id));
+        }
+        row.owner_team_id = Some(new_team_id);
+        row.updated_at = deps.now();
+        store::update_project(&tx, row).await?;
+        tx.raise(Signal::ProjectChanged { project_id: id.clone() });
+        Ok(())
     })
     .await
 }
@@ -213,7 +258,18 @@ pub(super) fn settings_with_permissions(member: &[&str], admin: &[&str]) -> Map<
     .collect()
 }
 
-fn apply(row: &mut Project, change: &ProjectChange) -> Result<()> {
+/// The logos that are mentioned, each with the name of its field.
+type Logos = [(&'static str, Patch<Picture>)];
+
+/// Stores the logos that were uploaded.
+async fn keep(deps: &Deps, tx: &Tx, id: &ProjectId, logos: &Logos) -> Result<()> {
+    for (field, picture) in logos {
+        images::replace_in(deps, tx, id, Place::Project(field), picture).await?;
+    }
+    Ok(())
+}
+
+fn apply(row: &mut Project, change: &ProjectChange, logos: &Logos) -> Result<()> {
     if let Some(name) = &change.display_name {
         row.display_name.clone_from(name);
     }
@@ -222,13 +278,15 @@ fn apply(row: &mut Project, change: &ProjectChange) -> Result<()> {
         Patch::Clear => row.description.clear(),
         Patch::Set(description) => row.description.clone_from(description),
     }
-    for (logo, change) in [
-        (&mut row.logo_url, &change.logo_url),
-        (&mut row.logo_full_url, &change.logo_full_url),
-        (&mut row.logo_dark_mode_url, &change.logo_dark_mode_url),
-        (&mut row.logo_full_dark_mode_url, &change.logo_full_dark_mode_url),
-    ] {
-        *logo = change.clone().over(logo.take());
+    for (field, picture) in logos {
+        let logo = match *field {
+            "logo_url" => &mut row.logo_url,
+            "logo_full_url" => &mut row.logo_full_url,
+            "logo_dark_mode_url" => &mut row.logo_dark_mode_url,
+            "logo_full_dark_mode_url" => &mut row.logo_full_dark_mode_url,
+            other => return Err(Error::internal(format!("no logo is called {other}"))),
+        };
+        *logo = picture.as_ref().map(|picture| picture.url.clone()).over(logo.take());
     }
     if let Some(flag) = change.is_production_mode {
         row.is_production_mode = flag;

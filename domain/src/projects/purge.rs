@@ -20,6 +20,8 @@ const TABLES: &[(&str, u32)] = &[
     ("webhook_endpoint", 5),
     ("idempotency", 100),
     ("verification_code", 100),
+    // Up to a megabyte each.
+    ("image", 5),
     ("user", 25),
     ("team", 25),
     ("key_set", 100),

@@ -206,8 +206,9 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "webhook_endpoint.headers",
         "webhook_secret.sealed",
     ];
-    const HASHES_AND_BODIES: [&str; 9] = [
+    const HASHES_AND_BODIES: [&str; 10] = [
         "idempotency.request_hash",
+        "image.content",
         "key_set.publishable_client_key_hash",
         "key_set.secret_server_key_hash",
         "key_set.super_secret_admin_key_hash",

@@ -9,7 +9,7 @@ use crate::{
     db::{NewRows, Tx},
     error::{Error, Result, refuse},
     events::{self, EventKind, NewEvent},
-    images::{self, ImageSource},
+    images::{self, Folder, ImageSource, Picture, Place},
     permissions,
     projects::{self, ProjectConfig},
     users,
@@ -21,7 +21,7 @@ use crate::{
 pub struct CreateTeam {
     /// Any text, may be empty.
     pub display_name: String,
-    /// URL of the picture.
+    /// URL of the picture, or a `data:` URL with it.
     pub profile_image_url: Option<String>,
     /// Any JSON.
     pub client_metadata: Option<Value>,
@@ -34,12 +34,12 @@ pub struct CreateTeam {
 }
 
 /// A team about to be written, already checked.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct NewTeam {
     /// Any text, may be empty.
     pub display_name: String,
-    /// URL of the picture.
-    pub profile_image_url: Option<String>,
+    /// The picture.
+    pub picture: Option<Picture>,
     /// Any JSON.
     pub client_metadata: Option<Value>,
     /// Any JSON.
@@ -66,7 +66,7 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateTeam) -> Result<Tea
         }
         Some(user_id)
     };
-    let new = check(actor, &input)?;
+    let new = check(deps, actor, &input)?;
     if !actor.is_server() && input.creator_user_id.is_some() && input.creator_user_id != creator {
         return refuse(Failure::forbidden("A user can create teams for itself only."));
     }
@@ -86,17 +86,18 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateTeam) -> Result<Tea
     .await
 }
 
-fn check(actor: &Actor, input: &CreateTeam) -> Result<NewTeam> {
+fn check(deps: &Deps, actor: &Actor, input: &CreateTeam) -> Result<NewTeam> {
     let mut violations = Violations::default();
     violations.storable("display_name", &input.display_name);
     refuse_of_servers(&mut violations, actor, &input.client_read_only_metadata, &input.server_metadata);
     violations.finish()?;
-    if let Some(url) = &input.profile_image_url {
-        images::check("profile_image_url", url, ImageSource::of(actor))?;
-    }
+    let picture = |value: &String| {
+        let source = ImageSource::of(actor);
+        Picture::read(deps, &actor.project_id, Folder::Teams, "profile_image_url", value, source)
+    };
     Ok(NewTeam {
         display_name: input.display_name.clone(),
-        profile_image_url: input.profile_image_url.clone(),
+        picture: input.profile_image_url.as_ref().map(picture).transpose()?,
         client_metadata: input.client_metadata.clone(),
         client_read_only_metadata: input.client_read_only_metadata.clone(),
         server_metadata: input.server_metadata.clone(),
@@ -153,7 +154,7 @@ pub(super) fn add(
         id: TeamId::random(),
         project_id: project_id.clone(),
         display_name: new.display_name,
-        profile_image_url: new.profile_image_url,
+        profile_image_url: new.picture.as_ref().map(|picture| picture.url.clone()),
         client_metadata: value(new.client_metadata),
         client_read_only_metadata: value(new.client_read_only_metadata),
         server_metadata: value(new.server_metadata),
@@ -161,6 +162,7 @@ pub(super) fn add(
         updated_at: now,
     };
     rows.add(row.clone());
+    images::add(deps, rows, project_id, Place::Team(row.id), new.picture.as_ref());
     let team = Team::from(row);
     if let Some(Creator { user_id, config, selects }) = creator {
         rows.add(store::member(project_id, team.id, user_id, selects, now));

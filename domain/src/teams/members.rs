@@ -1,6 +1,5 @@
 //! Joining and leaving teams.
 
-use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -10,8 +9,8 @@ use super::{
 };
 use crate::{
     Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
-    db::{NewRows, Tx, violates_unique},
-    error::{Error, Result, refuse},
+    db::{NewRows, Tx},
+    error::{Result, refuse},
     events::{self, EventKind, NewEvent},
     permissions,
     projects::{self, ProjectConfig},
@@ -36,29 +35,25 @@ pub async fn add_member(deps: &Deps, actor: &Actor, team_id: TeamId, user_id: Us
         return refuse(Failure::forbidden("Only servers add members to teams."));
     }
     let (config, project_id) = (&*projects::config(deps, &actor.project_id).await?, &actor.project_id);
-    let joined = deps.mutate(actor, "teams.add_member", |tx| async move {
+    deps.mutate(actor, "teams.add_member", |tx| async move {
         if !users::lock_in(&tx, project_id, user_id).await? {
             return refuse(users::not_found());
         }
         if store::lock(&tx, project_id, team_id).await?.is_none() {
             return refuse(not_found(team_id));
         }
+        // Whoever else adds this user waits for the user's row.
+        if store::is_member(&*tx, project_id, team_id, user_id).await? {
+            let text = format!("User {user_id} is a member of team {team_id} already.");
+            return refuse(Failure::new(Code::TeamMembershipAlreadyExists, text));
+        }
         join_in(deps, &tx, config, project_id, Membership { team_id, user_id }).await
-    });
-    match joined.await {
-        Err(Error::Database(error)) if is_member_already(&error) => refuse(Failure::new(
-            Code::TeamMembershipAlreadyExists,
-            format!("User {user_id} is a member of team {team_id} already."),
-        )),
-        other => other,
-    }
+    })
+    .await
 }
 
 /// Makes a user of the project a member of one of its teams, with what members are granted, and tells of both. The caller
-/// holds the rows of both.
-///
-/// # Errors
-/// A violated unique index ([`is_member_already`]).
+/// holds the rows of both, and has seen that the user is no member.
 pub(super) async fn join_in(
     deps: &Deps,
     tx: &Tx,
@@ -77,11 +72,6 @@ pub(super) async fn join_in(
     }
     rows.write(tx).await?;
     Ok(membership)
-}
-
-/// Whether a membership could not be written because there is one.
-pub(super) fn is_member_already(error: &DbErr) -> bool {
-    violates_unique(error, "team_membership_pkey", "team_membership.team_id, team_membership.user_id")
 }
 
 /// Ends a membership, and with it what was granted to the member and its profile in the team. Members may leave; for others

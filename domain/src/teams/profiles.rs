@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Actor, Code, Deps, Failure, TeamId, UserId,
     error::{Result, refuse},
-    images::{self, ImageSource},
+    images::{self, Folder, ImageSource, Picture, Place},
     patch::Patch,
     permissions, users,
     validation::Violations,
@@ -169,17 +169,19 @@ pub async fn update_profile(
     let mut violations = Violations::default();
     violations.storable("display_name", input.display_name.as_deref().unwrap_or_default());
     violations.finish()?;
-    if let Patch::Set(url) = &input.profile_image_url {
+    let project_id = &actor.project_id;
+    let picture = input.profile_image_url.as_ref().try_map(|value| {
         // Of a member anybody may name a URL, unlike of a user.
-        images::check("profile_image_url", url, ImageSource::Server)?;
-    }
-    let (input, project_id) = (&input, &actor.project_id);
+        let source = ImageSource::Server;
+        Picture::read(deps, project_id, Folder::Members, "profile_image_url", value, source)
+    })?;
+    let (input, picture) = (&input, &picture);
     deps.mutate(actor, "teams.update_profile", |tx| async move {
         let Some(mut row) = store::lock_profile(&tx, project_id, team_id, user_id).await? else {
             return refuse(membership_not_found(team_id, user_id));
         };
         let display_name = input.display_name.clone().or(row.member.display_name);
-        let profile_image_url = input.profile_image_url.clone().over(row.member.profile_image_url);
+        let profile_image_url = picture.as_ref().map(|picture| picture.url.clone()).over(row.member.profile_image_url);
         let changed = team_membership::ActiveModel {
             team_id: Unchanged(team_id),
             user_id: Unchanged(user_id),
@@ -188,6 +190,7 @@ pub async fn update_profile(
             ..Default::default()
         };
         store::update_member(&tx, changed).await?;
+        images::replace_in(deps, &tx, project_id, Place::Member(team_id, user_id), picture).await?;
         (row.member.display_name, row.member.profile_image_url) = (display_name, profile_image_url);
         Ok(row.into())
     })

@@ -14,7 +14,7 @@ use crate::{
     Actor, Deps, TeamId,
     error::{Result, refuse},
     events::EventKind,
-    images::{self, ImageSource},
+    images::{self, Folder, ImageSource, Picture, Place},
     patch::Patch,
     permissions,
     validation::Violations,
@@ -45,21 +45,24 @@ pub async fn update(deps: &Deps, actor: &Actor, id: TeamId, input: UpdateTeam) -
     violations.storable("display_name", input.display_name.as_deref().unwrap_or_default());
     refuse_of_servers(&mut violations, actor, &input.client_read_only_metadata, &input.server_metadata);
     violations.finish()?;
-    if let Patch::Set(url) = &input.profile_image_url {
-        images::check("profile_image_url", url, ImageSource::of(actor))?;
-    }
-    let input = &input;
+    let (source, project_id) = (ImageSource::of(actor), &actor.project_id);
+    let picture = input
+        .profile_image_url
+        .as_ref()
+        .try_map(|value| Picture::read(deps, project_id, Folder::Teams, "profile_image_url", value, source))?;
+    let (input, picture) = (&input, &picture);
     deps.mutate(actor, "teams.update", |tx| async move {
         permissions::require_in_team(deps, &*tx, actor, id, "$update_team").await?;
         let Some(row) = store::lock(&tx, &actor.project_id, id).await? else { return refuse(not_found(id)) };
-        let team = Team::from(store::update(&tx, changed(deps, row, input)).await?);
+        images::replace_in(deps, &tx, project_id, Place::Team(id), picture).await?;
+        let team = Team::from(store::update(&tx, changed(deps, row, input, picture)).await?);
         record(deps, &tx, EventKind::TeamUpdated, &team).await?;
         Ok(team)
     })
     .await
 }
 
-fn changed(deps: &Deps, row: team::Model, input: &UpdateTeam) -> team::ActiveModel {
+fn changed(deps: &Deps, row: team::Model, input: &UpdateTeam, picture: &Patch<Picture>) -> team::ActiveModel {
     let value = |given: &Option<Value>, current| match given {
         Some(value) => Set(Some(value.clone()).filter(|value| !value.is_null())),
         None => Unchanged(current),
@@ -68,7 +71,7 @@ fn changed(deps: &Deps, row: team::Model, input: &UpdateTeam) -> team::ActiveMod
         id: Unchanged(row.id),
         project_id: Unchanged(row.project_id),
         display_name: input.display_name.clone().map_or(Unchanged(row.display_name), Set),
-        profile_image_url: match input.profile_image_url.clone().mentioned() {
+        profile_image_url: match picture.as_ref().map(|picture| picture.url.clone()).mentioned() {
             Some(url) => Set(url),
             None => Unchanged(row.profile_image_url),
         },

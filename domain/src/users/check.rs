@@ -7,10 +7,10 @@ use super::input::{
     Changes, CreateUser, MAX_DISPLAY_NAME_CHARS, MAX_PASSWORD_CHARS, NewPrimaryEmail, NewUser, Restriction, UpdateUser,
 };
 use crate::{
-    Deps, Failure,
+    Deps, Failure, ProjectId,
     email_address::EmailAddress,
     error::{Result, refuse},
-    images::{self, ImageSource},
+    images::{Folder, ImageSource, Picture},
     passwords::check_importable,
     patch::Patch,
     validation::Violations,
@@ -21,7 +21,7 @@ const MAX_RISK_SCORE: u8 = 100;
 
 impl CreateUser {
     /// Everything that can be said of the input alone; hashes the password.
-    pub(super) async fn check(&self, deps: &Deps) -> Result<NewUser> {
+    pub(super) async fn check(&self, deps: &Deps, project_id: &ProjectId) -> Result<NewUser> {
         let update = UpdateUser {
             display_name: given(&self.display_name),
             primary_email: given(&self.primary_email),
@@ -36,7 +36,7 @@ impl CreateUser {
             risk_scores: self.risk_scores,
             ..UpdateUser::default()
         };
-        let changes = update.check(deps, ImageSource::Server).await?;
+        let changes = update.check(deps, project_id, ImageSource::Server).await?;
         let (verified, for_auth) =
             (self.primary_email_verified.unwrap_or(false), self.primary_email_auth_enabled.unwrap_or(false));
         let address = changes.primary_email.set();
@@ -50,7 +50,7 @@ impl CreateUser {
                 is_verified: verified,
                 used_for_auth: for_auth,
             }),
-            profile_image_url: changes.profile_image_url.set(),
+            picture: changes.picture.set(),
             client_metadata: self.client_metadata.clone(),
             client_read_only_metadata: self.client_read_only_metadata.clone(),
             server_metadata: self.server_metadata.clone(),
@@ -74,7 +74,7 @@ fn given<T: Clone>(value: &Option<T>) -> Patch<T> {
 
 impl UpdateUser {
     /// Everything that can be said of the input alone; hashes the password.
-    pub(super) async fn check(&self, deps: &Deps, source: ImageSource) -> Result<Changes> {
+    pub(super) async fn check(&self, deps: &Deps, project_id: &ProjectId, source: ImageSource) -> Result<Changes> {
         let mut violations = Violations::default();
         if let Patch::Set(name) = &self.display_name {
             violations.text("display_name", name, MAX_DISPLAY_NAME_CHARS);
@@ -99,9 +99,10 @@ impl UpdateUser {
             violations.text("password", password.expose_secret(), MAX_PASSWORD_CHARS);
         }
         violations.finish()?;
-        if let Patch::Set(url) = &self.profile_image_url {
-            images::check("profile_image_url", url, source)?;
-        }
+        let picture = self
+            .profile_image_url
+            .as_ref()
+            .try_map(|value| Picture::read(deps, project_id, Folder::Users, "profile_image_url", value, source))?;
         if self.passkey_auth_enabled == Some(true) {
             return refuse(Failure::bad_request("passkey_auth_enabled: a passkey is added by registering it."));
         }
@@ -110,7 +111,7 @@ impl UpdateUser {
             primary_email,
             primary_email_verified: self.primary_email_verified,
             primary_email_auth_enabled: self.primary_email_auth_enabled,
-            profile_image_url: self.profile_image_url.clone(),
+            picture,
             client_metadata: self.client_metadata.clone(),
             client_read_only_metadata: self.client_read_only_metadata.clone(),
             server_metadata: self.server_metadata.clone(),

@@ -14,10 +14,11 @@ use crate::{
     db::{NewRows, Tx},
     error::{Result, refuse},
     events::{self, EventKind},
+    images::{self, Place},
     permissions,
     projects::{self, ProjectConfig},
     rotation::Rotation,
-    secrets::Place,
+    secrets,
     teams::{self, Team},
 };
 
@@ -50,7 +51,7 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<Use
     }
     let config = &*projects::config(deps, &actor.project_id).await?;
     check_ways_to_sign_in(config, &input)?;
-    let new = &input.check(deps).await?;
+    let new = &input.check(deps, &actor.project_id).await?;
     let mut rows = NewRows::default();
     let user = add(deps, &mut rows, config, &actor.project_id, new)?.snapshot;
     or_email_taken(deps.add(actor, "users.create", rows, user).await, new)
@@ -106,6 +107,7 @@ fn add(
     let row = user_row(deps, project_id, new, now)?;
     let primary = new.primary_email.as_ref().map(|email| primary_row(project_id, row.id, email, now));
     rows.add(row.clone());
+    images::add(deps, rows, project_id, Place::User(row.id), new.picture.as_ref());
     if let Some(primary) = &primary {
         rows.add(primary.clone());
     }
@@ -140,7 +142,7 @@ fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) 
         project_id: project_id.clone(),
         display_name: new.display_name.clone(),
         display_name_folded: new.display_name.as_deref().map(fold_for_search),
-        profile_image_url: new.profile_image_url.clone(),
+        profile_image_url: new.picture.as_ref().map(|picture| picture.url.clone()),
         client_metadata: value(&new.client_metadata),
         client_read_only_metadata: value(&new.client_read_only_metadata),
         server_metadata: value(&new.server_metadata),
@@ -191,8 +193,8 @@ pub(super) fn seal_totp_secret(
     deps.keyring.seal(&totp_place(project_id, &user_id.to_string()), secret.expose_secret())
 }
 
-fn totp_place<'a>(project_id: &'a ProjectId, row: &'a str) -> Place<'a> {
-    Place { project: project_id.as_str(), table: "user", row, column: "totp_secret" }
+fn totp_place<'a>(project_id: &'a ProjectId, row: &'a str) -> secrets::Place<'a> {
+    secrets::Place { project: project_id.as_str(), table: "user", row, column: "totp_secret" }
 }
 
 /// Seals the TOTP secrets of all users again under the newest server secret.

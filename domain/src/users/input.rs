@@ -5,7 +5,7 @@ use secrecy::{SecretSlice, SecretString};
 use serde_json::Value;
 
 use super::RiskScores;
-use crate::{TeamId, email_address::EmailAddress, patch::Patch};
+use crate::{TeamId, email_address::EmailAddress, images::Picture, patch::Patch};
 
 /// The longest display name, in characters.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 256;
@@ -148,8 +148,8 @@ pub struct NewUser {
     pub display_name: Option<String>,
     /// The primary address.
     pub primary_email: Option<NewPrimaryEmail>,
-    /// URL of the picture.
-    pub profile_image_url: Option<String>,
+    /// The picture.
+    pub picture: Option<Picture>,
     /// Any JSON.
     pub client_metadata: Option<Value>,
     /// Any JSON.
@@ -204,8 +204,8 @@ pub struct Changes {
     pub primary_email_verified: Option<bool>,
     /// Of the primary address as it is afterwards.
     pub primary_email_auth_enabled: Option<bool>,
-    /// URL of the picture.
-    pub profile_image_url: Patch<String>,
+    /// The picture.
+    pub picture: Patch<Picture>,
     /// Any JSON.
     pub client_metadata: Option<Value>,
     /// Any JSON.

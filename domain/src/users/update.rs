@@ -18,7 +18,7 @@ use crate::{
     db::Tx,
     error::{Error, Result, refuse},
     events::EventKind,
-    images::ImageSource,
+    images::{self, ImageSource, Place},
     patch::Patch,
     projects::{self, ProjectConfig},
     sessions, teams,
@@ -34,7 +34,7 @@ pub async fn update(deps: &Deps, actor: &Actor, id: UserId, input: UpdateUser) -
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can change other users, and these fields."));
     }
-    let changes = input.check(deps, ImageSource::Server).await?;
+    let changes = input.check(deps, &actor.project_id, ImageSource::Server).await?;
     run(deps, actor, id, &changes).await
 }
 
@@ -44,7 +44,7 @@ pub async fn update(deps: &Deps, actor: &Actor, id: UserId, input: UpdateUser) -
 /// `CANNOT_GET_OWN_USER_WITHOUT_USER`; those of [`update`], as far as they concern the fields.
 pub async fn update_own(deps: &Deps, actor: &Actor, input: UpdateOwnUser) -> Result<User> {
     let Some(id) = actor.user_id() else { return refuse(no_own_user()) };
-    let changes = UpdateUser::from(input).check(deps, ImageSource::of(actor)).await?;
+    let changes = UpdateUser::from(input).check(deps, &actor.project_id, ImageSource::of(actor)).await?;
     run(deps, actor, id, &changes).await
 }
 
@@ -88,6 +88,7 @@ async fn hold(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<Loaded> {
 async fn write(deps: &Deps, tx: &Tx, config: &ProjectConfig, before: Loaded, changes: &Changes) -> Result<User> {
     let (id, project_id) = (before.row.id, &before.row.project_id);
     store::update(tx, changed_row(deps, before.row.clone(), changes)?).await?;
+    images::replace_in(deps, tx, project_id, Place::User(id), &changes.picture).await?;
     primary_email::change(deps, tx, project_id, &before, changes).await?;
     select_team(tx, project_id, id, changes).await?;
     if changes.stops_being_anonymous && before.row.is_anonymous {
@@ -137,7 +138,7 @@ fn changed_row(deps: &Deps, row: user::Model, changes: &Changes) -> Result<user:
         row.display_name_folded = Set(name.as_deref().map(fold_for_search));
         row.display_name = Set(name);
     }
-    set_mentioned(&mut row.profile_image_url, &changes.profile_image_url);
+    set_mentioned(&mut row.profile_image_url, &changes.picture.as_ref().map(|picture| picture.url.clone()));
     set_json(&mut row.client_metadata, changes.client_metadata.as_ref());
     set_json(&mut row.client_read_only_metadata, changes.client_read_only_metadata.as_ref());
     set_json(&mut row.server_metadata, changes.server_metadata.as_ref());

@@ -1,7 +1,7 @@
 //! `/projects/current` for everybody, `/internal/projects` for owners, `/internal/projects/current` for administrators.
 
 use postern_domain::{
-    Failure, TeamId,
+    Failure, ProjectId, TeamId,
     patch::Patch,
     projects::{
         self, APPS, ConfigChange, NewProject, OAUTH_PROVIDERS, ProjectChange,
@@ -11,6 +11,8 @@ use postern_domain::{
         },
     },
 };
+
+use serde::Serialize;
 
 use super::{
     call::{ADMIN, Call, OPEN},
@@ -25,6 +27,11 @@ pub(super) fn routes() -> Routes {
         .get("/projects/current", current_for_clients, about("What everybody may know of the project", OPEN))
         .get("/internal/projects", list, about("The projects that the user's teams own", OPEN))
         .post("/internal/projects", create, about("Makes a project", OPEN).body::<ProjectCreate>().makes())
+        .post(
+            "/internal/projects/transfer",
+            transfer,
+            about("Hands a project over to another team", OPEN).body::<ProjectTransfer>(),
+        )
         .get("/internal/projects/current", current, about("The project", ADMIN))
         .patch("/internal/projects/current", update, about("Changes the project", ADMIN).body::<ProjectPatch>())
         .delete("/internal/projects/current", delete, about("Deletes the project for good", ADMIN))
@@ -48,6 +55,19 @@ async fn create(mut call: Call) -> Answer<AdminProject> {
     Ok(Reply::created(projects::create_project(&call.deps, &actor, body.try_into()?).await?))
 }
 
+/// What the contract answers here: the word, not the value.
+#[derive(Debug, Serialize)]
+struct Transferred {
+    success: &'static str,
+}
+
+async fn transfer(mut call: Call) -> Answer<Transferred> {
+    let actor = call.actor(OPEN)?;
+    let body: ProjectTransfer = call.body()?;
+    projects::transfer_project(&call.deps, &actor, &ProjectId(body.project_id), body.new_team_id).await?;
+    Ok(Reply::ok(Transferred { success: "true" }))
+}
+
 async fn current(mut call: Call) -> Answer<AdminProject> {
     let actor = call.actor(ADMIN)?;
     call.read::<Empty, Empty, Ignored>()?;
@@ -65,6 +85,10 @@ async fn delete(mut call: Call) -> Answer<Success> {
     call.read::<Empty, Empty, Ignored>()?;
     projects::delete_project(&call.deps, &actor).await?;
     Ok(success())
+}
+
+input! {
+    struct ProjectTransfer { project_id: String, new_team_id: TeamId }
 }
 
 input! {

@@ -362,3 +362,37 @@ async fn a_deleted_projects_rows_are_removed_by_the_worker() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_project_is_handed_over_to_another_team_of_the_owner() {
+    let app = App::start().await;
+    let (ada, bob) = (owner(&app, "ada@example.com").await, owner(&app, "bob@example.com").await);
+    let project = ada.project(json!({})).await;
+    let id = project["id"].as_str().unwrap();
+    let path = "/internal/projects/transfer";
+    let body = |project: &str, team: &str| json!({"project_id": project, "new_team_id": team});
+    let internal = app.internal_rest();
+    internal.client().post(path, body(id, &ada.team_id)).await.refused(400, "SCHEMA_ERROR");
+    app.rest().client().post(path, body(id, &ada.team_id)).await.refused(400, "SCHEMA_ERROR");
+    let unknown = ada.client.post(path, body(UNKNOWN_ID, &ada.team_id)).await.refused(404, "PROJECT_NOT_FOUND");
+    assert_eq!(unknown, json!({"project_id": UNKNOWN_ID}));
+    ada.client.post(path, body("internal", &ada.team_id)).await.refused(404, "TEAM_MEMBERSHIP_NOT_FOUND");
+    // Neither a stranger to the owning team nor a member who does not administer it hands over.
+    bob.client.post(path, body(id, &bob.team_id)).await.refused(404, "TEAM_MEMBERSHIP_NOT_FOUND");
+    let bob_id = bob.client.get("/users/me").await.json(200)["id"].as_str().unwrap().to_owned();
+    let membership = format!("/team-memberships/{}/{bob_id}", ada.team_id);
+    internal.server().post(&membership, json!({})).await.json(201);
+    let lacking = bob.client.post(path, body(id, &bob.team_id)).await.refused(401, "TEAM_PERMISSION_REQUIRED");
+    assert_eq!(lacking, json!({"team_id": ada.team_id, "user_id": bob_id, "permission_id": "team_admin"}));
+    ada.client.post(path, body(id, &bob.team_id)).await.refused(404, "TEAM_MEMBERSHIP_NOT_FOUND");
+    assert_eq!(ada.client.get("/internal/projects").await.json(200)["items"].as_array().unwrap().len(), 1);
+
+    let ada_id = ada.client.get("/users/me").await.json(200)["id"].as_str().unwrap().to_owned();
+    let membership = format!("/team-memberships/{}/{ada_id}", bob.team_id);
+    internal.server().post(&membership, json!({})).await.json(201);
+    assert_eq!(ada.client.post(path, body(id, &bob.team_id)).await.json(200), json!({"success": "true"}));
+    let listed = bob.client.get("/internal/projects").await.json(200);
+    assert_eq!(listed["items"][0]["owner_team_id"], json!(bob.team_id));
+    bob.of(&app, &project).get("/internal/projects/current").await.json(200);
+    app.stop().await;
+}

@@ -77,7 +77,8 @@ impl Prepared {
 
     /// Remembers that the document passed every check of the schema.
     pub(crate) fn found_to_fit(&self) {
-        if let DocumentOperations::Single(operation) = &self.parsed.document.operations
+        let mut operations = self.parsed.document.operations.iter();
+        if let (Some((_, operation)), None) = (operations.next(), operations.next())
             && operation.node.ty == OperationType::Query
             && operation.node.variable_definitions.is_empty()
         {

@@ -1,6 +1,6 @@
 //! Reading what permissions there are, and who holds which.
 
-use async_graphql::{Context, ID};
+use async_graphql::{Context, ID, InputObject};
 use postern_domain::{
     Actor, UserId,
     permissions::{self, TeamFilter},
@@ -41,23 +41,19 @@ impl PermissionQuery {
     /// user's.
     #[access(CLIENT, self)]
     #[graphql(complexity = "page_cost(first, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "arguments of a field")]
     async fn team_permissions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only in this team.")] team_id: Option<ID>,
-        #[graphql(desc = "Only of this user; a client's own when not given.")] user_id: Option<ID>,
-        #[graphql(desc = "Only this permission.")] key: Option<String>,
-        #[graphql(desc = "Also what another permission includes.", default)] recursive: bool,
+        #[graphql(desc = "Which; a client's own when not given.", default)] filter: TeamPermissionFilter,
         #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
     ) -> Result<Option<Connection<TeamPermissionObject>>> {
-        let (actor, team_id) = (actor(ctx)?, team_id.map(|id| parse_id(&id, "teamId")).transpose()?);
-        let user_id = user_or_own(actor, user_id)?;
+        let (actor, team_id) = (actor(ctx)?, filter.team_id.map(|id| parse_id(&id, "filter.teamId")).transpose()?);
+        let user_id = user_or_own(actor, filter.user_id)?;
         if team_id.is_none() && user_id.is_none() {
-            return Err(Error::bad_input("Give `teamId` or `userId`."));
+            return Err(Error::bad_input("Give `filter.teamId` or `filter.userId`."));
         }
-        let filter = TeamFilter { team_id, user_id, permission_id: key, recursive };
+        let filter = TeamFilter { team_id, user_id, permission_id: filter.key, recursive: filter.recursive };
         let found = permissions::in_teams(deps(ctx)?, actor, &filter).await?;
         let place = |grant: &permissions::TeamGrant| (grant.team_id, grant.user_id, grant.id.clone());
         Ok(Some(connection_of(found, first, after.as_deref(), place, TeamPermissionObject)?))
@@ -69,25 +65,49 @@ impl PermissionQuery {
     async fn project_permissions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The user; a client's own when not given.")] user_id: Option<ID>,
-        #[graphql(desc = "Only this permission.")] key: Option<String>,
-        #[graphql(desc = "Also what another permission includes.", default)] recursive: bool,
+        #[graphql(desc = "Which; a client's own when not given.", default)] filter: ProjectPermissionFilter,
         #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
     ) -> Result<Option<Connection<ProjectPermissionObject>>> {
         let actor = actor(ctx)?;
-        let user_id = user_or_own(actor, user_id)?;
+        let user_id = user_or_own(actor, filter.user_id)?;
         if user_id.is_none() {
-            return Err(Error::bad_input("Give `userId`."));
+            return Err(Error::bad_input("Give `filter.userId`."));
         }
-        let filter = TeamFilter { team_id: None, user_id, permission_id: key, recursive };
+        let filter = TeamFilter { team_id: None, user_id, permission_id: filter.key, recursive: filter.recursive };
         let found = permissions::in_project(deps(ctx)?, actor, &filter).await?;
         let place = |grant: &permissions::ProjectGrant| grant.id.clone();
         Ok(Some(connection_of(found, first, after.as_deref(), place, ProjectPermissionObject)?))
     }
 }
 
+/// Which permissions in teams to list.
+#[derive(Default, InputObject)]
+pub(crate) struct TeamPermissionFilter {
+    /// Only in this team.
+    team_id: Option<ID>,
+    /// Only of this user; a client's own when not given.
+    user_id: Option<ID>,
+    /// Only this permission.
+    key: Option<String>,
+    /// Also what another permission includes.
+    #[graphql(default)]
+    recursive: bool,
+}
+
+/// Which permissions in the project to list.
+#[derive(Default, InputObject)]
+pub(crate) struct ProjectPermissionFilter {
+    /// The user; a client's own when not given.
+    user_id: Option<ID>,
+    /// Only this permission.
+    key: Option<String>,
+    /// Also what another permission includes.
+    #[graphql(default)]
+    recursive: bool,
+}
+
 fn user_or_own(actor: &Actor, user_id: Option<ID>) -> Result<Option<UserId>> {
-    let user_id = user_id.map(|id| parse_id(&id, "userId")).transpose()?;
+    let user_id = user_id.map(|id| parse_id(&id, "filter.userId")).transpose()?;
     Ok(if actor.is_server() { user_id } else { user_id.or(actor.user_id()) })
 }
