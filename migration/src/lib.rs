@@ -21,6 +21,7 @@ mod m0010_trace_context;
 mod m0011_permissions;
 mod m0012_invitations;
 mod m0014_images;
+mod m0015_search;
 
 /// One change a line.
 macro_rules! changes {
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             m0011_permissions
             m0012_invitations
             m0014_images
+            m0015_search
         }
     }
 }

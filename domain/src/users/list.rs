@@ -4,13 +4,13 @@ use postern_entity::{contact_channel, team_membership, user};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, LikeExpr, Query, SelectStatement},
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
     User,
     channels::EMAIL,
-    fold_for_search,
+    search::Search,
     store::{self, Loaded},
 };
 use crate::{
@@ -23,8 +23,6 @@ use crate::{
 
 /// The longest search text, in characters: that of the longest thing it can find.
 pub const MAX_QUERY_CHARS: usize = crate::email_address::MAX_CHARS;
-/// Shorter search texts match the beginning only: they would match nearly everything.
-const MIN_SUBSTRING_CHARS: usize = 3;
 
 /// What the primary address is called in the condition that it is verified.
 const VERIFIED: &str = "verified_channel";
@@ -111,13 +109,17 @@ pub struct UserPage {
     pub next: Option<UserId>,
 }
 
-/// Users of the project, for servers. One statement, two when the page begins at a user.
+/// Users of the project, for servers. One statement; one more for a page that begins at a user, and one for a search text.
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for `only_anonymous` alone and for a start that is no user.
 pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserPage> {
     let (connection, config) = (deps.db.read(), &*check(deps, actor, input).await?);
-    let mut select = page(connection, &actor.project_id, config, input);
+    let found = match search(connection, &actor.project_id, input) {
+        Some(search) => search.for_page(connection).await?,
+        None => Condition::all(),
+    };
+    let mut select = page(connection, &actor.project_id, config, input).filter(found);
     match input.start {
         PageStart::Beginning => {}
         PageStart::At(id) => {
@@ -142,7 +144,7 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserP
     })
 }
 
-/// The users asked for in the order asked for, wherever the page begins and ends.
+/// The users asked for in the order asked for, wherever the page begins and ends, but for what is searched.
 pub(super) fn page(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
@@ -161,7 +163,10 @@ pub(super) fn page(
 /// Those of [`list`].
 pub async fn count(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<u64> {
     let config = check(deps, actor, input).await?;
-    let filters = filters(deps.db.read(), &actor.project_id, &config, input);
+    let mut filters = filters(deps.db.read(), &actor.project_id, &config, input);
+    if let Some(search) = search(deps.db.read(), &actor.project_id, input) {
+        filters = filters.add(search.by_index());
+    }
     Ok(user::Entity::find().select_only().column(user::Column::Id).filter(filters).count(deps.db.read()).await?)
 }
 
@@ -210,14 +215,20 @@ fn from(input: &ListUsers, position: UserPosition, inclusive: bool) -> Expr {
     }
 }
 
-/// Who is listed: of the project, shown, of the team and found.
+/// The text to find, if there is one.
+fn search(connection: &impl ConnectionTrait, project_id: &ProjectId, input: &ListUsers) -> Option<Search> {
+    let query = input.query.as_deref().filter(|query| !query.is_empty())?;
+    Some(Search::new(connection, project_id, query))
+}
+
+/// Who is listed: of the project, shown and of the team.
 fn filters(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     config: &ProjectConfig,
     input: &ListUsers,
 ) -> Condition {
-    let mut condition = visible(config, input);
+    let condition = visible(config, input);
     if let Some(team_id) = input.team_id {
         let members = team_membership::Entity::find()
             .select_only()
@@ -225,15 +236,11 @@ fn filters(
             .filter(team_membership::Column::ProjectId.eq(project_id.clone()))
             .filter(team_membership::Column::TeamId.eq(team_id))
             .into_query();
-        condition = condition
+        condition
             .add(beside_key(connection, user::Column::ProjectId, project_id))
-            .add(user::Column::Id.in_subquery(members));
+            .add(user::Column::Id.in_subquery(members))
     } else {
-        condition = condition.add(user::Column::ProjectId.eq(project_id.clone()));
-    }
-    match input.query.as_deref() {
-        Some(query) if !query.is_empty() => condition.add(found(project_id, query)),
-        _ => condition,
+        condition.add(user::Column::ProjectId.eq(project_id.clone()))
     }
 }
 
@@ -265,60 +272,4 @@ fn verified_primary_email() -> SelectStatement {
         .and_where(own(contact_channel::Column::IsPrimary).eq(constant(true)))
         .and_where(own(contact_channel::Column::IsVerified).eq(true))
         .to_owned()
-}
-
-/// Who matches a search text.
-fn found(project_id: &ProjectId, query: &str) -> Condition {
-    let pattern = || pattern(query);
-    let by_address = contact_channel::Entity::find()
-        .select_only()
-        .column(contact_channel::Column::UserId)
-        .filter(contact_channel::Column::ProjectId.eq(project_id.clone()))
-        .filter(contact_channel::Column::Kind.eq(EMAIL))
-        .filter(Expr::col(contact_channel::Column::Value).like(pattern()))
-        .into_query();
-    let mut condition = Condition::any()
-        .add(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(pattern()))
-        .add(user::Column::Id.in_subquery(by_address));
-    if let Some(id) = as_id(query) {
-        condition = condition.add(user::Column::Id.eq(id));
-    }
-    condition
-}
-
-/// Both what is searched and the text are folded, so that the pattern means the same on both databases.
-fn pattern(query: &str) -> LikeExpr {
-    let folded = fold_for_search(query);
-    let mut escaped = String::with_capacity(folded.len() + 2);
-    for c in folded.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    let anywhere = if folded.chars().count() < MIN_SUBSTRING_CHARS { "" } else { "%" };
-    LikeExpr::new(format!("{anywhere}{escaped}%")).escape('\\')
-}
-
-/// The id that a search text is: a lower-case UUID of version 4 once everything that ids are not made of is dropped.
-fn as_id(query: &str) -> Option<UserId> {
-    let kept: String = query.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
-    let id: UserId = kept.parse().ok()?;
-    (id.0.get_version_num() == 4 && id.to_string() == kept).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_lower_case_v4_ids_are_found_by_id() {
-        let id = UserId::random();
-        assert_eq!(as_id(&id.to_string()), Some(id));
-        assert_eq!(as_id(&format!(" '{id}' ")), Some(id));
-        assert_eq!(as_id(&id.to_string().to_uppercase()), None);
-        assert_eq!(as_id(&id.0.simple().to_string()), None);
-        assert_eq!(as_id("018f4e9e-7b1a-7cc0-8000-000000000000"), None);
-        assert_eq!(as_id(""), None);
-    }
 }

@@ -12,6 +12,7 @@ mod list;
 mod password;
 mod primary_email;
 mod read;
+mod search;
 mod store;
 mod update;
 mod view;

@@ -1,11 +1,21 @@
+use sea_orm::QueryFilter;
 use serde_json::json;
 
 use super::{code, make, named, with_email};
 use crate::{
     Code, ProjectId, TeamId, UserId,
+    patch::Patch,
+    projects,
     teams::{self, CreateTeam},
     testing::{TestBench, client, on_each_database, server, stranger},
-    users::{CreateUser, ListUsers, MAX_QUERY_CHARS, PageStart, UserOrder, count, list},
+    users::{
+        self, CreateUser, ListUsers, MAX_QUERY_CHARS, PageStart, UpdateUser, UserOrder,
+        channels::{self, CreateChannel, UpdateChannel},
+        count, list,
+        list::page,
+        search::Search,
+        store::Loaded,
+    },
 };
 
 async fn ids(bench: &TestBench, project_id: &ProjectId, input: ListUsers) -> Vec<UserId> {
@@ -183,6 +193,15 @@ async fn search_finds_names_any_address_and_ids_whatever_the_case() {
         for (query, expected) in cases {
             let input = ListUsers { query: Some(query.to_owned()), ..ListUsers::default() };
             assert_eq!(ids(&bench, &project_id, input).await, expected, "{query}");
+            // The same whether the index is asked or each user.
+            let (reader, config) = (bench.deps.db.read(), projects::config(&bench.deps, &project_id).await.unwrap());
+            let search = Search::new(reader, &project_id, query);
+            for condition in [search.by_index(), search.one_by_one()] {
+                let page = page(reader, &project_id, &config, &ListUsers::default()).filter(condition);
+                let found: Vec<UserId> =
+                    page.into_model::<Loaded>().all(reader).await.unwrap().iter().map(|user| user.row.id).collect();
+                assert_eq!(found, expected, "{query}");
+            }
         }
         for (query, expected) in [
             (oe.to_string(), vec![oe]),
@@ -215,6 +234,47 @@ async fn bad_input_and_callers_without_right_are_refused() {
             assert_eq!(code(list(&bench.deps, &actor, &ListUsers::default()).await), Code::Forbidden);
             assert_eq!(code(count(&bench.deps, &actor, &ListUsers::default()).await), Code::Forbidden);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_follows_what_is_changed_and_removed() {
+    on_each_database(|bench| async move {
+        let project_id = bench.insert_project().await;
+        let (deps, server) = (&bench.deps, server(&project_id));
+        let found = async |query: &str| {
+            let input = ListUsers { query: Some(query.to_owned()), ..ListUsers::default() };
+            assert_eq!(
+                count(deps, &server, &input).await.unwrap(),
+                list(deps, &server, &input).await.unwrap().users.len() as u64
+            );
+            ids(&bench, &project_id, input).await
+        };
+        let id = make(&bench, &project_id, named("Grace Hopper")).await.id;
+        assert_eq!(found("hopp").await, [id]);
+        let renamed = |name: Patch<String>| UpdateUser { display_name: name, ..UpdateUser::default() };
+        users::update(deps, &server, id, renamed(Patch::Set("Ada Byron".to_owned()))).await.unwrap();
+        assert_eq!((found("hopp").await, found("byro").await, found("ad").await), (vec![], vec![id], vec![id]));
+        let input = CreateChannel {
+            user_id: id,
+            value: "first@example.com".to_owned(),
+            used_for_auth: false,
+            is_primary: None,
+            is_verified: None,
+        };
+        let channel = channels::create(deps, &server, input).await.unwrap();
+        assert_eq!((found("first@").await, found("fi").await), (vec![id], vec![id]));
+        let change = UpdateChannel { value: Some("second@example.com".to_owned()), ..UpdateChannel::default() };
+        channels::update(deps, &server, id, channel.id, change).await.unwrap();
+        assert_eq!((found("first@").await, found("second@").await), (vec![], vec![id]));
+        channels::delete(deps, &server, id, channel.id).await.unwrap();
+        assert_eq!(found("second@").await, []);
+        users::update(deps, &server, id, renamed(Patch::Clear)).await.unwrap();
+        assert_eq!(found("byro").await, []);
+        users::update(deps, &server, id, renamed(Patch::Set("Ada Byron".to_owned()))).await.unwrap();
+        users::delete(deps, &server, id).await.unwrap();
+        assert_eq!(found("byro").await, []);
     })
     .await;
 }

@@ -1,0 +1,169 @@
+//! Free-text search: which users a text finds, by an index of trigrams (PostgreSQL: pg_trgm; SQLite: FTS5's trigram
+//! tokenizer), always within the project. What is searched and the text are folded alike, so both databases find the same.
+//!
+//! A text that few users match is looked up in the index, and the matches are put in order. One that many match would make
+//! that slow, however small the page; then the users are walked in order and each is looked at, which soon fills a page.
+
+use postern_entity::{contact_channel, user};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value,
+    sea_query::{Alias, Condition, Expr, ExprTrait, LikeExpr, Query, SelectStatement, UnionType},
+};
+
+use super::{channels::EMAIL, fold_for_search};
+use crate::{ProjectId, UserId, db::constant, error::Result};
+
+/// Shorter texts match the beginning only: they would match nearly everything, and have no trigram.
+const MIN_SUBSTRING_CHARS: usize = 3;
+/// From so many matches on, users are walked in order.
+const MANY: u64 = 5_000;
+/// What the addresses of a user are called in the condition that one matches.
+const SEARCHED: &str = "searched_channel";
+
+/// Who matches a text.
+pub(super) struct Search {
+    project_id: ProjectId,
+    query: String,
+    backend: DbBackend,
+}
+
+impl Search {
+    pub(super) fn new(connection: &impl ConnectionTrait, project_id: &ProjectId, query: &str) -> Self {
+        let backend = connection.get_database_backend();
+        Self { project_id: project_id.clone(), query: query.to_owned(), backend }
+    }
+
+    /// The condition that a user matches, in the form that suits a page of users in order.
+    pub(super) async fn for_page(&self, connection: &impl ConnectionTrait) -> Result<Condition> {
+        Ok(if self.finds_many(connection).await? { self.one_by_one() } else { self.by_index() })
+    }
+
+    /// The condition that a user matches, by the index, however many do.
+    pub(super) fn by_index(&self) -> Condition {
+        Condition::all().add(user::Column::Id.in_subquery(self.matches()))
+    }
+
+    async fn finds_many(&self, connection: &impl ConnectionTrait) -> Result<bool> {
+        let some = Query::select()
+            .expr_as(Expr::val(1), "one")
+            .from_subquery(self.matches(), "matches")
+            .limit(MANY)
+            .to_owned();
+        let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
+        let row = connection.query_one(&counted).await?;
+        let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
+        Ok(u64::try_from(count).unwrap_or_default() >= MANY)
+    }
+
+    /// The ids of all matches.
+    fn matches(&self) -> SelectStatement {
+        let mut matches = match self.backend {
+            DbBackend::Sqlite => self.matches_of_fts(),
+            _ => {
+                let mut by_name = user::Entity::find()
+                    .select_only()
+                    .column(user::Column::Id)
+                    .filter(user::Column::ProjectId.eq(self.project_id.clone()))
+                    .filter(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(self.pattern()))
+                    .into_query();
+                let by_address = contact_channel::Entity::find()
+                    .select_only()
+                    .column(contact_channel::Column::UserId)
+                    .filter(contact_channel::Column::ProjectId.eq(self.project_id.clone()))
+                    .filter(contact_channel::Column::Kind.into_expr().eq(constant(EMAIL)))
+                    .filter(Expr::col((contact_channel::Entity, contact_channel::Column::Value)).like(self.pattern()))
+                    .into_query();
+                by_name.union(UnionType::All, by_address).to_owned()
+            }
+        };
+        if let Some(id) = as_id(&self.query) {
+            let by_id = user::Entity::find()
+                .select_only()
+                .column(user::Column::Id)
+                .filter(user::Column::ProjectId.eq(self.project_id.clone()))
+                .filter(user::Column::Id.eq(id))
+                .into_query();
+            matches.union(UnionType::All, by_id);
+        }
+        matches
+    }
+
+    /// SQLite keeps what is searched in a table of its own, filled by triggers (migration `m0015_search`).
+    fn matches_of_fts(&self) -> SelectStatement {
+        let table = Alias::new("user_search");
+        let mut select = Query::select()
+            .column((table.clone(), Alias::new("user_id")))
+            .from(table.clone())
+            .and_where(Expr::col((table, Alias::new("project_id"))).eq(self.project_id.clone()))
+            .to_owned();
+        let folded = fold_for_search(&self.query);
+        let found = if self.is_prefix() {
+            // Every text that begins so lies between it and itself with the last of all characters behind.
+            let end = format!("{folded}{}", char::MAX);
+            Expr::cust_with_values(r#""user_search"."text" >= ? AND "user_search"."text" < ?"#, [folded, end])
+        } else {
+            // One phrase: what the trigrams of the text stand next to each other in.
+            let phrase = format!("\"{}\"", folded.replace('"', "\"\""));
+            Expr::cust_with_values(
+                r#""user_search"."id" IN (SELECT rowid FROM "user_search_text" WHERE "user_search_text" MATCH ?)"#,
+                [Value::from(phrase)],
+            )
+        };
+        select.and_where(found).to_owned()
+    }
+
+    /// The same, asked of each user.
+    pub(super) fn one_by_one(&self) -> Condition {
+        let own = |column| Expr::col((SEARCHED, column));
+        let by_address = Query::select()
+            .expr(Expr::val(1))
+            .from_as(contact_channel::Entity, SEARCHED)
+            .and_where(own(contact_channel::Column::UserId).equals((user::Entity, user::Column::Id)))
+            .and_where(own(contact_channel::Column::Kind).eq(constant(EMAIL)))
+            .and_where(own(contact_channel::Column::Value).like(self.pattern()))
+            .to_owned();
+        Condition::any()
+            .add(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(self.pattern()))
+            .add(Expr::exists(by_address))
+    }
+
+    fn is_prefix(&self) -> bool {
+        fold_for_search(&self.query).chars().count() < MIN_SUBSTRING_CHARS
+    }
+
+    fn pattern(&self) -> LikeExpr {
+        let folded = fold_for_search(&self.query);
+        let mut escaped = String::with_capacity(folded.len() + 2);
+        for c in folded.chars() {
+            if matches!(c, '%' | '_' | '\\') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+        let anywhere = if self.is_prefix() { "" } else { "%" };
+        LikeExpr::new(format!("{anywhere}{escaped}%")).escape('\\')
+    }
+}
+
+/// The id that a search text is: a lower-case UUID of version 4 once everything that ids are not made of is dropped.
+fn as_id(query: &str) -> Option<UserId> {
+    let kept: String = query.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+    let id: UserId = kept.parse().ok()?;
+    (id.0.get_version_num() == 4 && id.to_string() == kept).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lower_case_v4_ids_are_found_by_id() {
+        let id = UserId::random();
+        assert_eq!(as_id(&id.to_string()), Some(id));
+        assert_eq!(as_id(&format!(" '{id}' ")), Some(id));
+        assert_eq!(as_id(&id.to_string().to_uppercase()), None);
+        assert_eq!(as_id(&id.0.simple().to_string()), None);
+        assert_eq!(as_id("018f4e9e-7b1a-7cc0-8000-000000000000"), None);
+        assert_eq!(as_id(""), None);
+    }
+}
