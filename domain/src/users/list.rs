@@ -261,7 +261,7 @@ fn visible(config: &ProjectConfig, input: &ListUsers) -> Condition {
     condition
 }
 
-fn verified_primary_email() -> SelectStatement {
+pub(super) fn verified_primary_email() -> SelectStatement {
     // Under a name of its own: the statement around it may join the same table.
     let own = |column| Expr::col((VERIFIED, column));
     Query::select()

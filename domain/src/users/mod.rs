@@ -3,6 +3,7 @@
 //! How people prove who they are (passwords, codes, sessions) is [`crate::sessions`]; it makes users by [`create_in`] and
 //! changes them by [`apply_in`], so that every rule about a user is here once. Teams are [`crate::teams`].
 
+mod affected;
 pub mod channels;
 mod check;
 mod create;
@@ -21,6 +22,7 @@ pub mod wire;
 pub(crate) use self::create::reseal;
 use self::store::Loaded;
 pub use self::{
+    affected::{Affected, affected_by_verification},
     create::{Created, create, create_in},
     delete::{delete, delete_own},
     input::{

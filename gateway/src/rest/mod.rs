@@ -14,6 +14,7 @@ mod jwks;
 mod key_sets;
 mod notifications;
 mod oauth_token;
+mod onboarding;
 mod permissions;
 mod projects;
 pub(crate) mod reply;
@@ -57,6 +58,7 @@ fn routes() -> Routes {
         key_sets::routes(),
         notifications::routes(),
         oauth_token::routes(),
+        onboarding::routes(),
         permissions::routes(),
         projects::routes(),
         sessions::routes(),

@@ -1,6 +1,7 @@
 //! The REST door: what holds for every request, then one file per noun.
 
 mod authentication;
+mod every;
 mod images;
 mod invitations;
 mod manners;

@@ -216,3 +216,39 @@ async fn a_deleted_user_is_signed_out_everywhere() {
     rest.client().post("/auth/password/sign-up", body).await.json(200);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_administrator_sees_whom_verification_would_restrict() {
+    let app = App::start().await;
+    let (server, admin) = (app.rest().server(), app.rest().admin());
+    let path = "/internal/onboarding/preview-affected-users";
+    let on = || json!({"onboarding": {"require_email_verification": true}});
+    let make = async |body| server.post("/users", body).await.json(201)["id"].clone();
+    let older = make(json!({"display_name": "Ada"})).await;
+    let newer = make(json!({"primary_email": "b@example.com"})).await;
+    make(json!({"primary_email": "c@example.com", "primary_email_verified": true})).await;
+    make(json!({"is_anonymous": true})).await;
+    let answer = admin.post(path, on()).await.json(200);
+    let reason = json!({"type": "email_not_verified"});
+    let mut named = answer["affected_users"].as_array().unwrap().clone();
+    named.sort_by_key(|user| user["id"] != newer);
+    assert_eq!(
+        named,
+        [
+            json!({"id": newer, "display_name": null, "primary_email": "b@example.com", "restricted_reason": reason}),
+            json!({"id": older, "display_name": "Ada", "primary_email": null, "restricted_reason": reason}),
+        ]
+    );
+    assert_eq!(answer["total_affected_count"], 2);
+    let one = admin.post(&format!("{path}?limit=1"), on()).await.json(200);
+    assert_eq!((one["affected_users"].as_array().unwrap().len(), &one["total_affected_count"]), (1, &json!(2)));
+    let none = json!({"affected_users": [], "total_affected_count": 0});
+    assert_eq!(admin.post(path, json!({"onboarding": {}})).await.json(200), none);
+    let config = json!({"config": {"require_email_verification": true}});
+    admin.patch("/internal/projects/current", config).await.json(200);
+    assert_eq!(admin.post(path, on()).await.json(200), none);
+    admin.post(path, json!({})).await.refused(400, "SCHEMA_ERROR");
+    admin.post(&format!("{path}?limit=101"), on()).await.refused(400, "SCHEMA_ERROR");
+    server.post(path, on()).await.refused(401, "INSUFFICIENT_ACCESS_TYPE");
+    app.stop().await;
+}
