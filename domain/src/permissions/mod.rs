@@ -10,7 +10,10 @@ mod grants;
 mod require;
 mod store;
 
-pub(crate) use self::grants::{add_sign_up_defaults, add_team_defaults, team_event};
+pub(crate) use self::{
+    grants::{add_sign_up_defaults, add_team_defaults, team_event},
+    require::holders_in_team,
+};
 pub use self::{
     catalog::{Catalog, Definition},
     definitions::{MAX_ID_CHARS, NewDefinition, UpdateDefinition, create, delete, list, update},

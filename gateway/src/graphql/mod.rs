@@ -6,6 +6,7 @@
 //! payload and a method in its `mutation.rs` that decodes, calls one operation of the domain, and wraps the outcome. Then
 //! bring `schema.graphql` up to date with `postern schema > schema.graphql`.
 
+mod api_keys;
 mod caller;
 mod connection;
 mod contact_channels;
