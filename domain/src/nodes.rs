@@ -1,7 +1,9 @@
 //! What an id names. Every id is a UUID of its own, so one question over all tables of a project finds the table; what the
 //! caller may see of it is the business of the feature that owns it.
 
-use postern_entity::{api_key, contact_channel, session, team, team_invitation, user, webhook_endpoint, webhook_message};
+use postern_entity::{
+    api_key, contact_channel, session, team, team_invitation, user, webhook_endpoint, webhook_message,
+};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Alias, Expr, ExprTrait, SelectStatement, UnionType},
@@ -9,7 +11,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    ApiKeyId, ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId, WebhookMessageId,
+    ApiKeyId, ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId,
+    WebhookMessageId,
     error::{Error, Result},
 };
 

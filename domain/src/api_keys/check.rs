@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use super::{
-    ActingKey, ApiKey, ApiKeyType, expired, is_over, not_found, require_enabled,
-    store,
-    text::KeyText,
-};
+use super::{ActingKey, ApiKey, ApiKeyType, expired, is_over, not_found, require_enabled, store, text::KeyText};
 use crate::{
     Actor, Code, Deps, ProjectId,
     error::{Failure, Result, refuse},

@@ -7,7 +7,9 @@ use sea_orm::{
     ConnectionTrait,
 };
 
-use super::{ApiKey, ApiKeyType, CreatedApiKey, KeyOwner, MANAGE, not_found, require_enabled, require_no_key, store, text};
+use super::{
+    ApiKey, ApiKeyType, CreatedApiKey, KeyOwner, MANAGE, not_found, require_enabled, require_no_key, store, text,
+};
 use crate::{
     Actor, ApiKeyId, Deps, Timestamp,
     db::Tx,
@@ -108,12 +110,7 @@ async fn hold_owner(tx: &Tx, actor: &Actor, owner: KeyOwner) -> Result<()> {
 }
 
 /// Whether the caller may look after the keys of this owner.
-async fn require_access(
-    deps: &Deps,
-    connection: &impl ConnectionTrait,
-    actor: &Actor,
-    owner: KeyOwner,
-) -> Result<()> {
+async fn require_access(deps: &Deps, connection: &impl ConnectionTrait, actor: &Actor, owner: KeyOwner) -> Result<()> {
     require_no_key(actor)?;
     if actor.is_server() {
         return Ok(());

@@ -42,7 +42,8 @@ const MANAGE: &str = "$manage_api_keys";
 /// The mutations that an API key may do for its owner. Sessions, keys, passwords, second factors, contact channels, deletion
 /// and the administration of the project are for people who signed in. Of [`crate::users::update_own`] a key may change
 /// only what nobody signs in with.
-const OF_KEYS: &[&str] = &["teams.create", "teams.remove_member", "teams.update", "teams.update_profile", "users.update"];
+const OF_KEYS: &[&str] =
+    &["teams.create", "teams.remove_member", "teams.update", "teams.update_profile", "users.update"];
 
 /// Whose a key is, by sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

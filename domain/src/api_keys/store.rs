@@ -49,10 +49,7 @@ pub(super) async fn find_by_text(
 }
 
 /// The key that is written so, in whatever project.
-pub(super) async fn find_anywhere(
-    connection: &impl ConnectionTrait,
-    text: &KeyText,
-) -> Result<Option<api_key::Model>> {
+pub(super) async fn find_anywhere(connection: &impl ConnectionTrait, text: &KeyText) -> Result<Option<api_key::Model>> {
     let found = api_key::Entity::find_by_id(text.id).one(connection).await?;
     Ok(found.filter(|row| equal_secrets(&row.key_hash, &text.hash)))
 }

@@ -412,7 +412,8 @@ async fn of_a_teams_key_everybody_is_told_who_looks_after_keys() {
         assert_eq!(tell(&scene).await, 1);
         let told = mails(&scene).await;
         let mut recipients: Vec<_> = told.iter().filter_map(|(user, _)| *user).collect();
-        (recipients.sort(), holders.sort());
+        recipients.sort();
+        holders.sort();
         assert_eq!(recipients, holders);
         assert!(told.iter().all(|(_, variables)| variables["teamDisplayName"] == "Analysts"));
     })

@@ -109,7 +109,8 @@ mod tests {
     use super::*;
 
     /// Written out by hand, its checksum by another program (Python's `zlib.crc32`).
-    const WRITTEN: &str = "sk_0123456789abcdefghjkmnpqrstvwxyz0123456789abc0f8fad5bd9cb469fa16570867728950euser1574ck4u7hbbbc4692";
+    const WRITTEN: &str =
+        "sk_0123456789abcdefghjkmnpqrstvwxyz0123456789abc0f8fad5bd9cb469fa16570867728950euser1574ck4u7hbbbc4692";
 
     #[test]
     fn keys_are_written_as_the_contract_says() {

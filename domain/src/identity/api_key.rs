@@ -20,7 +20,9 @@ pub(super) fn alone(credentials: &Credentials, level: Level) -> Result<Option<&s
         return refuse(Failure::bad_request("The request carries an API key and an access token: send one of them."));
     }
     if level != Level::Client {
-        return refuse(Failure::bad_request("An API key speaks at access type client; leave out the other access type."));
+        return refuse(Failure::bad_request(
+            "An API key speaks at access type client; leave out the other access type.",
+        ));
     }
     Ok(Some(key))
 }

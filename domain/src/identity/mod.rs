@@ -13,8 +13,8 @@ mod require;
 
 pub use oauth_client::oauth_client;
 pub use require::{
-    UserRef, own_user_id, require_auth, require_internal_project, require_level, require_live_sessions, require_own_user,
-    require_user, require_user_in_schema,
+    UserRef, own_user_id, require_auth, require_internal_project, require_level, require_live_sessions,
+    require_own_user, require_user, require_user_in_schema,
 };
 
 use crate::{

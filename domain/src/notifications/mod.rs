@@ -5,12 +5,12 @@ mod preferences;
 mod store;
 mod unsubscribe;
 
+pub(crate) use self::preferences::is_wanted;
 pub use self::{
     category::{CATEGORIES, Category, MARKETING, TRANSACTIONAL},
     preferences::{Preference, list, update},
     unsubscribe::{UNSUBSCRIBE_PAGE, Unsubscription, ask, issue_link, unsubscribe},
 };
-pub(crate) use self::preferences::is_wanted;
 
 #[cfg(test)]
 mod tests;

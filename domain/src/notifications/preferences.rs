@@ -92,8 +92,7 @@ pub(super) async fn choose_in(
     store::choose(tx, project_id, user_id, category.id, enabled, deps.now()).await?;
     let payload = json!({ "user_id": user_id, "notification_category_id": category.id, "enabled": enabled });
     let kind = EventKind::NotificationPreferenceUpdated;
-    let event =
-        NewEvent { project_id: project_id.clone(), kind, user_id: Some(user_id), team_id: None, payload };
+    let event = NewEvent { project_id: project_id.clone(), kind, user_id: Some(user_id), team_id: None, payload };
     events::record(deps, tx, event).await?;
     Ok(Preference::new(category, Some(enabled)))
 }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use postern_entity::notification_preference as preference;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::OnConflict};
 use uuid::Uuid;
 
 use crate::{ProjectId, Timestamp, UserId, db::Tx, error::Result};

@@ -34,7 +34,9 @@ async fn a_user_decides_category_by_category() {
         assert_eq!(listed.iter().map(|one| one.notification_category_name.as_str()).collect::<Vec<_>>(), names);
         assert_eq!(enabled(&listed), [true, true]);
         assert_eq!(listed.iter().map(|one| one.can_disable).collect::<Vec<_>>(), [false, true]);
-        for (category, is_enabled) in [(MARKETING, false), (MARKETING, true), (MARKETING, false), (TRANSACTIONAL, false)] {
+        for (category, is_enabled) in
+            [(MARKETING, false), (MARKETING, true), (MARKETING, false), (TRANSACTIONAL, false)]
+        {
             let changed = update(deps, own, ada, category.id, is_enabled).await.unwrap();
             assert_eq!((changed.notification_category_id, changed.enabled), (category.id, is_enabled));
         }

@@ -29,9 +29,9 @@ pub use self::{
 };
 pub use postern_entity::project::Model as Project;
 
+use self::cache::{Changes, ProjectCache};
 #[cfg(test)]
 pub(crate) use self::project::default_settings;
-use self::cache::{Changes, ProjectCache};
 use crate::{
     Deps, Level, ProjectId, Timestamp,
     error::{Result, refuse},

@@ -198,7 +198,8 @@ fn check_rule(arguments: &Arguments, rule: &Rule, output: &Output, name: &Ident)
         return Err(syn::Error::new(name.span(), text));
     }
     if rule.keys > Keys::None && matches!(arguments.place, Place::Object(_)) {
-        let text = format!("`keys` stands on fields of root types; whose key may read field `{name}` follows from there");
+        let text =
+            format!("`keys` stands on fields of root types; whose key may read field `{name}` follows from there");
         return Err(syn::Error::new(name.span(), text));
     }
     if rule.needs_owner() && matches!(arguments.place, Place::Object(_)) && arguments.owner.is_none() {

@@ -58,7 +58,13 @@ pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutat
 pub(crate) struct PeopleMutation(UserMutation, ContactChannelMutation, NotificationMutation);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct TogetherMutation(TeamMutation, TeamMemberMutation, TeamInvitationMutation, PermissionMutation, ApiKeyMutation);
+pub(crate) struct TogetherMutation(
+    TeamMutation,
+    TeamMemberMutation,
+    TeamInvitationMutation,
+    PermissionMutation,
+    ApiKeyMutation,
+);
 
 /// What can be followed. An operation selects exactly one.
 #[derive(Default, MergedSubscription)]

@@ -21,7 +21,11 @@ pub(crate) use local::{is_local, local_only};
 
 /// The routes of all pages.
 pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
-    Router::new().merge(graphiql::router(gateway)).merge(mailbox::router(gateway)).merge(unsubscribe::router()).merge(verify::router())
+    Router::new()
+        .merge(graphiql::router(gateway))
+        .merge(mailbox::router(gateway))
+        .merge(unsubscribe::router())
+        .merge(verify::router())
 }
 
 /// The headers of a page with this content security policy. Its address may carry a code, which must not leak to wherever

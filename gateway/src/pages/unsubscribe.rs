@@ -93,9 +93,10 @@ fn done(about: &Unsubscription) -> Result<Response, Refusal> {
 /// A refusal in words for the person who opened the link.
 fn explained(code: Code) -> Result<Response, Refusal> {
     let (title, paragraph) = match code {
-        Code::VerificationCodeExpired => {
-            ("This link has expired", "Please use the link in a newer email, or change your settings where you sign in.")
-        }
+        Code::VerificationCodeExpired => (
+            "This link has expired",
+            "Please use the link in a newer email, or change your settings where you sign in.",
+        ),
         Code::VerificationCodeNotFound => {
             ("This link does not work", "Perhaps it was cut off. Please copy the whole link from the email.")
         }

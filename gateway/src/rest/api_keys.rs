@@ -85,6 +85,7 @@ input! {
 }
 
 input! {
+    #[expect(dead_code, reason = "clients send it; the contract does not compare it with the key")]
     struct MaybeOfUser { user_id: Option<UserRef> }
 }
 

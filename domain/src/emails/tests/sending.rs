@@ -250,11 +250,9 @@ async fn a_mail_that_can_be_done_without_says_how_to_stop_it_and_then_stays_away
             let id = put(&bench, verification(&project_id, recipient)).await;
             let source = "{% block subject %}News{% endblock %}{% block category %}Marketing{% endblock %}\
                 {% block text %}News{% endblock %}{% block content %}<mj-section></mj-section>{% endblock %}";
-            let change = email::ActiveModel { id: Set(id), template_source: Set(source.to_owned()), ..Default::default() };
-            deps.db
-                .write(async |tx| Ok(email::Entity::update(change.clone()).exec(&*tx).await?))
-                .await
-                .unwrap();
+            let change =
+                email::ActiveModel { id: Set(id), template_source: Set(source.to_owned()), ..Default::default() };
+            deps.db.write(async |tx| Ok(email::Entity::update(change.clone()).exec(&*tx).await?)).await.unwrap();
             run(&bench).await;
             row(&bench, id).await
         };

@@ -40,7 +40,10 @@ async fn a_key_implies_access_type_client_and_needs_the_project() {
         let nowhere = Credentials { project_id: None, ..alone.clone() };
         assert_eq!(scene.refusal(&nowhere).await.0, Code::AccessTypeWithoutProjectId);
         let other = Credentials { project_id: text(scene.bench.insert_project().await.as_str()), ..alone.clone() };
-        scene.bench.set_config(&ProjectId(other.project_id.clone().unwrap()), json!({ "apiKeys.enabled.user": true })).await;
+        scene
+            .bench
+            .set_config(&ProjectId(other.project_id.clone().unwrap()), json!({ "apiKeys.enabled.user": true }))
+            .await;
         assert_eq!(scene.refusal(&other).await.0, Code::ApiKeyNotFound);
         // A publishable key beside it must be right.
         let wrong = Credentials { publishable_client_key: text("pck_wrong"), ..with_type.clone() };

@@ -15,7 +15,12 @@ use crate::{
         CodeKind, OneTimeCode,
         codes::{self, Ticket},
     },
-    teams::{Team, members::{Membership, join_in}, read::is_member_in, store as teams},
+    teams::{
+        Team,
+        members::{Membership, join_in},
+        read::is_member_in,
+        store as teams,
+    },
     users::{self, RestrictedReason},
 };
 

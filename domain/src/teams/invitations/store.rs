@@ -65,8 +65,7 @@ pub(super) async fn of_recipient(
         .filter(contact_channel::Column::UserId.eq(user_id))
         .filter(contact_channel::Column::IsVerified.eq(true))
         .into_query();
-    let mut select =
-        pending(project_id, now).filter(team_invitation::Column::RecipientEmail.in_subquery(addresses));
+    let mut select = pending(project_id, now).filter(team_invitation::Column::RecipientEmail.in_subquery(addresses));
     if let Some(id) = id {
         select = select.filter(team_invitation::Column::Id.eq(id));
     }

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::{accept, accept_by_code, get, invited_team, of_recipient, of_team, revoke, send};
 use crate::{
-    Actor, Code, Result, TeamId, TeamInvitationId, UserId,
-    permissions,
+    Actor, Code, Result, TeamId, TeamInvitationId, UserId, permissions,
     projects::default_settings,
     sessions::{
         ClientInfo, CodeKind, OneTimeCode, check_code,
@@ -35,11 +34,8 @@ impl Scene {
     }
 
     async fn team(&self, creator: UserId) -> TeamId {
-        let input = CreateTeam {
-            display_name: "Crew".to_owned(),
-            creator_user_id: Some(creator),
-            ..CreateTeam::default()
-        };
+        let input =
+            CreateTeam { display_name: "Crew".to_owned(), creator_user_id: Some(creator), ..CreateTeam::default() };
         teams::create(self.deps(), &server(&self.project), input).await.unwrap().id
     }
 
@@ -58,7 +54,8 @@ async fn whoever_brings_the_code_joins_once() {
     on_each_database(|bench| async move {
         let scene = scene(bench).await;
         let (deps, project) = (scene.deps(), &scene.project);
-        let (host, guest) = (scene.member("host@example.com", true).await, scene.member("other@example.com", true).await);
+        let (host, guest) =
+            (scene.member("host@example.com", true).await, scene.member("other@example.com", true).await);
         let team = scene.team(host).await;
         let sent = scene.invite(&client(project, host), team, " Guest@Example.com ").await.unwrap();
         assert_eq!((sent.recipient_email.as_str(), sent.team_display_name.as_str()), (GUEST, "Crew"));
@@ -154,10 +151,7 @@ async fn an_invitation_to_a_verified_address_is_found_and_accepted_by_its_id() {
         scene.bench.clock.advance_seconds(7 * 24 * 60 * 60);
         assert_eq!(of_recipient(deps, own, guest).await.unwrap(), []);
         assert_eq!(refusal(accept(deps, own, second.id, guest).await), Code::VerificationCodeNotFound);
-        assert_eq!(
-            refusal(accept_by_code(deps, own, &scene.last_code().await).await),
-            Code::VerificationCodeExpired
-        );
+        assert_eq!(refusal(accept_by_code(deps, own, &scene.last_code().await).await), Code::VerificationCodeExpired);
     })
     .await;
 }
@@ -219,12 +213,11 @@ async fn of_many_who_bring_one_code_one_joins() {
         for i in 0..20 {
             guests.push(scene.member(&format!("user{i}@example.com"), true).await);
         }
-        let by_code = guests.iter().map(|guest| async move { accept_by_code(deps, &client(project, *guest), code).await });
+        let by_code =
+            guests.iter().map(|guest| async move { accept_by_code(deps, &client(project, *guest), code).await });
         let first = &client(project, guests[0]);
-        let (by_code, by_id) = tokio::join!(
-            futures::future::join_all(by_code),
-            accept(deps, first, sent.id, guests[0])
-        );
+        let (by_code, by_id) =
+            tokio::join!(futures::future::join_all(by_code), accept(deps, first, sent.id, guests[0]));
         let joined = by_code.iter().filter(|outcome| outcome.is_ok()).count() + usize::from(by_id.is_ok());
         assert_eq!(joined, 1);
         let members = teams::profiles(deps, &server(project), Some(team), None).await.unwrap();

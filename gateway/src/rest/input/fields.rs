@@ -3,8 +3,8 @@
 use std::{borrow::Cow, marker::PhantomData, str::FromStr};
 
 use postern_domain::{
-    ApiKeyId, ContactChannelId, EmailId, KeySetId, SessionId, TeamId, TeamInvitationId, UserId, email_address::EmailAddress, identity::UserRef,
-    patch::Patch,
+    ApiKeyId, ContactChannelId, EmailId, KeySetId, SessionId, TeamId, TeamInvitationId, UserId,
+    email_address::EmailAddress, identity::UserRef, patch::Patch,
 };
 use serde_json::Value;
 use utoipa::openapi::{
