@@ -99,6 +99,18 @@ fn every_suite_is_run() {
     suites.sort();
     assert_eq!(
         suites,
-        ["admin", "api_keys", "browser", "client", "graphql-http", "invitations", "live", "server", "teams", "tokens", "webhooks"]
+        [
+            "admin",
+            "api_keys",
+            "browser",
+            "client",
+            "graphql-http",
+            "invitations",
+            "live",
+            "server",
+            "teams",
+            "tokens",
+            "webhooks"
+        ]
     );
 }

@@ -84,6 +84,8 @@ impl Method {
     pub(crate) fn field(&self, arguments: &Arguments) -> TokenStream {
         let (name, resolver, context) = (&self.function.sig.ident, self.resolver_name(), &self.context);
         let (docs, passed_on) = (&self.docs, &self.passed_on);
+        // The field has the parameters of its resolver: what is expected of the one holds for the other.
+        let expected = self.function.attrs.iter().filter(|attribute| attribute.path().is_ident("expect"));
         let directive = self.rule.directive();
         let visible = match arguments.place {
             Place::Object(_) => self.rule.visible(),
@@ -109,6 +111,7 @@ impl Method {
         let answer = if matches!(arguments.place, Place::Subscription) { call } else { answer };
         quote_spanned! {self.function.sig.span()=>
             #(#docs)*
+            #(#expected)*
             #[graphql(#(#passed_on,)* #visible, #directive)]
             #visibility #asyncness fn #name(#(#inputs),*) #return_type {
                 if let ::std::result::Result::Err(refusal) = #check {

@@ -141,10 +141,11 @@ fn mutations_are_closed_to_api_keys_but_for_those_that_are_listed() {
     assert_eq!(open, OF_USER_KEYS);
 }
 
-/// How many events and mails have been written. Both are in the transaction of the change that they tell of.
+/// How many events and mails have been written, both in the transaction of the change that they tell of, and how many keys,
+/// of which nothing else tells.
 async fn written(app: &App) -> i64 {
     let reader = app.deps().db.read();
-    let sql = "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM email) AS written";
+    let sql = "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM email) + (SELECT count(*) FROM api_key) AS written";
     let statement = Statement::from_string(reader.get_database_backend(), sql);
     reader.query_one_raw(statement).await.unwrap().unwrap().try_get("", "written").unwrap()
 }
@@ -183,6 +184,30 @@ async fn whom_a_rule_leaves_out_is_refused_and_changes_nothing() {
         }
     }
     assert!(refusals > 60, "the table has become suspiciously small: {refusals}");
+    app.stop().await;
+}
+
+/// What the rules open to keys is open in the domain's own list too, which is asked by every mutation.
+#[tokio::test]
+async fn keys_pass_wherever_the_rules_name_them() {
+    let app = App::start().await;
+    let types = Types::read();
+    let (user_key, team_key) = keys(&app).await;
+    let mut passed = 0;
+    for (caller, client) in [(Caller::UserKey, user_key), (Caller::TeamKey, team_key)] {
+        for (root, operation) in [("Query", "query"), ("Mutation", "mutation")] {
+            for field in types.fields(root) {
+                if expected_refusal(caller, &rule(&field)).is_some() {
+                    continue;
+                }
+                let call = format!("{operation} {{ {} }}", types.call(&field));
+                let answer = client.graphql(&call, Value::Null).await.json(200);
+                assert!(codes(&answer).iter().all(|(_, code)| code != "FORBIDDEN"), "{caller:?} {call}: {answer}");
+                passed += 1;
+            }
+        }
+    }
+    assert_eq!(passed, 19, "whoever opens one more field to keys has thought about it");
     app.stop().await;
 }
 

@@ -173,7 +173,7 @@ async fn permissions_decide_who_invites_lists_and_takes_back() {
         assert_eq!(missing(details(of_team(deps, actor, team).await)), "$invite_members");
         permissions::grant_in_team(deps, &server(project), team, guest, "$invite_members").await.unwrap();
         let sent = scene.invite(actor, team, GUEST).await.unwrap();
-        assert_eq!(of_team(deps, actor, team).await.unwrap(), [sent.clone()]);
+        assert_eq!(of_team(deps, actor, team).await.unwrap(), std::slice::from_ref(&sent));
         assert_eq!(missing(details(revoke(deps, actor, team, sent.id).await)), "$remove_members");
         assert_eq!(refusal(scene.invite(actor, elsewhere, GUEST).await), Code::TeamMembershipNotFound);
         assert_eq!(refusal(scene.invite(&stranger(project), team, GUEST).await), Code::UserAuthenticationRequired);

@@ -49,7 +49,7 @@ impl ApiKeyQuery {
     async fn check_api_key(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The key in full, as somebody showed it.")] key: String,
+        #[graphql(secret, desc = "The key in full, as somebody showed it.")] key: String,
         #[graphql(name = "type", desc = "Whose it must be; anybody's when not given.")] kind: Option<ApiKeyType>,
     ) -> Result<Option<ApiKeyObject>> {
         let found = api_keys::check(deps(ctx)?, actor(ctx)?, kind.map(Into::into), &key).await?;
