@@ -1,6 +1,7 @@
 //! Who asks. Made once per request by the request authentication (`identity`), handed to every operation.
 
-use postern_entity::{ProjectId, SessionId, UserId};
+use postern_entity::{ApiKeyId, ProjectId, SessionId, TeamId, UserId};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// What the caller has proven about the application it speaks for. Ordered: a higher level may do all a lower one may.
@@ -39,6 +40,26 @@ pub struct ActingUser {
     pub is_restricted: bool,
 }
 
+/// Whose an API key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyOwner {
+    /// This user's.
+    User(UserId),
+    /// This team's.
+    Team(TeamId),
+}
+
+/// The API key that a caller showed in the place of an access token. It speaks for its owner at level CLIENT, as far as
+/// [`crate::api_keys::may`] lets it; there is no session behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActingKey {
+    /// The key.
+    pub id: ApiKeyId,
+    /// For whom it speaks.
+    pub owner: KeyOwner,
+}
+
 /// The caller of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
@@ -46,8 +67,10 @@ pub struct Actor {
     pub project_id: ProjectId,
     /// What it has proven.
     pub level: Level,
-    /// For whom it speaks, if for anybody.
+    /// The user for whom it speaks by an access token, if there is one. Never beside a key.
     pub user: Option<ActingUser>,
+    /// The API key by which it speaks, if there is one.
+    pub key: Option<ActingKey>,
     /// Makes the one mutation of this request repeatable (see [`crate::idempotency`]).
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -79,7 +102,13 @@ impl Actor {
     /// A caller without an idempotency key.
     #[must_use]
     pub fn new(project_id: ProjectId, level: Level, user: Option<ActingUser>) -> Self {
-        Self { project_id, level, user, idempotency: None }
+        Self { project_id, level, user, key: None, idempotency: None }
+    }
+
+    /// A caller who showed an API key of the project.
+    #[must_use]
+    pub fn of_key(project_id: ProjectId, key: ActingKey) -> Self {
+        Self { key: Some(key), ..Self::new(project_id, Level::Client, None) }
     }
 
     /// Whether the caller is the application's backend or its administration.
@@ -91,12 +120,25 @@ impl Actor {
     /// Whether the caller speaks for this user.
     #[must_use]
     pub fn is_user(&self, user_id: UserId) -> bool {
-        self.user.as_ref().is_some_and(|user| user.id == user_id)
+        self.user_id() == Some(user_id)
     }
 
-    /// The id of the user the caller speaks for.
+    /// The id of the user the caller speaks for, by an access token or by an API key.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        self.user.as_ref().map(|user| user.id)
+        match self.key {
+            Some(ActingKey { owner: KeyOwner::User(id), .. }) => Some(id),
+            Some(ActingKey { owner: KeyOwner::Team(_), .. }) => None,
+            None => self.user.as_ref().map(|user| user.id),
+        }
+    }
+
+    /// The id of the team whose API key the caller showed.
+    #[must_use]
+    pub fn team_id(&self) -> Option<TeamId> {
+        match self.key {
+            Some(ActingKey { owner: KeyOwner::Team(id), .. }) => Some(id),
+            _ => None,
+        }
     }
 }

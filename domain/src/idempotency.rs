@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     actor::{Actor, IdempotencyKey},
+    api_keys,
     codes::Code,
     db::{Backend, NewRows, Tx, lock_timed_out},
     deps::Deps,
@@ -37,7 +38,8 @@ impl Deps {
     /// outcome of the first run is answered for a day. `operation` names the mutation and is part of the key's scope.
     ///
     /// # Errors
-    /// Those of the mutation; `IDEMPOTENCY_KEY_REUSED` when the key was used for another request; `CONFLICT` when the
+    /// `FORBIDDEN` when the actor is an API key and the mutation is none of those that API keys may do; those of the
+    /// mutation; `IDEMPOTENCY_KEY_REUSED` when the key was used for another request; `CONFLICT` when the
     /// first request is still running after 5 s.
     pub async fn mutate<T, F, Fut>(&self, actor: &Actor, operation: &'static str, mut mutation: F) -> Result<T>
     where
@@ -45,6 +47,7 @@ impl Deps {
         F: FnMut(Tx) -> Fut + Send,
         Fut: Future<Output = Result<T>> + Send,
     {
+        api_keys::may(actor, operation)?;
         let Some(key) = &actor.idempotency else { return self.db.write(mutation).await };
         if key.key.is_empty() || key.key.chars().count() > MAX_KEY_CHARS {
             return refuse(Failure::bad_request(format!(
@@ -89,6 +92,7 @@ impl Deps {
     where
         T: Clone + Serialize + DeserializeOwned + Send + Sync,
     {
+        api_keys::may(actor, operation)?;
         if actor.idempotency.is_none() {
             self.db.add(rows).await?;
             return Ok(outcome);
@@ -176,8 +180,12 @@ impl Claim<'_> {
             .add(idempotency::Column::Key.eq(&self.key.key))
     }
 
-    /// A user's keys are its own; servers and administrators of a project share theirs by level.
+    /// A user's keys are its own, and so are those of an API key; servers and administrators of a project share theirs by
+    /// level.
     fn caller(&self) -> String {
+        if let Some(key) = &self.actor.key {
+            return format!("key:{}", key.id);
+        }
         match (self.actor.level, self.actor.user_id()) {
             (crate::Level::Client, Some(user)) => format!("user:{user}"),
             (level, _) => level.as_str().to_owned(),

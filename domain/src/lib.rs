@@ -6,6 +6,7 @@
 //! Nothing here knows HTTP, GraphQL, SMTP or a vendor; what is needed of the outer world is a trait in [`ports`].
 
 pub mod actor;
+pub mod api_keys;
 mod batch;
 pub mod ci_order;
 pub mod codes;

@@ -20,6 +20,8 @@ use crate::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Stands for a project where what is counted belongs to none. No project has this id.
+const WHOLE_INSTALLATION: &str = "";
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum Limit {
     CodeMailsByAddress,
     /// Mails with codes sent to one recipient.
     CodeMailsByRecipient,
+    /// Leaked API keys reported from one address.
+    LeakReportsByAddress,
 }
 
 impl Limit {
@@ -48,6 +52,8 @@ impl Limit {
             Self::SignUpsByAddress => ("sign_ups/address", 100, 60),
             Self::CodeMailsByAddress => ("code_mails/address", 60, 60),
             Self::CodeMailsByRecipient => ("code_mails/recipient", 10, 60),
+            // A scanner that goes through many repositories reports from few addresses.
+            Self::LeakReportsByAddress => ("leak_reports/address", 300, 10),
         };
         (name, Quota { burst, per: Duration::from_secs(MINUTE.as_secs() * minutes) })
     }
@@ -87,12 +93,27 @@ pub async fn code_mailed(deps: &Deps, actor: &Actor, client: &ClientInfo, recipi
     take(deps, actor, Limit::CodeMailsByRecipient, &[recipient]).await
 }
 
+/// Counts a report of a leaked API key, which names no project.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+pub async fn leak_reported(deps: &Deps, client: &ClientInfo) -> Result<()> {
+    match network_of(client) {
+        Some(address) => take_in(deps, WHOLE_INSTALLATION, Limit::LeakReportsByAddress, &[&address]).await,
+        None => Ok(()),
+    }
+}
+
 async fn take(deps: &Deps, actor: &Actor, limit: Limit, parts: &[&str]) -> Result<()> {
+    take_in(deps, actor.project_id.as_str(), limit, parts).await
+}
+
+async fn take_in(deps: &Deps, project_id: &str, limit: Limit, parts: &[&str]) -> Result<()> {
     if !deps.settings.rate_limits {
         return Ok(());
     }
     let (name, quota) = limit.row();
-    match deps.rates.take(&counter(name, &actor.project_id.0, parts), quota).await {
+    match deps.rates.take(&counter(name, project_id, parts), quota).await {
         Ok(()) => Ok(()),
         Err(wait) => {
             tracing::info!(limit = name, "a limit was reached");
@@ -115,9 +136,10 @@ fn counter(limit: &str, project_id: &str, parts: &[&str]) -> String {
 
 /// Where the caller is, for counting. A customer is given a whole /64 of IPv6 (RFC 6177), so that counts as one.
 fn address_of(actor: &Actor, client: &ClientInfo) -> Option<String> {
-    if actor.level != Level::Client {
-        return None;
-    }
+    if actor.level == Level::Client { network_of(client) } else { None }
+}
+
+fn network_of(client: &ClientInfo) -> Option<String> {
     Some(match client.ip?.to_canonical() {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => {

@@ -1,7 +1,9 @@
 //! What an id names. Every id is a UUID of its own, so one question over all tables of a project finds the table; what the
 //! caller may see of it is the business of the feature that owns it.
 
-use postern_entity::{contact_channel, session, team, team_invitation, user, webhook_endpoint, webhook_message};
+use postern_entity::{
+    api_key, contact_channel, session, team, team_invitation, user, webhook_endpoint, webhook_message,
+};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Alias, Expr, ExprTrait, SelectStatement, UnionType},
@@ -9,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId,
+    ApiKeyId, ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId,
     WebhookMessageId,
     error::{Error, Result},
 };
@@ -27,6 +29,8 @@ pub enum Node {
     ContactChannel(ContactChannelId, UserId),
     /// A session, and whose it is.
     Session(SessionId, UserId),
+    /// An API key of a user or a team.
+    ApiKey(ApiKeyId),
     /// A webhook endpoint, perhaps a deleted one.
     WebhookEndpoint(WebhookEndpointId),
     /// A webhook message.
@@ -65,6 +69,7 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
             project_id,
             id,
         ),
+        part::<api_key::Entity>("api_key", api_key::Column::Id, api_key::Column::ProjectId, None, project_id, id),
         part::<webhook_endpoint::Entity>(
             "webhook_endpoint",
             webhook_endpoint::Column::Id,
@@ -94,6 +99,7 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
         "team_invitation" => Node::TeamInvitation(TeamInvitationId(id)),
         "contact_channel" => Node::ContactChannel(ContactChannelId(id), UserId(owner)),
         "session" => Node::Session(SessionId(id), UserId(owner)),
+        "api_key" => Node::ApiKey(ApiKeyId(id)),
         "webhook_endpoint" => Node::WebhookEndpoint(WebhookEndpointId(id)),
         "webhook_message" => Node::WebhookMessage(WebhookMessageId(id)),
         other => return Err(Error::internal(format!("a node of kind {other}"))),

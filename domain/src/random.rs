@@ -31,6 +31,12 @@ pub fn random_token() -> Result<String> {
     Ok(base32(&random_bytes::<TOKEN_BYTES>()?))
 }
 
+/// Whether `text` could be such a token.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    text.len() == TOKEN_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
 /// The form in which a token is stored and looked up.
 #[must_use]
 pub fn hash_token(token: &str) -> Vec<u8> {
@@ -78,6 +84,7 @@ mod tests {
         assert_eq!(a.len(), TOKEN_LENGTH);
         assert!(a.bytes().all(|byte| ALPHABET.contains(&byte)));
         assert_ne!(a, b);
+        assert!(is_token(&a) && !is_token(&a[1..]) && !is_token(&a.to_uppercase()) && !is_token(&"u".repeat(45)));
     }
 
     #[test]

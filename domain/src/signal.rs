@@ -2,7 +2,7 @@
 //! installation. A signal may be lost (a process died, Redis is gone), so every listener also looks at the database now and
 //! then; a signal only makes it look sooner.
 
-use postern_entity::{ProjectId, SessionId, UserId};
+use postern_entity::{ApiKeyId, ProjectId, SessionId, TeamId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{
     self, Receiver, Sender,
@@ -39,6 +39,16 @@ pub enum Signal {
     UserSignedOut {
         /// Who.
         user_id: UserId,
+    },
+    /// An API key was revoked.
+    ApiKeyRevoked {
+        /// Which.
+        api_key_id: ApiKeyId,
+    },
+    /// A team was deleted, with its API keys.
+    TeamDeleted {
+        /// Which.
+        team_id: TeamId,
     },
     /// Signals were lost, nobody knows which: what was kept may be outdated, and whoever waits should look.
     #[serde(other)]

@@ -54,6 +54,8 @@ uuid_id! {
     ContactChannelId,
     /// A set of project keys.
     KeySetId,
+    /// An API key of a user or a team.
+    ApiKeyId,
     /// A one-time code.
     VerificationCodeId,
     /// An invitation into a team.

@@ -1,6 +1,7 @@
 //! The tables, one file each: columns and typed ids. No rules live here; queries live in the domain's `store.rs` files,
 //! and the shape of the tables is made by the `migration` crate.
 
+pub mod api_key;
 pub mod config_override;
 pub mod contact_channel;
 pub mod email;

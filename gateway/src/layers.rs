@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Request headers that browsers may send, without the prefix of their family.
-const ALLOWED_FAMILY_HEADERS: [&str; 15] = [
+const ALLOWED_FAMILY_HEADERS: [&str; 16] = [
     "project-id",
     "branch-id",
     "override-error-status",
@@ -36,16 +36,16 @@ const ALLOWED_FAMILY_HEADERS: [&str; 15] = [
     "admin-access-token",
     "refresh-token",
     "access-token",
+    "api-key",
     "allow-anonymous-user",
     "allow-restricted-user",
 ];
 /// Answer headers that browsers may read, likewise.
 const EXPOSED_FAMILY_HEADERS: [&str; 2] = ["actual-status", "known-error"];
 /// The same for those that stand alone.
-const ALLOWED_HEADERS: [&str; 9] = [
+const ALLOWED_HEADERS: [&str; 8] = [
     "content-type",
     "authorization",
-    "x-stack-api-key",
     "idempotency-key",
     "baggage",
     "sentry-trace",

@@ -20,6 +20,7 @@ mod m0009_installation;
 mod m0010_trace_context;
 mod m0011_permissions;
 mod m0012_invitations;
+mod m0013_api_keys;
 mod m0014_images;
 mod m0015_search;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             m0010_trace_context
             m0011_permissions
             m0012_invitations
+            m0013_api_keys
             m0014_images
             m0015_search
         }

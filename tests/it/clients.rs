@@ -58,6 +58,11 @@ async fn people_invite_each_other_into_teams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn api_keys_are_made_and_checked_in_every_app() {
+    run("api_keys").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_verify_with_jose_and_pyjwt() {
     run("tokens").await;
 }
@@ -94,6 +99,18 @@ fn every_suite_is_run() {
     suites.sort();
     assert_eq!(
         suites,
-        ["admin", "browser", "client", "graphql-http", "invitations", "live", "server", "teams", "tokens", "webhooks"]
+        [
+            "admin",
+            "api_keys",
+            "browser",
+            "client",
+            "graphql-http",
+            "invitations",
+            "live",
+            "server",
+            "teams",
+            "tokens",
+            "webhooks"
+        ]
     );
 }

@@ -17,7 +17,7 @@ use crate::{
     Follow, Registry,
     jobs::{
         deliver_webhook, erase_user_events, prune, purge_project, recover_webhook_endpoint, send_email,
-        wipe_expired_email_secrets,
+        tell_of_leaked_api_key, wipe_expired_email_secrets,
     },
 };
 
@@ -38,6 +38,7 @@ pub fn registry() -> Result<Registry> {
         .job(purge_project::run)
         .job(recover_webhook_endpoint::run)
         .job(send_email::run)
+        .job(tell_of_leaked_api_key::run)
         .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(10 * MINUTE, &PruneOutcomes {})?

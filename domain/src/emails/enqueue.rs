@@ -99,14 +99,26 @@ pub enum Template {
         /// Name of the team.
         team_display_name: String,
     },
+    /// Tells of an API key that was found in public and revoked.
+    ApiKeyRevoked {
+        /// What its owner wrote about it.
+        description: String,
+        /// Its last four characters.
+        last_four: String,
+        /// The team it was of; none for a key of the recipient's own.
+        team_display_name: Option<String>,
+    },
 }
 
 impl Template {
-    fn built_in(&self) -> BuiltInTemplate {
+    /// Its source, and its id among the templates of a project if it is one of those.
+    fn source(&self) -> (&'static str, Option<&'static str>) {
+        let of_project = |BuiltInTemplate { id, source, .. }| (source, Some(id));
         match self {
-            Self::EmailVerification { .. } => template::EMAIL_VERIFICATION,
-            Self::PasswordReset { .. } => template::PASSWORD_RESET,
-            Self::TeamInvitation { .. } => template::TEAM_INVITATION,
+            Self::EmailVerification { .. } => of_project(template::EMAIL_VERIFICATION),
+            Self::PasswordReset { .. } => of_project(template::PASSWORD_RESET),
+            Self::TeamInvitation { .. } => of_project(template::TEAM_INVITATION),
+            Self::ApiKeyRevoked { .. } => (template::API_KEY_REVOKED, None),
         }
     }
 
@@ -114,13 +126,18 @@ impl Template {
     fn variables(self) -> (Map<String, Value>, SecretVariables) {
         let (mut shown, mut secret) = (Map::new(), SecretVariables::new());
         match self {
-            Self::EmailVerification { link } => secret.insert("emailVerificationLink".to_owned(), link),
-            Self::PasswordReset { link } => secret.insert("passwordResetLink".to_owned(), link),
+            Self::EmailVerification { link } => drop(secret.insert("emailVerificationLink".to_owned(), link)),
+            Self::PasswordReset { link } => drop(secret.insert("passwordResetLink".to_owned(), link)),
             Self::TeamInvitation { link, team_display_name } => {
                 shown.insert("teamDisplayName".to_owned(), team_display_name.into());
-                secret.insert("teamInvitationLink".to_owned(), link)
+                secret.insert("teamInvitationLink".to_owned(), link);
             }
-        };
+            Self::ApiKeyRevoked { description, last_four, team_display_name } => {
+                shown.insert("description".to_owned(), description.into());
+                shown.insert("lastFour".to_owned(), last_four.into());
+                shown.insert("teamDisplayName".to_owned(), team_display_name.into());
+            }
+        }
         shown.extend(secret.iter().map(|(name, value)| (name.clone(), redact(value).into())));
         (shown, secret)
     }
@@ -138,7 +155,7 @@ pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
         return Err(Error::internal(format!("a mail to more than {MAX_ADDRESSES} addresses")));
     }
     let (id, now) = (EmailId::random(), deps.now());
-    let built_in = template.built_in();
+    let (source, template_id) = template.source();
     let (shown, secret) = template.variables();
     let sealed = if secret.is_empty() {
         None
@@ -152,7 +169,7 @@ pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
         updated_at: Set(now),
         dedup_key: Set(dedup_key.clone()),
         message_id: Set(message_id(deps, id)),
-        template_source: Set(built_in.source.to_owned()),
+        template_source: Set(source.to_owned()),
         theme_id: Set(Some(DEFAULT_THEME.id.to_owned())),
         uses_selected_theme: Set(true),
         recipient_kind: Set(kind.to_owned()),
@@ -165,7 +182,7 @@ pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
         is_high_priority: Set(true),
         scheduled_at: Set(now),
         created_with: Set(store::PROGRAMMATIC_CALL.to_owned()),
-        template_id: Set(Some(built_in.id.to_owned())),
+        template_id: Set(template_id.map(ToOwned::to_owned)),
         ..Default::default()
     };
     let once = OnConflict::columns([email::Column::ProjectId, email::Column::DedupKey]).do_nothing().to_owned();

@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn the_mail_about_a_revoked_key_looks_as_it_did() {
+        for (name, team) in [("of_user", None), ("of_team", Some("Analysts"))] {
+            let variables = json!({ "description": "CI <runner>", "lastFour": "9f0c", "teamDisplayName": team });
+            let rendered = render(&source(template::API_KEY_REVOKED), &view(variables)).unwrap();
+            assert_eq!(rendered.category.as_deref(), Some("Transactional"));
+            insta::assert_snapshot!(format!("api_key_revoked_{name}_html"), rendered.content.html);
+            let text = format!("{}\n\n{}", rendered.content.subject, rendered.content.text);
+            insta::assert_snapshot!(format!("api_key_revoked_{name}_text"), text);
+        }
+    }
+
+    #[test]
     fn a_name_cannot_become_markup() {
         let mut view = view(sample_variables());
         view.user_display_name = "<script>alert(1)</script><mj-raw>".to_owned();

@@ -29,5 +29,8 @@ pub(super) const TEAM_INVITATION: BuiltInTemplate = BuiltInTemplate {
     source: include_str!("templates/team_invitation.mjml"),
 };
 
+/// What the owner of a leaked API key is told. Not one of those that a project can change (wire: emails §11).
+pub(super) const API_KEY_REVOKED: &str = include_str!("templates/api_key_revoked.mjml");
+
 /// All of them.
 pub const BUILT_IN_TEMPLATES: &[BuiltInTemplate] = &[EMAIL_VERIFICATION, PASSWORD_RESET, TEAM_INVITATION];

@@ -7,13 +7,14 @@ use std::{fmt, sync::Arc};
 use serde_json::json;
 use uuid::Uuid;
 
+mod api_key;
 mod oauth_client;
 mod require;
 
 pub use oauth_client::oauth_client;
 pub use require::{
-    UserRef, require_auth, require_internal_project, require_level, require_live_sessions, require_own_user,
-    require_user, require_user_in_schema,
+    UserRef, own_user_id, require_auth, require_internal_project, require_level, require_live_sessions,
+    require_own_user, require_user, require_user_in_schema,
 };
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     projects::{self, NO_PUBLISHABLE_CLIENT_KEY, Project},
     sessions::{self, Claims, TokenError},
     teams,
+    users::RestrictedReason,
 };
 
 /// The only branch.
@@ -53,6 +55,9 @@ pub struct Credentials {
     /// The token of `Authorization: Bearer`, which GraphQL takes in place of `access-token`; it implies the access type
     /// `client`. REST leaves it out.
     pub bearer_token: Option<String>,
+    /// `api-key`, which GraphQL takes in the place of an access token; it implies the access type `client`. REST leaves it
+    /// out.
+    pub api_key: Option<String>,
     /// `development-override-key`
     pub development_override_key: Option<String>,
     /// `allow-anonymous-user: true`
@@ -91,6 +96,7 @@ pub struct Identified {
 /// The first failing step of wire/requests-and-errors §3.
 pub async fn identify(deps: &Deps, credentials: &Credentials) -> Result<Option<Identified>> {
     let Some((level, given_project)) = target(credentials)? else { return Ok(None) };
+    let api_key = api_key::alone(credentials, level)?;
     let project_id = project_id(given_project);
     let claims = user_token(deps, credentials, &project_id).await?;
     let Some(project) = projects::lookup(deps, &project_id).await? else {
@@ -108,6 +114,10 @@ pub async fn identify(deps: &Deps, credentials: &Credentials) -> Result<Option<I
             None
         }
     };
+    let acting_key = match api_key {
+        Some(text) => Some(api_key::acting_key(deps, credentials, &project_id, text).await?),
+        None => None,
+    };
     if !branch_known {
         let branch = given(&credentials.branch_id).map(echoed);
         return refuse(
@@ -118,8 +128,11 @@ pub async fn identify(deps: &Deps, credentials: &Credentials) -> Result<Option<I
         Some(claims) if sessions::user_exists(deps, &project_id, claims.sub).await? => Some(claims),
         _ => None,
     };
-    let user = claims.as_deref().map(acting_user);
-    Ok(Some(Identified { actor: Actor::new(project_id, level, user), project, claims, owner }))
+    let actor = match acting_key {
+        Some(key) => Actor::of_key(project_id, key),
+        None => Actor::new(project_id, level, claims.as_deref().map(acting_user)),
+    };
+    Ok(Some(Identified { actor, project, claims, owner }))
 }
 
 /// Steps 1 to 4: what the request claims to be, and where it wants to go.
@@ -147,7 +160,7 @@ fn target(credentials: &Credentials) -> Result<Option<(Level, &str)>> {
                     "A key or an admin access token needs an access type beside it.",
                 ));
             }
-            if given(&credentials.bearer_token).is_none() {
+            if given(&credentials.bearer_token).is_none() && given(&credentials.api_key).is_none() {
                 return Ok(None);
             }
             Level::Client
@@ -185,22 +198,33 @@ async fn user_token(deps: &Deps, credentials: &Credentials, project_id: &Project
                 .with(json!({ "expected_project_id": project_id, "actual_project_id": claims.project_id })),
         );
     }
-    if claims.is_anonymous && !credentials.allow_anonymous_user {
+    require_expected(credentials, claims.is_anonymous, claims.is_restricted, claims.restricted_reason)?;
+    Ok(Some(claims))
+}
+
+/// Steps 5d and 5e: an anonymous or restricted user is let in only where the request says so.
+fn require_expected(
+    credentials: &Credentials,
+    is_anonymous: bool,
+    is_restricted: bool,
+    reason: Option<RestrictedReason>,
+) -> Result<()> {
+    if is_anonymous && !credentials.allow_anonymous_user {
         return refuse(Failure::new(
             Code::AnonymousAuthenticationNotAllowed,
             "The request does not say that it may come from an anonymous user.",
         ));
     }
-    if claims.is_restricted && !credentials.allow_anonymous_user && !credentials.allow_restricted_user {
+    if is_restricted && !credentials.allow_anonymous_user && !credentials.allow_restricted_user {
         return refuse(
             Failure::new(
                 Code::RestrictedUserNotAllowed,
                 "The request does not say that it may come from a restricted user.",
             )
-            .with(json!({ "restricted_reason": claims.restricted_reason })),
+            .with(json!({ "restricted_reason": reason })),
         );
     }
-    Ok(Some(claims))
+    Ok(())
 }
 
 /// Step 7: an installation on the developer's own machine lets the admin key of `internal` into every project.
@@ -269,9 +293,9 @@ async fn key(
     }
     match level {
         Level::Client => {
-            // Without a key an unknown branch must not be told from a known one.
-            let required =
-                !branch_known || projects::config(deps, project_id).await?.project.require_publishable_client_key;
+            // An API key proves more than a publishable one. Without a key an unknown branch must not be told from a known one.
+            let required = given(&credentials.api_key).is_none()
+                && (!branch_known || projects::config(deps, project_id).await?.project.require_publishable_client_key);
             if !required {
                 return Ok(());
             }

@@ -55,17 +55,31 @@ pub fn require_user(actor: &Actor) -> Result<&ActingUser> {
     }
 }
 
-/// Somebody must be signed in for `me` to mean anything.
+/// Somebody must be signed in for `me` to mean anything. An API key is nobody who signed in: what it may do for its user asks
+/// [`own_user_id`].
 ///
 /// # Errors
 /// `CANNOT_GET_OWN_USER_WITHOUT_USER`.
 pub fn require_own_user(actor: &Actor) -> Result<&ActingUser> {
     match &actor.user {
         Some(user) => Ok(user),
-        None => {
-            refuse(Failure::new(Code::CannotGetOwnUserWithoutUser, "Nobody is signed in, so there is no own user."))
-        }
+        None => refuse(no_own_user()),
     }
+}
+
+/// The user for whom the caller speaks, by an access token or by an API key.
+///
+/// # Errors
+/// `CANNOT_GET_OWN_USER_WITHOUT_USER`.
+pub fn own_user_id(actor: &Actor) -> Result<UserId> {
+    match actor.user_id() {
+        Some(id) => Ok(id),
+        None => refuse(no_own_user()),
+    }
+}
+
+fn no_own_user() -> Failure {
+    Failure::new(Code::CannotGetOwnUserWithoutUser, "Nobody is signed in, so there is no own user.")
 }
 
 /// Somebody must be signed in, for the calls whose input the contract counts the user to.

@@ -10,7 +10,6 @@ mod grants;
 mod require;
 mod store;
 
-pub(crate) use self::grants::{add_sign_up_defaults, add_team_defaults, team_event};
 pub use self::{
     catalog::{Catalog, Definition},
     definitions::{MAX_ID_CHARS, NewDefinition, UpdateDefinition, create, delete, list, update},
@@ -19,6 +18,10 @@ pub use self::{
         revoke_in_team,
     },
     require::{held_in_team, require_in_team},
+};
+pub(crate) use self::{
+    grants::{add_sign_up_defaults, add_team_defaults, team_event},
+    require::holders_in_team,
 };
 pub use crate::projects::PermissionScope;
 

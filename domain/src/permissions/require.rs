@@ -28,6 +28,28 @@ pub async fn held_in_team(
     Ok(Some(Catalog::of(&config).closure(PermissionScope::Team, direct.iter().map(String::as_str))))
 }
 
+/// The members of a team who hold `permission` there, directly or included in another one.
+///
+/// # Errors
+/// Internal only.
+pub(crate) async fn holders_in_team(
+    deps: &Deps,
+    project_id: &ProjectId,
+    team_id: TeamId,
+    permission: &str,
+) -> Result<Vec<UserId>> {
+    let config = projects::config(deps, project_id).await?;
+    let catalog = Catalog::of(&config);
+    let grants = store::in_teams(deps.db.read(), project_id, Some(team_id), None).await?;
+    let holds = |of_one: &&[(TeamId, UserId, String)]| {
+        let direct = of_one.iter().map(|(_, _, id)| id.as_str());
+        catalog.closure(PermissionScope::Team, direct).contains(permission)
+    };
+    // Ordered by user.
+    let by_member = grants.chunk_by(|(_, one, _), (_, other, _)| one == other);
+    Ok(by_member.filter(holds).filter_map(|of_one| of_one.first().map(|(_, user_id, _)| *user_id)).collect())
+}
+
 /// Servers may do everything; a user must be a member of the team and hold `permission` there, directly or included in
 /// another one.
 ///

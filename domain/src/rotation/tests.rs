@@ -206,7 +206,8 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "webhook_endpoint.headers",
         "webhook_secret.sealed",
     ];
-    const HASHES_AND_BODIES: [&str; 10] = [
+    const HASHES_AND_BODIES: [&str; 11] = [
+        "api_key.key_hash",
         "idempotency.request_hash",
         "image.content",
         "key_set.publishable_client_key_hash",

@@ -14,7 +14,7 @@ use super::{
     tokens::{self, Subject, access_token_expired},
 };
 use crate::{
-    Actor, Code, Deps, Level, ProjectId, SessionId, Timestamp, UserId,
+    Actor, Code, Deps, Level, ProjectId, SessionId, Timestamp, UserId, api_keys,
     db::Tx,
     error::{Failure, Result, refuse},
     events::{self, EventKind, NewEvent},
@@ -208,8 +208,9 @@ async fn mint_from(deps: &Deps, row: Option<session::Model>, client: &ClientInfo
 /// The sessions of a user, newest first, expired ones included. Those of impersonation are shown to administrators only.
 ///
 /// # Errors
-/// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own.
+/// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own, and for API keys.
 pub async fn list(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<Session>> {
+    api_keys::require_no_key(actor)?;
     if !actor.is_server() && require_own_user(actor)?.id != user_id {
         return refuse(Failure::forbidden("A user can list its own sessions only."));
     }

@@ -8,6 +8,7 @@ use crate::{
     error::{Result, refuse},
     events::{self, EventKind, NewEvent},
     permissions,
+    signal::Signal,
 };
 
 /// Deletes a team with its memberships, what was granted in it, and its keys. Only the end of the team is told.
@@ -22,6 +23,8 @@ pub async fn delete(deps: &Deps, actor: &Actor, id: TeamId) -> Result<()> {
         if !store::delete(&tx, project_id, id).await? {
             return refuse(not_found(id));
         }
+        // Its keys went with it.
+        tx.raise(Signal::TeamDeleted { team_id: id });
         let payload = json!({ "id": id });
         let kind = EventKind::TeamDeleted;
         let event = NewEvent { project_id: project_id.clone(), kind, user_id: None, team_id: Some(id), payload };

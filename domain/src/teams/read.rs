@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Team, store};
 use crate::{
     Actor, Code, Deps, Failure, ProjectId, TeamId, Timestamp, UserId,
+    db::Tx,
     error::{Result, refuse},
 };
 
@@ -18,9 +19,13 @@ const MAX_IDS: usize = 1000;
 ///
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND` when they do not belong to it, whether or not it
-/// exists. Servers: `TEAM_NOT_FOUND`.
+/// exists. Servers, and API keys of teams for any team but their own: `TEAM_NOT_FOUND`.
 pub async fn get(deps: &Deps, actor: &Actor, id: TeamId) -> Result<Team> {
-    if !actor.is_server() {
+    if let Some(own) = actor.team_id() {
+        if id != own {
+            return refuse(not_found(id));
+        }
+    } else if !actor.is_server() {
         let Some(user_id) = actor.user_id() else {
             return refuse(Failure::new(Code::UserAuthenticationRequired, "Sign in to see a team."));
         };
@@ -34,11 +39,15 @@ pub async fn get(deps: &Deps, actor: &Actor, id: TeamId) -> Result<Team> {
     }
 }
 
-/// The teams of a user, or, for servers that name no user, all teams of the project; oldest first.
+/// The teams of a user, or, for servers that name no user, all teams of the project; oldest first. The API key of a team
+/// names no user, and sees its team.
 ///
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own.
 pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result<Vec<Team>> {
+    if let (Some(own), None) = (actor.team_id(), user_id) {
+        return Ok(vec![get(deps, actor, own).await?]);
+    }
     if !actor.is_server() {
         let Some(own) = actor.user_id() else {
             return refuse(Failure::new(Code::CannotGetOwnUserWithoutUser, "Sign in to list your teams."));
@@ -142,7 +151,12 @@ pub(crate) async fn is_member_in(
     store::is_member(connection, project_id, team_id, user_id).await
 }
 
-pub(super) fn not_found(id: TeamId) -> Failure {
+/// Holds the team until the transaction ends. Answers whether there is such a team in the project.
+pub(crate) async fn lock_in(tx: &Tx, project_id: &ProjectId, id: TeamId) -> Result<bool> {
+    Ok(store::lock(tx, project_id, id).await?.is_some())
+}
+
+pub(crate) fn not_found(id: TeamId) -> Failure {
     Failure::new(Code::TeamNotFound, format!("There is no team {id}."))
         .with(serde_json::json!({ "team_id": id.to_string() }))
 }

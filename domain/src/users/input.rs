@@ -125,6 +125,27 @@ pub struct UpdateOwnUser {
     pub selected_team_id: Patch<TeamId>,
 }
 
+impl UpdateOwnUser {
+    /// Whether it says anything about how the user signs in or is reached: not for API keys.
+    pub(super) fn touches_sign_in(&self) -> bool {
+        // Field by field, so that a new one must be decided.
+        let Self {
+            display_name: _,
+            profile_image_url: _,
+            client_metadata: _,
+            selected_team_id: _,
+            primary_email,
+            otp_auth_enabled,
+            passkey_auth_enabled,
+            totp_secret_base64,
+        } = self;
+        !primary_email.is_keep()
+            || otp_auth_enabled.is_some()
+            || passkey_auth_enabled.is_some()
+            || !totp_secret_base64.is_keep()
+    }
+}
+
 impl From<UpdateOwnUser> for UpdateUser {
     fn from(own: UpdateOwnUser) -> Self {
         Self {

@@ -14,7 +14,7 @@ use super::{
     store::{self, Loaded},
 };
 use crate::{
-    Actor, Deps, Failure, ProjectId, UserId,
+    Actor, Deps, Failure, ProjectId, UserId, api_keys,
     db::Tx,
     error::{Error, Result, refuse},
     events::EventKind,
@@ -41,9 +41,13 @@ pub async fn update(deps: &Deps, actor: &Actor, id: UserId, input: UpdateUser) -
 /// Changes the user the caller speaks for, as far as users may change themselves.
 ///
 /// # Errors
-/// `CANNOT_GET_OWN_USER_WITHOUT_USER`; those of [`update`], as far as they concern the fields.
+/// `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` for API keys that would change how the user signs in; those of
+/// [`update`], as far as they concern the fields.
 pub async fn update_own(deps: &Deps, actor: &Actor, input: UpdateOwnUser) -> Result<User> {
     let Some(id) = actor.user_id() else { return refuse(no_own_user()) };
+    if input.touches_sign_in() {
+        api_keys::require_no_key(actor)?;
+    }
     let changes = UpdateUser::from(input).check(deps, &actor.project_id, ImageSource::of(actor)).await?;
     run(deps, actor, id, &changes).await
 }

@@ -170,7 +170,7 @@ mod tests {
         let error = expand(OWNED, "impl U { /// Name.\n fn name(&self) -> Option<&str> { None } }").unwrap_err();
         assert_eq!(
             error,
-            "field `name` needs a rule: `#[access(CLIENT | SERVER | ADMIN[, self][, permission = \"…\"])]`"
+            "field `name` needs a rule: `#[access(CLIENT | SERVER | ADMIN[, self][, permission = \"…\"][, keys = USER | ANY])]`"
         );
     }
 
@@ -220,10 +220,27 @@ mod tests {
     }
 
     #[test]
-    fn a_root_field_with_self_is_shown_to_users_only() {
-        let code = expand("root", "impl Q { /// Me.\n #[access(CLIENT, self)] fn me(&self) -> Option<User> { None } }")
-            .unwrap();
-        assert!(code.contains("guard::visible_to_users"), "{code}");
+    fn a_root_field_is_shown_to_whom_its_rule_names() {
+        for (rule, shown) in [
+            ("CLIENT, self", "visible_to_users_without_key"),
+            ("CLIENT, self, keys = USER", "visible_to_users"),
+            ("CLIENT, self, keys = ANY", "visible_to_users_and_keys"),
+            ("CLIENT", "visible_to_clients_without_key"),
+            ("CLIENT, keys = USER", "visible_to_clients_and_user_keys"),
+            ("CLIENT, keys = ANY", "visible_to_clients"),
+            ("SERVER", "visible_to_servers"),
+        ] {
+            let item = format!("impl Q {{ /// Me.\n #[access({rule})] fn me(&self) -> Option<User> {{ None }} }}");
+            let code = expand("root", &item).unwrap();
+            assert!(code.contains(&format!("\"crate::graphql::guard::{shown}\"")), "{rule}: {code}");
+        }
+    }
+
+    #[test]
+    fn keys_stand_on_root_fields_only() {
+        let item = "impl U { /// Name.\n #[access(CLIENT, self, keys = ANY)] fn name(&self) -> Option<&str> { None } }";
+        assert!(expand(OWNED, item).unwrap_err().contains("root types"));
+        assert!(expand("root", item).is_ok());
     }
 
     #[test]

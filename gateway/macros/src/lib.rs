@@ -36,7 +36,9 @@ use proc_macro::TokenStream;
 /// - `team = expression`: the team (`TeamId` or `Option<TeamId>`) on the path, for rules with a permission;
 /// - `graphql(…)`: handed on to async-graphql's `Object`.
 ///
-/// `#[access(…)]` takes a rule as above; `#[graphql(…)]` beside it is handed on to async-graphql.
+/// `#[access(…)]` takes a rule as above; `#[graphql(…)]` beside it is handed on to async-graphql. On a field of a root type the
+/// rule may also say `keys = USER` or `keys = ANY`: then API keys of users, or of users and teams, may use it. Without that
+/// they are refused, so a new field is closed to them until somebody decides otherwise.
 ///
 /// A field that is narrower than its type, and each field of a root type, must be nullable: a refusal makes it null with an
 /// error at its path, and the rest of the answer stands. So does a failure of its resolver (GraphQL specification,

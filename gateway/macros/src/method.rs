@@ -9,7 +9,7 @@ use syn::{
 
 use crate::{
     expand::{Arguments, Place, take},
-    rule::Rule,
+    rule::{Keys, Rule},
 };
 
 /// A resolver with its rule.
@@ -41,7 +41,7 @@ impl Method {
         let passed_on = take(&mut function.attrs, "graphql")?.into_iter().map(|(_, tokens)| tokens).collect();
         let Some((span, tokens)) = access.pop() else {
             let text = format!(
-                "field `{name}` needs a rule: `#[access(CLIENT | SERVER | ADMIN[, self][, permission = \"…\"])]`"
+                "field `{name}` needs a rule: `#[access(CLIENT | SERVER | ADMIN[, self][, permission = \"…\"][, keys = USER | ANY])]`"
             );
             return Err(syn::Error::new(name.span(), text));
         };
@@ -84,6 +84,8 @@ impl Method {
     pub(crate) fn field(&self, arguments: &Arguments) -> TokenStream {
         let (name, resolver, context) = (&self.function.sig.ident, self.resolver_name(), &self.context);
         let (docs, passed_on) = (&self.docs, &self.passed_on);
+        // The field has the parameters of its resolver: what is expected of the one holds for the other.
+        let expected = self.function.attrs.iter().filter(|attribute| attribute.path().is_ident("expect"));
         let directive = self.rule.directive();
         let visible = match arguments.place {
             Place::Object(_) => self.rule.visible(),
@@ -109,6 +111,7 @@ impl Method {
         let answer = if matches!(arguments.place, Place::Subscription) { call } else { answer };
         quote_spanned! {self.function.sig.span()=>
             #(#docs)*
+            #(#expected)*
             #[graphql(#(#passed_on,)* #visible, #directive)]
             #visibility #asyncness fn #name(#(#inputs),*) #return_type {
                 if let ::std::result::Result::Err(refusal) = #check {
@@ -195,6 +198,11 @@ fn check_rule(arguments: &Arguments, rule: &Rule, output: &Output, name: &Ident)
         let text = format!(
             "field `{name}` is narrower than its type, so it must be nullable: answer `Option<…>` or `Result<Option<…>>`"
         );
+        return Err(syn::Error::new(name.span(), text));
+    }
+    if rule.keys > Keys::None && matches!(arguments.place, Place::Object(_)) {
+        let text =
+            format!("`keys` stands on fields of root types; whose key may read field `{name}` follows from there");
         return Err(syn::Error::new(name.span(), text));
     }
     if rule.needs_owner() && matches!(arguments.place, Place::Object(_)) && arguments.owner.is_none() {

@@ -15,12 +15,24 @@ pub(crate) enum Level {
     Admin,
 }
 
+/// Whose API keys may use a field of a root type; ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Keys {
+    /// Nobody's: so it is unless the rule says something.
+    None,
+    /// Users'.
+    User,
+    /// Users' and teams'.
+    Any,
+}
+
 /// Who may read a field, or get hold of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) level: Level,
     pub(crate) own: bool,
     pub(crate) permission: Option<String>,
+    pub(crate) keys: Keys,
 }
 
 impl Rule {
@@ -45,7 +57,11 @@ impl Rule {
             Some(key) => quote!(::std::option::Option::Some(#key)),
             None => quote!(::std::option::Option::None),
         };
-        quote!(crate::graphql::guard::Rule { level: #level, own: #own, permission: #permission })
+        let keys = match self.keys_expression() {
+            Some(keys) => quote!(::std::option::Option::Some(#keys)),
+            None => quote!(::std::option::Option::None),
+        };
+        quote!(crate::graphql::guard::Rule { level: #level, own: #own, permission: #permission, keys: #keys })
     }
 
     /// The rule as the directive of the SDL.
@@ -57,7 +73,19 @@ impl Rule {
             Some(key) => quote!(::std::option::Option::Some(::std::string::String::from(#key))),
             None => quote!(::std::option::Option::None),
         };
-        quote!(directive = crate::graphql::guard::access::apply(#level, #own, #permission))
+        let keys = match self.keys_expression() {
+            Some(keys) => quote!(::std::option::Option::Some(#keys)),
+            None => quote!(::std::option::Option::None),
+        };
+        quote!(directive = crate::graphql::guard::access::apply(#level, #own, #permission, #keys))
+    }
+
+    fn keys_expression(&self) -> Option<TokenStream> {
+        match self.keys {
+            Keys::None => None,
+            Keys::User => Some(quote!(crate::graphql::guard::KeyOwners::User)),
+            Keys::Any => Some(quote!(crate::graphql::guard::KeyOwners::Any)),
+        }
     }
 
     /// The function that tells introspection whether the caller could use the object, or the field of one, that the rule
@@ -66,13 +94,16 @@ impl Rule {
         self.visible_by("crate::graphql::guard::visible_to_clients")
     }
 
-    /// The same for a field of a root type: there `self` and permissions need a user.
+    /// The same for a field of a root type: there `self` and permissions need a user, and API keys must be named.
     pub(crate) fn visible_at_root(&self) -> TokenStream {
         let needs_user = self.own || self.permission.is_some();
-        self.visible_by(if needs_user {
-            "crate::graphql::guard::visible_to_users"
-        } else {
-            "crate::graphql::guard::visible_to_clients"
+        self.visible_by(match (needs_user, self.keys) {
+            (true, Keys::None) => "crate::graphql::guard::visible_to_users_without_key",
+            (true, Keys::User) => "crate::graphql::guard::visible_to_users",
+            (true, Keys::Any) => "crate::graphql::guard::visible_to_users_and_keys",
+            (false, Keys::None) => "crate::graphql::guard::visible_to_clients_without_key",
+            (false, Keys::User) => "crate::graphql::guard::visible_to_clients_and_user_keys",
+            (false, Keys::Any) => "crate::graphql::guard::visible_to_clients",
         })
     }
 
@@ -104,29 +135,45 @@ impl Parse for Rule {
             "ADMIN" => Level::Admin,
             _ => return Err(level_expected(level.span())),
         };
-        let mut rule = Self { level, own: false, permission: None };
-        while input.peek(Token![,]) && (input.peek2(Token![self]) || is_permission(input)) {
+        let mut rule = Self { level, own: false, permission: None, keys: Keys::None };
+        while input.peek(Token![,]) && (input.peek2(Token![self]) || next_is(input, &["permission", "keys"])) {
             input.parse::<Token![,]>()?;
             if input.peek(Token![self]) {
                 input.parse::<Token![self]>()?;
                 rule.own = true;
-            } else {
-                input.parse::<Ident>()?;
-                input.parse::<Token![=]>()?;
+                continue;
+            }
+            let word: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            if word == "permission" {
                 rule.permission = Some(input.parse::<LitStr>()?.value());
+            } else {
+                rule.keys = parse_keys(input)?;
             }
         }
-        if rule.level > Level::Client && (rule.own || rule.permission.is_some()) {
-            return Err(input.error("`self` and `permission` only narrow CLIENT: servers and admins pass without them"));
+        if rule.level > Level::Client && (rule.own || rule.permission.is_some() || rule.keys > Keys::None) {
+            let text = "`self`, `permission` and `keys` only go with CLIENT: servers and admins pass without them, and API keys \
+                        speak at that level";
+            return Err(input.error(text));
         }
         Ok(rule)
     }
 }
 
-/// Whether what follows the comma is `permission`, which belongs to the rule.
-fn is_permission(input: ParseStream<'_>) -> bool {
+/// Whether what follows the comma is one of these words, which belong to the rule.
+fn next_is(input: ParseStream<'_>, words: &[&str]) -> bool {
     let ahead = input.fork();
-    ahead.parse::<Token![,]>().is_ok() && ahead.parse::<Ident>().is_ok_and(|ident| ident == "permission")
+    ahead.parse::<Token![,]>().is_ok()
+        && ahead.parse::<Ident>().is_ok_and(|ident| words.iter().any(|word| ident == word))
+}
+
+fn parse_keys(input: ParseStream<'_>) -> syn::Result<Keys> {
+    let word: Ident = input.parse()?;
+    match word.to_string().as_str() {
+        "USER" => Ok(Keys::User),
+        "ANY" => Ok(Keys::Any),
+        _ => Err(syn::Error::new(word.span(), "expected `keys = USER` or `keys = ANY`")),
+    }
 }
 
 fn level_expected(span: Span) -> syn::Error {
@@ -143,11 +190,13 @@ mod tests {
 
     #[test]
     fn rules_read_as_they_are_written() {
-        assert_eq!(rule("SERVER"), Rule { level: Level::Server, own: false, permission: None });
+        assert_eq!(rule("SERVER"), Rule { level: Level::Server, own: false, permission: None, keys: Keys::None });
         assert_eq!(
-            rule(r#"CLIENT, self, permission = "team_admin""#),
-            Rule { level: Level::Client, own: true, permission: Some("team_admin".to_owned()) }
+            rule(r#"CLIENT, self, permission = "team_admin", keys = ANY"#),
+            Rule { level: Level::Client, own: true, permission: Some("team_admin".to_owned()), keys: Keys::Any }
         );
+        assert_eq!(rule("CLIENT, keys = USER").keys, Keys::User);
+        assert!(syn::parse_str::<Rule>("CLIENT, keys = TEAM").is_err());
     }
 
     #[test]
@@ -161,6 +210,7 @@ mod tests {
     #[test]
     fn only_clients_are_narrowed_by_self_or_permission() {
         assert!(syn::parse_str::<Rule>("SERVER, self").is_err());
+        assert!(syn::parse_str::<Rule>("SERVER, keys = ANY").is_err());
         assert!(syn::parse_str::<Rule>(r#"ADMIN, permission = "x""#).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! Who asks a GraphQL question: the same headers as REST, or `Authorization: Bearer`; for sockets the same names in
+//! Who asks a GraphQL question: the same headers as REST, or `Authorization: Bearer`, or an API key; for sockets the same names in
 //! `connection_init`. Beyond what REST asks, the session must still be there and a browser's page must be trusted.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use postern_domain::{
 use sha2::{Digest, Sha256};
 
 use super::error::Result;
-use crate::identity::credentials;
+use crate::identity::{both_families, credentials, either};
 
 /// The header that makes the mutations of a request repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -62,7 +62,7 @@ impl Caller {
         self.0.request_id.as_deref()
     }
 
-    /// The same for callers that show the same key to the same project.
+    /// The same for callers that show the same key, be it the project's or a user's, to the same project.
     pub(crate) fn key_fingerprint(&self) -> [u8; 32] {
         let credentials = self.key_only();
         let parts = [
@@ -72,6 +72,7 @@ impl Caller {
             &credentials.secret_server_key,
             &credentials.super_secret_admin_key,
             &credentials.development_override_key,
+            &credentials.api_key,
         ];
         let mut hash = Sha256::new();
         for part in parts {
@@ -121,7 +122,8 @@ pub(crate) async fn recognise(
     client: ClientInfo,
     request_id: Option<String>,
 ) -> Result<Caller> {
-    let credentials = Credentials { bearer_token: bearer_token(headers), ..credentials(headers) };
+    let credentials =
+        Credentials { bearer_token: bearer_token(headers), api_key: api_key(headers), ..credentials(headers) };
     let identified = identity::identify(deps, &credentials).await?;
     if let Some(identified) = &identified {
         identity::require_live_sessions(deps, identified).await?;
@@ -129,6 +131,10 @@ pub(crate) async fn recognise(
     }
     let idempotency_key = headers.get(IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     Ok(Caller(Arc::new(Known { identified, credentials, idempotency_key, client, request_id })))
+}
+
+fn api_key(headers: &HeaderMap) -> Option<String> {
+    either(headers, both_families!("api-key")).map(ToOwned::to_owned)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<String> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_graphql::{Context, Enum, TypeDirective};
-use postern_domain::{Actor, Code, Failure, Level, UserId, identity};
+use postern_domain::{Actor, Code, Failure, Level, UserId, actor::KeyOwner, identity};
 
 use super::error::Error;
 
@@ -25,12 +25,36 @@ pub(crate) enum AccessLevel {
     Admin,
 }
 
+/// Whose API keys may use a field of a root type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum KeyOwners {
+    /// Those of users.
+    User,
+    /// Those of users and of teams.
+    Any,
+}
+
+impl KeyOwners {
+    fn includes(self, owner: KeyOwner) -> bool {
+        match owner {
+            KeyOwner::User(_) => true,
+            KeyOwner::Team(_) => self == Self::Any,
+        }
+    }
+}
+
 /// Who may read this. Servers pass where the level is CLIENT or SERVER, admins always. A client passes where the level is
 /// CLIENT, if the object is its own user's (`self`), and if its user holds `permission`: in the team on the path, else in
-/// the project.
+/// the project. An API key is a client that passes the fields of Query, Mutation and Subscription only where `keys` names it.
 #[expect(unused_variables, reason = "the directive only describes; `check` decides")]
 #[TypeDirective(location = "FieldDefinition", location = "Object")]
-pub(crate) fn access(level: AccessLevel, #[graphql(name = "self")] own: Option<bool>, permission: Option<String>) {}
+pub(crate) fn access(
+    level: AccessLevel,
+    #[graphql(name = "self")] own: Option<bool>,
+    permission: Option<String>,
+    keys: Option<KeyOwners>,
+) {
+}
 
 /// A rule, as `@access` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +65,8 @@ pub(crate) struct Rule {
     pub(crate) own: bool,
     /// A client's user must hold this permission.
     pub(crate) permission: Option<&'static str>,
+    /// Whose API keys pass a field of a root type.
+    pub(crate) keys: Option<KeyOwners>,
 }
 
 /// Whose an object is.
@@ -86,8 +112,13 @@ fn decide(rule: &Rule, actor: &Actor, owner: Owner) -> Decision {
     if rule.level != AccessLevel::Client {
         return Decision::Refused;
     }
+    // What may be begun with a key is said at the roots; below, a key sees what its owner sees.
+    if owner == Owner::Caller && !lets_key_pass(rule, actor) {
+        return Decision::Refused;
+    }
     let owns = match owner {
-        Owner::Caller => actor.user.is_some(),
+        // A key of a team that came here is let in by name, and owns what is its team's.
+        Owner::Caller => actor.user_id().is_some() || actor.team_id().is_some(),
         Owner::Nobody => false,
         Owner::User(user) => actor.is_user(user),
     };
@@ -95,11 +126,16 @@ fn decide(rule: &Rule, actor: &Actor, owner: Owner) -> Decision {
         Decision::Refused
     } else if rule.permission.is_none() {
         Decision::Allowed
-    } else if actor.user.is_some() {
+    } else if actor.user_id().is_some() {
         Decision::IfHeld
     } else {
         Decision::Refused
     }
+}
+
+/// Whether the caller is no API key, or one of those that the rule names.
+fn lets_key_pass(rule: &Rule, actor: &Actor) -> bool {
+    actor.key.is_none_or(|key| rule.keys.is_some_and(|keys| keys.includes(key.owner)))
 }
 
 /// Whether the caller of this request may read a field with `rule` of an object of `owner`.
@@ -121,9 +157,14 @@ pub(crate) fn check(ctx: &Context<'_>, rule: &Rule, owner: Owner) -> Result<(), 
     {
         return Ok(());
     }
-    if owner == Owner::Caller && rule.own && rule.level == AccessLevel::Client && actor.user.is_none() {
+    // Open to keys, but not to those of teams: as for everybody else without a user.
+    let wants_user = rule.keys.is_some() || actor.key.is_none();
+    if owner == Owner::Caller && rule.own && rule.level == AccessLevel::Client && wants_user {
         // Not refused for who it is, but for lack of anybody: that has a code of its own in the contract.
-        identity::require_own_user(actor)?;
+        identity::own_user_id(actor)?;
+    }
+    if owner == Owner::Caller && rule.level == AccessLevel::Client && !lets_key_pass(rule, actor) {
+        return Err(Failure::forbidden("An API key may not do this: sign in, or use a server key.").into());
     }
     Err(refusal(rule))
 }
@@ -185,8 +226,28 @@ pub(crate) fn visible_to_clients(ctx: &Context<'_>) -> bool {
     ctx.data_opt::<Actor>().is_some()
 }
 
-/// Visible to signed-in users, servers and admins: for root fields that need a user.
+/// The same but for API keys of teams: for root fields that name keys of users.
+pub(crate) fn visible_to_clients_and_user_keys(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(|actor| actor.team_id().is_none())
+}
+
+/// The same but for API keys: for root fields that name none.
+pub(crate) fn visible_to_clients_without_key(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(|actor| actor.key.is_none())
+}
+
+/// Visible to users, by whatever they prove themselves, servers and admins: for root fields that need a user.
 pub(crate) fn visible_to_users(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(|actor| actor.is_server() || actor.user_id().is_some())
+}
+
+/// The same with API keys of teams: for root fields that name them.
+pub(crate) fn visible_to_users_and_keys(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Actor>().is_some_and(|actor| actor.is_server() || actor.user.is_some() || actor.key.is_some())
+}
+
+/// Visible to signed-in users, servers and admins: for root fields that name no API keys.
+pub(crate) fn visible_to_users_without_key(ctx: &Context<'_>) -> bool {
     ctx.data_opt::<Actor>().is_some_and(|actor| actor.is_server() || actor.user.is_some())
 }
 
@@ -205,7 +266,10 @@ mod tests;
 
 #[cfg(test)]
 mod table {
-    use postern_domain::{ProjectId, SessionId, actor::ActingUser};
+    use postern_domain::{
+        ApiKeyId, ProjectId, SessionId, TeamId,
+        actor::{ActingKey, ActingUser},
+    };
 
     use super::*;
 
@@ -224,7 +288,7 @@ mod table {
     fn rules_decide_as_the_table_says() {
         use Decision::{Allowed as Yes, IfHeld as Held, Refused as No};
         let (me, other) = (UserId::random(), UserId::random());
-        let rule = |level, own, permission| Rule { level, own, permission };
+        let rule = |level, own, permission| Rule { level, own, permission, keys: None };
         let rules = [
             rule(AccessLevel::Client, false, None),
             rule(AccessLevel::Client, true, None),
@@ -250,6 +314,37 @@ mod table {
                     assert_eq!(decide(rule, actor, *owner), *expected, "{rule:?} {:?} {owner:?}", actor.level);
                 }
             }
+        }
+    }
+
+    /// API keys at the roots, where they must be named, and below, where they see what their owner sees.
+    #[test]
+    fn keys_pass_where_they_are_named() {
+        use Decision::{Allowed as Yes, IfHeld as Held, Refused as No};
+        let (me, other) = (UserId::random(), UserId::random());
+        let key = |owner| Actor::of_key(ProjectId::internal(), ActingKey { id: ApiKeyId::random(), owner });
+        let (of_user, of_team) = (key(KeyOwner::User(me)), key(KeyOwner::Team(TeamId::random())));
+        let client = |own, permission, keys| Rule { level: AccessLevel::Client, own, permission, keys };
+        for (keys, by_user, by_team) in
+            [(None, No, No), (Some(KeyOwners::User), Yes, No), (Some(KeyOwners::Any), Yes, Yes)]
+        {
+            for own in [false, true] {
+                let rule = client(own, None, keys);
+                assert_eq!(decide(&rule, &of_user, Owner::Caller), by_user, "{rule:?}");
+                assert_eq!(decide(&rule, &of_team, Owner::Caller), by_team, "{rule:?}");
+            }
+        }
+        let held = client(true, Some("p"), Some(KeyOwners::Any));
+        assert_eq!((decide(&held, &of_user, Owner::Caller), decide(&held, &of_team, Owner::Caller)), (Held, No));
+        let own = client(true, None, None);
+        for (owner, by_user, by_team) in
+            [(Owner::User(me), Yes, No), (Owner::User(other), No, No), (Owner::Nobody, No, No)]
+        {
+            assert_eq!((decide(&own, &of_user, owner), decide(&own, &of_team, owner)), (by_user, by_team));
+        }
+        for level in [AccessLevel::Server, AccessLevel::Admin] {
+            let rule = Rule { level, own: false, permission: None, keys: None };
+            assert_eq!((decide(&rule, &of_user, Owner::Caller), decide(&rule, &of_team, Owner::Nobody)), (No, No));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use postern_domain::{
-    Actor, Deps, ProjectId, SessionId, UserId, sessions,
+    Actor, ApiKeyId, Deps, ProjectId, SessionId, TeamId, UserId, sessions,
     signal::{Listener, Signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -129,6 +129,8 @@ enum Concerned {
     Nobody,
     Session(SessionId),
     User(UserId),
+    Team(TeamId),
+    ApiKey(ApiKeyId),
     Project(ProjectId),
     Everybody,
 }
@@ -138,6 +140,8 @@ impl Concerned {
         match signal {
             Signal::SessionRevoked { session_id } => Self::Session(session_id),
             Signal::UserSignedOut { user_id } => Self::User(user_id),
+            Signal::TeamDeleted { team_id } => Self::Team(team_id),
+            Signal::ApiKeyRevoked { api_key_id } => Self::ApiKey(api_key_id),
             Signal::ProjectChanged { project_id } => Self::Project(project_id),
             Signal::Jobs | Signal::EventsWritten | Signal::LogAdvanced { .. } => Self::Nobody,
             // Any of those that were missed could have concerned anybody.
@@ -150,6 +154,8 @@ impl Concerned {
             Self::Nobody => false,
             Self::Session(session_id) => actor.user.as_ref().is_some_and(|user| user.session_id == *session_id),
             Self::User(user_id) => actor.is_user(*user_id),
+            Self::Team(team_id) => actor.team_id() == Some(*team_id),
+            Self::ApiKey(api_key_id) => actor.key.is_some_and(|key| key.id == *api_key_id),
             Self::Project(project_id) => actor.project_id == *project_id,
             Self::Everybody => true,
         }

@@ -15,7 +15,7 @@ use async_graphql::{
     dataloader::{DataLoader, Loader},
 };
 use postern_domain::{
-    Actor, Deps, Failure, UserId, WebhookEndpointId, WebhookMessageId,
+    Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
     teams::{self, Team},
     users::{
         self, User,
@@ -63,6 +63,14 @@ impl Loaders {
     /// # Errors
     /// Internal only.
     pub(crate) async fn user(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.loader().load_one(id).await?)
+    }
+
+    /// A team of the project.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) async fn team(&self, id: TeamId) -> Result<Option<Team>> {
         Ok(self.loader().load_one(id).await?)
     }
 
@@ -145,6 +153,15 @@ impl Loader<UserId> for Source {
 
     async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, User>, LoadError> {
         Ok(users::by_ids(&self.deps, &self.actor.project_id, ids).await?)
+    }
+}
+
+impl Loader<TeamId> for Source {
+    type Value = Team;
+    type Error = LoadError;
+
+    async fn load(&self, ids: &[TeamId]) -> Result<HashMap<TeamId, Team>, LoadError> {
+        Ok(teams::by_ids(&self.deps, &self.actor.project_id, ids).await?)
     }
 }
 

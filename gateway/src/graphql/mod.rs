@@ -3,9 +3,11 @@
 //! asks, `document` bounds what is asked, `door` runs it, `respond` and `stream` write answers.
 //!
 //! To add a field: a method with a description and `#[access(…)]` in the noun's `types.rs`. To add a mutation: an input, a
-//! payload and a method in its `mutation.rs` that decodes, calls one operation of the domain, and wraps the outcome. Then
+//! payload and a method in its `mutation.rs` that decodes, calls one operation of the domain, and wraps the outcome. API keys
+//! are refused unless the rule of the root field says `keys = …` and the domain's list (`api_keys`) has the operation. Then
 //! bring `schema.graphql` up to date with `postern schema > schema.graphql`.
 
+mod api_keys;
 mod caller;
 mod connection;
 mod contact_channels;

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Interface};
 use postern_domain::{
-    Actor, Deps, Kind,
+    Actor, Deps, Kind, api_keys,
     nodes::{self, Node as Found},
     sessions,
     teams::{self, invitations},
@@ -13,6 +13,7 @@ use postern_gateway_macros::guarded;
 use uuid::Uuid;
 
 use super::{
+    api_keys::types::ApiKeyObject,
     contact_channels::types::ContactChannelObject,
     error::Result,
     scalars::parse_id,
@@ -38,6 +39,8 @@ pub(crate) enum Node {
     ContactChannel(ContactChannelObject),
     /// A session.
     Session(SessionObject),
+    /// An API key.
+    ApiKey(ApiKeyObject),
     /// A webhook endpoint.
     WebhookEndpoint(WebhookEndpointObject),
     /// A webhook message.
@@ -51,7 +54,7 @@ pub(crate) struct NodeQuery;
 #[guarded(root)]
 impl NodeQuery {
     /// Whatever has this id within the project; null when nothing has, or nothing that the caller may see.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = ANY)]
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>> {
         let (deps, actor) = (deps(ctx)?, actor(ctx)?);
         let id: Uuid = parse_id(&id, "id")?;
@@ -84,6 +87,7 @@ async fn see(deps: &Deps, actor: &Actor, found: Found) -> postern_domain::Result
             let sessions = sessions::list(deps, actor, user_id).await?;
             sessions.into_iter().find(|session| session.id == id).map(|session| Node::Session(SessionObject(session)))
         }
+        Found::ApiKey(id) => Some(Node::ApiKey(ApiKeyObject(api_keys::get(deps, actor, None, id).await?))),
         Found::WebhookEndpoint(id) => {
             Some(Node::WebhookEndpoint(WebhookEndpointObject(webhooks::endpoint(deps, actor, id).await?)))
         }

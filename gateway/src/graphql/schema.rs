@@ -8,12 +8,13 @@ use async_graphql::{Context, MergedObject, MergedSubscription, SDLExportOptions,
 use postern_domain::{Actor, Code, Deps, Failure, sessions::ClientInfo};
 
 use super::{
+    api_keys::{mutation::ApiKeyMutation, query::ApiKeyQuery},
     caller::Caller,
     contact_channels::mutation::ContactChannelMutation,
     document::MAX_COST,
     error::Result,
     events::{query::EventQuery, subscription::EventSubscription},
-    guard::{visible_to_clients, visible_to_users},
+    guard::{visible_to_clients_and_user_keys, visible_to_users},
     node::NodeQuery,
     notifications::{NotificationMutation, NotificationQuery},
     permissions::{mutation::PermissionMutation, query::PermissionQuery},
@@ -40,14 +41,14 @@ pub(crate) struct Query(PeopleQuery, TogetherQuery, WorkQuery);
 pub(crate) struct PeopleQuery(UserQuery, SessionQuery, NotificationQuery, NodeQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery);
+pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
-#[graphql(visible = "visible_to_clients")]
+#[graphql(visible = "visible_to_clients_and_user_keys")]
 pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, WebhookMutation);
 
 #[derive(Default, MergedObject)]
@@ -57,7 +58,13 @@ pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutat
 pub(crate) struct PeopleMutation(UserMutation, ContactChannelMutation, NotificationMutation);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct TogetherMutation(TeamMutation, TeamMemberMutation, TeamInvitationMutation, PermissionMutation);
+pub(crate) struct TogetherMutation(
+    TeamMutation,
+    TeamMemberMutation,
+    TeamInvitationMutation,
+    PermissionMutation,
+    ApiKeyMutation,
+);
 
 /// What can be followed. An operation selects exactly one.
 #[derive(Default, MergedSubscription)]

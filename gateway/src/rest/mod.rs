@@ -3,6 +3,7 @@
 //! To add an endpoint: declare its inputs with `input!` in the noun's file, write the handler (read the [`call::Call`],
 //! ask for the level, call the operation, answer with [`reply::Reply`]), and add a line to that file's `routes`.
 
+mod api_keys;
 mod auth;
 pub(crate) mod call;
 mod config;
@@ -50,6 +51,7 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
 fn routes() -> Routes {
     let nouns = [
         greeting::routes(),
+        api_keys::routes(),
         auth::routes(),
         config::routes(),
         contact_channels::routes(),

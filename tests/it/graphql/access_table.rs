@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{codes, signed_up};
+use super::{api_keys::keys, codes, signed_up};
 use crate::support::{App, client::Client};
 
 /// What the text of the schema says about types.
@@ -84,11 +84,18 @@ fn base(ty: &Type) -> &str {
     }
 }
 
-/// Level and `self` of a field's rule.
-fn rule(field: &FieldDefinition) -> (String, bool) {
+/// What the text says of who may use a field.
+struct Rule {
+    level: String,
+    own: bool,
+    /// Whose API keys; `USER`, `ANY`, or none.
+    keys: Option<String>,
+}
+
+fn rule(field: &FieldDefinition) -> Rule {
     let access = field.directives.iter().find(|directive| directive.node.name.node == "access").unwrap();
-    let level = access.node.get_argument("level").unwrap().node.to_string();
-    (level, access.node.get_argument("self").is_some())
+    let text = |name| access.node.get_argument(name).map(|value| value.node.to_string());
+    Rule { level: text("level").unwrap(), own: text("self").is_some(), keys: text("keys") }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,25 +103,49 @@ enum Caller {
     Nobody,
     Client,
     User,
+    UserKey,
+    TeamKey,
     Server,
     Admin,
 }
 
-fn expected_refusal(caller: Caller, (level, own): &(String, bool)) -> Option<&'static str> {
-    match (level.as_str(), caller) {
-        (_, Caller::Nobody) => Some("ACCESS_TYPE_REQUIRED"),
-        ("CLIENT", Caller::Client) if *own => Some("CANNOT_GET_OWN_USER_WITHOUT_USER"),
-        ("SERVER", Caller::Client | Caller::User) | ("ADMIN", Caller::Client | Caller::User | Caller::Server) => {
-            Some("FORBIDDEN")
-        }
-        _ => None,
+fn expected_refusal(caller: Caller, rule: &Rule) -> Option<&'static str> {
+    use Caller::{Admin, Client, Nobody, Server, TeamKey, User, UserKey};
+    match (rule.level.as_str(), caller, rule.keys.as_deref()) {
+        (_, Nobody, _) => Some("ACCESS_TYPE_REQUIRED"),
+        (_, Admin, _) | ("CLIENT" | "SERVER", Server, _) | ("CLIENT", User, _) => None,
+        ("CLIENT", Client, _) => rule.own.then_some("CANNOT_GET_OWN_USER_WITHOUT_USER"),
+        ("CLIENT", UserKey, Some("USER" | "ANY")) | ("CLIENT", TeamKey, Some("ANY")) => None,
+        // A key of a team where one of a user would do: there is no user.
+        ("CLIENT", TeamKey, Some("USER")) if rule.own => Some("CANNOT_GET_OWN_USER_WITHOUT_USER"),
+        _ => Some("FORBIDDEN"),
     }
 }
 
-/// How many events and mails have been written. Both are in the transaction of the change that they tell of.
+/// The mutations that an API key may do for its user. A key of a team may do none. What is added to this list was thought
+/// about: it touches no session, key, password, second factor or contact channel, deletes nothing, and administers nothing.
+const OF_USER_KEYS: [&str; 6] =
+    ["createTeam", "leaveTeam", "removeTeamMember", "updateMe", "updateTeam", "updateTeamMemberProfile"];
+
+#[test]
+fn mutations_are_closed_to_api_keys_but_for_those_that_are_listed() {
+    let mut open = Vec::new();
+    for field in Types::read().fields("Mutation") {
+        match rule(&field).keys.as_deref() {
+            None => {}
+            Some("USER") => open.push(field.name.node.to_string()),
+            Some(other) => panic!("{} is open to {other}", field.name.node),
+        }
+    }
+    open.sort();
+    assert_eq!(open, OF_USER_KEYS);
+}
+
+/// How many events and mails have been written, both in the transaction of the change that they tell of, and how many keys,
+/// of which nothing else tells.
 async fn written(app: &App) -> i64 {
     let reader = app.deps().db.read();
-    let sql = "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM email) AS written";
+    let sql = "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM email) + (SELECT count(*) FROM api_key) AS written";
     let statement = Statement::from_string(reader.get_database_backend(), sql);
     reader.query_one_raw(statement).await.unwrap().unwrap().try_get("", "written").unwrap()
 }
@@ -124,7 +155,10 @@ async fn whom_a_rule_leaves_out_is_refused_and_changes_nothing() {
     let app = App::start().await;
     let (user, _) = signed_up(&app, "table@example.com").await;
     let rest = app.rest();
-    let callers: [(Caller, Client); 5] = [
+    let (user_key, team_key) = keys(&app).await;
+    let callers: [(Caller, Client); 7] = [
+        (Caller::UserKey, user_key),
+        (Caller::TeamKey, team_key),
         (Caller::Nobody, rest.clone()),
         (Caller::Client, rest.client()),
         (Caller::User, user),
@@ -150,6 +184,30 @@ async fn whom_a_rule_leaves_out_is_refused_and_changes_nothing() {
         }
     }
     assert!(refusals > 60, "the table has become suspiciously small: {refusals}");
+    app.stop().await;
+}
+
+/// What the rules open to keys is open in the domain's own list too, which is asked by every mutation.
+#[tokio::test]
+async fn keys_pass_wherever_the_rules_name_them() {
+    let app = App::start().await;
+    let types = Types::read();
+    let (user_key, team_key) = keys(&app).await;
+    let mut passed = 0;
+    for (caller, client) in [(Caller::UserKey, user_key), (Caller::TeamKey, team_key)] {
+        for (root, operation) in [("Query", "query"), ("Mutation", "mutation")] {
+            for field in types.fields(root) {
+                if expected_refusal(caller, &rule(&field)).is_some() {
+                    continue;
+                }
+                let call = format!("{operation} {{ {} }}", types.call(&field));
+                let answer = client.graphql(&call, Value::Null).await.json(200);
+                assert!(codes(&answer).iter().all(|(_, code)| code != "FORBIDDEN"), "{caller:?} {call}: {answer}");
+                passed += 1;
+            }
+        }
+    }
+    assert_eq!(passed, 19, "whoever opens one more field to keys has thought about it");
     app.stop().await;
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a test that hears something else than it expects has failed")]
 
 mod access_table;
+mod api_keys;
 mod events;
 mod live;
 mod pages;

@@ -1,5 +1,6 @@
 //! The REST door: what holds for every request, then one file per noun.
 
+mod api_keys;
 mod authentication;
 mod every;
 mod images;

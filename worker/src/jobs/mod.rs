@@ -6,4 +6,5 @@ pub(crate) mod prune;
 pub(crate) mod purge_project;
 pub(crate) mod recover_webhook_endpoint;
 pub(crate) mod send_email;
+pub(crate) mod tell_of_leaked_api_key;
 pub(crate) mod wipe_expired_email_secrets;

@@ -1,5 +1,6 @@
 //! Who asks, by the steps of wire/requests-and-errors.md §3. What the tests stand on comes first.
 
+mod api_keys;
 mod keys;
 mod request;
 mod tokens;

@@ -40,13 +40,13 @@ impl EventSubscription {
     }
 
     /// What changes about the signed-in user. With `after` from there on, without it from now on.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     async fn my_events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
-        let user_id = Some(identity::require_own_user(actor(ctx)?)?.id);
+        let user_id = Some(identity::own_user_id(actor(ctx)?)?);
         follow(ctx, EventFilter { user_id, ..EventFilter::default() }, after.as_deref()).await
     }
 }

@@ -223,7 +223,7 @@ fn the_sdl_shows_every_rule() {
         "note(times: Int! = 1): String @access(level: SERVER)",
         "cents: Int! @access(level: ADMIN)",
         "mine: Thing @access(level: CLIENT, self: true)",
-        "directive @access(level: AccessLevel!, self: Boolean, permission: String) on FIELD_DEFINITION | OBJECT",
+        "directive @access(level: AccessLevel!, self: Boolean, permission: String, keys: KeyOwners) on FIELD_DEFINITION | OBJECT",
     ] {
         assert!(sdl.contains(line), "{line}\n{sdl}");
     }

@@ -39,7 +39,7 @@ impl PermissionQuery {
 
     /// Who holds which permissions in teams, by team, user and key. Servers name a team or a user; a client sees its own
     /// user's.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn team_permissions(
         &self,
@@ -60,7 +60,7 @@ impl PermissionQuery {
     }
 
     /// Which permissions a user holds in the whole project, by key. A client sees its own user's.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn project_permissions(
         &self,

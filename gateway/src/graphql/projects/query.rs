@@ -17,7 +17,7 @@ pub(crate) struct ProjectQuery;
 #[guarded(root)]
 impl ProjectQuery {
     /// The project that the caller asks for.
-    #[access(CLIENT)]
+    #[access(CLIENT, keys = ANY)]
     async fn project(&self, ctx: &Context<'_>) -> Result<Option<ProjectObject>> {
         let (deps, id) = (deps(ctx)?, &actor(ctx)?.project_id);
         let Some(project) = projects::lookup(deps, id).await? else { return Ok(None) };

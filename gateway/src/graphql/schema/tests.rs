@@ -10,7 +10,10 @@ use async_graphql::{
     },
 };
 
-use postern_domain::{Actor, Level, ProjectId, SessionId, UserId, actor::ActingUser};
+use postern_domain::{
+    Actor, ApiKeyId, Level, ProjectId, SessionId, TeamId, UserId,
+    actor::{ActingKey, ActingUser, KeyOwner},
+};
 use serde_json::Value;
 
 use super::{build, sdl};
@@ -152,7 +155,10 @@ fn referred(value: &Value, names: &mut BTreeSet<String>) {
 async fn introspection_fits_together_for_every_caller() {
     let acting =
         ActingUser { id: UserId::random(), session_id: SessionId::random(), is_anonymous: false, is_restricted: false };
+    let key = |owner| Actor::of_key(ProjectId::internal(), ActingKey { id: ApiKeyId::random(), owner });
     let callers = [
+        ("key of a user", key(KeyOwner::User(UserId::random()))),
+        ("key of a team", key(KeyOwner::Team(TeamId::random()))),
         ("client", Actor::new(ProjectId::internal(), Level::Client, None)),
         ("user", Actor::new(ProjectId::internal(), Level::Client, Some(acting))),
         ("server", Actor::new(ProjectId::internal(), Level::Server, None)),

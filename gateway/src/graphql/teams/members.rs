@@ -31,7 +31,7 @@ impl TeamMemberMutation {
     }
 
     /// Ends the membership of a user. A client needs `$remove_members` in the team, but for its own.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "child_complexity + 50")]
     async fn remove_team_member(&self, ctx: &Context<'_>, input: TeamMemberInput) -> Result<Option<MembershipPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
@@ -41,18 +41,18 @@ impl TeamMemberMutation {
     }
 
     /// Ends the membership of the signed-in user.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "child_complexity + 50")]
     async fn leave_team(&self, ctx: &Context<'_>, input: LeaveTeamInput) -> Result<Option<MembershipPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
         let team_id = parse_id(&input.team_id, "teamId")?;
-        let user_id = identity::require_own_user(&actor)?.id;
+        let user_id = identity::own_user_id(&actor)?;
         teams::remove_member(deps(ctx)?, &actor, team_id, user_id).await?;
         Ok(Some(Membership { team_id, user_id }.into()))
     }
 
     /// Changes what a member is called and looks like in a team: the caller's own user, or for servers any.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "child_complexity + 50")]
     async fn update_team_member_profile(
         &self,
@@ -63,7 +63,7 @@ impl TeamMemberMutation {
         let team_id = parse_id(&input.team_id, "teamId")?;
         let user_id = match &input.user_id {
             Some(id) => parse_id(id, "userId")?,
-            None => identity::require_own_user(&actor)?.id,
+            None => identity::own_user_id(&actor)?,
         };
         let change =
             UpdateMemberProfile { display_name: input.display_name, profile_image_url: patch(input.profile_image_url) };

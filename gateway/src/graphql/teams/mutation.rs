@@ -23,7 +23,7 @@ pub(crate) struct TeamMutation;
 #[guarded(root)]
 impl TeamMutation {
     /// Makes a team. A client's user becomes its first member; a server's team is empty unless it names a creator.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "child_complexity + 50")]
     async fn create_team(&self, ctx: &Context<'_>, input: CreateTeamInput) -> Result<Option<TeamPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
@@ -39,7 +39,7 @@ impl TeamMutation {
     }
 
     /// Changes a team. A client needs `$update_team` there.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "child_complexity + 50")]
     async fn update_team(&self, ctx: &Context<'_>, input: UpdateTeamInput) -> Result<Option<TeamPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;

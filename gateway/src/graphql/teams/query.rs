@@ -26,13 +26,13 @@ pub(crate) struct TeamQuery;
 #[guarded(root)]
 impl TeamQuery {
     /// A team by its id. A client sees the teams its user belongs to.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = ANY)]
     async fn team(&self, ctx: &Context<'_>, id: ID) -> Result<Option<TeamObject>> {
         Ok(Some(TeamObject(teams::get(deps(ctx)?, actor(ctx)?, parse_id(&id, "id")?).await?)))
     }
 
     /// Teams, oldest first: those of a user, or for servers that name none, all of the project.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = ANY)]
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn teams(
         &self,
@@ -52,7 +52,7 @@ impl TeamQuery {
     }
 
     /// The members of a team by the time of joining, as the team sees them. A client needs `$read_members` there.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn team_members(
         &self,

@@ -51,7 +51,7 @@ impl UserMutation {
     }
 
     /// Changes the signed-in user.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     #[graphql(complexity = "child_complexity + 50")]
     async fn update_me(&self, ctx: &Context<'_>, input: UpdateMeInput) -> Result<Option<UserPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;

@@ -25,13 +25,13 @@ pub(crate) struct UserQuery;
 #[guarded(root)]
 impl UserQuery {
     /// The signed-in user.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     async fn me(&self, ctx: &Context<'_>) -> Result<Option<UserObject>> {
         Ok(Some(UserObject(users::get_own(deps(ctx)?, actor(ctx)?).await?)))
     }
 
     /// A user by its id. A client sees its own user only.
-    #[access(CLIENT, self)]
+    #[access(CLIENT, self, keys = USER)]
     async fn user(&self, ctx: &Context<'_>, id: ID) -> Result<Option<UserObject>> {
         Ok(Some(UserObject(users::get(deps(ctx)?, actor(ctx)?, parse_id(&id, "id")?).await?)))
     }

@@ -1,0 +1,62 @@
+//! Whether a key is good: asked by backends that were shown one, and when a key speaks for its owner.
+
+use serde_json::json;
+
+use super::{ActingKey, ApiKey, ApiKeyType, expired, is_over, not_found, require_enabled, store, text::KeyText};
+use crate::{
+    Actor, Code, Deps, ProjectId,
+    error::{Failure, Result, refuse},
+};
+
+/// What a key opens, for servers: the key that is written so, if it is of this sort (where one is told) and good now.
+///
+/// # Errors
+/// `FORBIDDEN` for clients; `BAD_REQUEST` where the project has no such keys. Then, in this order: `API_KEY_NOT_FOUND`;
+/// `WRONG_API_KEY_TYPE`; `API_KEY_REVOKED`; `API_KEY_EXPIRED`.
+pub async fn check(deps: &Deps, actor: &Actor, kind: Option<ApiKeyType>, text: &str) -> Result<ApiKey> {
+    if !actor.is_server() {
+        return refuse(Failure::forbidden("Only servers can check API keys."));
+    }
+    if let Some(kind) = kind {
+        require_enabled(deps, &actor.project_id, kind).await?;
+    }
+    let Some(text) = KeyText::parse(text) else { return refuse(not_found()) };
+    if kind.is_none() {
+        require_enabled(deps, &actor.project_id, text.kind).await?;
+    }
+    good(deps, &actor.project_id, kind, &text).await
+}
+
+/// For whom the key speaks, if it is a secret one and good now.
+///
+/// # Errors
+/// `API_KEY_NOT_FOUND`, also for a key of another project; `FORBIDDEN` for a public one; `BAD_REQUEST` where the project has
+/// switched such keys off; `API_KEY_REVOKED`; `API_KEY_EXPIRED`.
+pub(crate) async fn authenticate(deps: &Deps, project_id: &ProjectId, text: &str) -> Result<ActingKey> {
+    let Some(text) = KeyText::parse(text) else { return refuse(not_found()) };
+    if text.is_public {
+        return refuse(Failure::forbidden("A public API key proves nothing: everybody may have it."));
+    }
+    require_enabled(deps, project_id, text.kind).await?;
+    let api_key = good(deps, project_id, None, &text).await?;
+    Ok(ActingKey { id: api_key.id, owner: api_key.owner })
+}
+
+async fn good(deps: &Deps, project_id: &ProjectId, kind: Option<ApiKeyType>, text: &KeyText) -> Result<ApiKey> {
+    let Some(row) = store::find_by_text(deps.db.read(), project_id, text).await? else { return refuse(not_found()) };
+    let api_key = ApiKey::try_from(row)?;
+    let actual = api_key.owner.key_type();
+    if let Some(expected) = kind.filter(|kind| *kind != actual) {
+        let (expected, actual) = (expected.as_str(), actual.as_str());
+        let text = format!("This is the API key of a {actual}, not of a {expected}.");
+        let details = json!({ "expected_type": expected, "actual_type": actual });
+        return refuse(Failure::new(Code::WrongApiKeyType, text).with(details));
+    }
+    if api_key.revoked_at.is_some() {
+        return refuse(Failure::new(Code::ApiKeyRevoked, "This API key was revoked."));
+    }
+    if is_over(deps, api_key.expires_at) {
+        return refuse(expired());
+    }
+    Ok(api_key)
+}
