@@ -13,6 +13,7 @@ mod password;
 mod primary_email;
 mod read;
 mod store;
+pub mod transfer;
 mod update;
 mod view;
 pub mod wire;
