@@ -15,8 +15,8 @@ use super::{
     line::UserLine,
 };
 use crate::{
-    Actor, Code, Deps, Error, Failure, Level, UserId,
-    db::{Backend, NewRows, beside_key, violates_unique},
+    Actor, Code, Deps, Error, Failure, Level, ProjectId, UserId,
+    db::{Backend, NewRows, violates_unique},
     email_address::EmailAddress,
     error::{Result, refuse},
     projects::{self, ProjectConfig},
@@ -167,18 +167,19 @@ impl<'a> Import<'a> {
         UserId(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
-    /// Which of the users are there.
+    /// Which of the users are there. Asked for by their ids alone, whose project is looked at here: PostgreSQL would make its
+    /// plan while the project is empty, take an index on the project for the best way, and walk all users of the project
+    /// for each round until it analyses the table.
     async fn present(&self, ids: impl Iterator<Item = UserId>) -> Result<HashSet<UserId>> {
-        let connection = self.deps.db.read();
-        let found: Vec<UserId> = user::Entity::find()
+        let found: Vec<(UserId, ProjectId)> = user::Entity::find()
             .select_only()
-            .column(user::Column::Id)
-            .filter(beside_key(connection, user::Column::ProjectId, &self.actor.project_id))
+            .columns([user::Column::Id, user::Column::ProjectId])
             .filter(user::Column::Id.is_in(ids))
             .into_tuple()
-            .all(connection)
+            .all(self.deps.db.read())
             .await?;
-        Ok(found.into_iter().collect())
+        let own = found.into_iter().filter(|(_, project_id)| *project_id == self.actor.project_id);
+        Ok(own.map(|(id, _)| id).collect())
     }
 
     async fn ready(&self, config: &ProjectConfig, place: usize, id: UserId, line: UserLine) -> (usize, Result<Ready>) {
