@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod cli;
 pub mod commands;
+pub mod config_file;
 pub mod settings;
 pub mod telemetry;
 pub mod wiring;

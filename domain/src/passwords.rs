@@ -1,5 +1,9 @@
-//! Hashing of passwords: argon2id for our own, bcrypt read when imported. Both are slow on purpose, so they run off the
-//! async threads behind a semaphore, and a stranger costs as much as a known user.
+//! Hashing of passwords: argon2id for our own; bcrypt, other argon2 and Firebase's scrypt read when imported
+//! (`imported.rs`). All are slow on purpose, so they run off the async threads behind a semaphore, and a stranger costs as
+//! much as a known user.
+
+mod firebase_scrypt;
+mod imported;
 
 use std::sync::{
     Arc,
@@ -15,6 +19,7 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
+pub use self::imported::{FirebaseHash, MAX_ARGON2_MEMORY_KIB, MAX_ARGON2_WORK_KIB, algorithm, check_stored_form};
 use crate::{
     error::{Error, Failure, Result, refuse},
     waiting::Waiting,
@@ -118,7 +123,7 @@ impl Passwords {
     }
 }
 
-/// Whether `text` is a bcrypt string that may be imported.
+/// Whether `text` is a bcrypt string that may be imported: all that the doors take (wire: users-teams-permissions §1.1).
 ///
 /// # Errors
 /// `BAD_REQUEST` that says what is wrong with it.
@@ -153,6 +158,10 @@ fn check(password: &[u8], stored: &str) -> Result<Checked> {
         return Ok(if right { Checked::RightButOutdated } else { Checked::Wrong });
     }
     let parsed = PasswordHash::new(stored).map_err(|error| Error::internal(error.to_string()))?;
+    if parsed.algorithm.as_str() == firebase_scrypt::NAME {
+        let right = firebase_scrypt::verify(password, &parsed)?;
+        return Ok(if right { Checked::RightButOutdated } else { Checked::Wrong });
+    }
     if hasher()?.verify_password(password, &parsed).is_err() {
         return Ok(Checked::Wrong);
     }
@@ -162,40 +171,11 @@ fn check(password: &[u8], stored: &str) -> Result<Checked> {
 fn is_current(hash: &PasswordHash) -> bool {
     let at_least = |name, least| hash.params.get_decimal(name).is_some_and(|value| value >= least);
     Ident::new("argon2id").is_ok_and(|argon2id| hash.algorithm == argon2id)
+        && hash.version == Some(Version::V0x13.into())
         && at_least("m", MEMORY_KIB)
         && at_least("t", PASSES)
         && at_least("p", LANES)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_password_is_right_wrong_or_unknown() {
-        let passwords = Passwords::new(1).unwrap();
-        let stored = passwords.hash("correct horse").await.unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert_eq!(passwords.check("correct horse", Some(&stored)).await.unwrap(), Checked::Right);
-        assert_eq!(passwords.check("wrong horse", Some(&stored)).await.unwrap(), Checked::Wrong);
-        assert_eq!(passwords.check("nobody has this password", None).await.unwrap(), Checked::Wrong);
-    }
-
-    #[tokio::test]
-    async fn imported_bcrypt_is_right_but_outdated() {
-        let passwords = Passwords::new(1).unwrap();
-        let stored = bcrypt::hash("imported", 4).unwrap();
-        check_importable(&stored).unwrap();
-        assert_eq!(passwords.check("imported", Some(&stored)).await.unwrap(), Checked::RightButOutdated);
-        assert_eq!(passwords.check("other", Some(&stored)).await.unwrap(), Checked::Wrong);
-    }
-
-    #[test]
-    fn only_bounded_bcrypt_is_imported() {
-        let body = "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDE";
-        assert!(check_importable(&format!("$2b$17${body}")).is_err());
-        assert!(check_importable(&format!("$2b$10${}", &body[1..])).is_err());
-        assert!(check_importable("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA").is_err());
-        assert!(check_importable("").is_err());
-    }
-}
+mod tests;

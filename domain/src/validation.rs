@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use crate::error::{Failure, Result, refuse};
 
 /// What is wrong so far.
@@ -37,12 +39,28 @@ impl Violations {
         self.require(!value.contains('\0'), field, "must not contain the character U+0000");
     }
 
+    /// Notes JSON that holds such a text or key.
+    pub fn json(&mut self, field: &str, value: &Value) {
+        self.require(!holds_nul(value), field, "must not hold the character U+0000");
+    }
+
     /// Ends the checks.
     ///
     /// # Errors
     /// `SCHEMA_ERROR` that names every violation, when there is one.
     pub fn finish(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { refuse(Failure::schema(self.0.join("; "))) }
+    }
+}
+
+/// Whether a text or key within `value` holds U+0000, which PostgreSQL cannot store.
+#[must_use]
+pub fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        _ => false,
     }
 }
 
@@ -55,11 +73,14 @@ mod tests {
         let mut violations = Violations::default();
         violations.text("name", "abc\0", 3);
         violations.require(true, "fine", "must be fine");
+        violations.json("fine", &serde_json::json!([{ "a": "b" }]));
+        violations.json("data", &serde_json::json!([{ "a\0": 1 }]));
         assert_eq!(violations.take::<()>("mail", Err("must be mail")), None);
         let error = violations.finish().unwrap_err();
         assert_eq!(
             error.failure().unwrap().message,
-            "name must be at most 3 characters; name must not contain the character U+0000; mail must be mail"
+            "name must be at most 3 characters; name must not contain the character U+0000; data must not hold the \
+             character U+0000; mail must be mail"
         );
         assert!(Violations::default().finish().is_ok());
     }

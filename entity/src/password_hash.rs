@@ -4,7 +4,7 @@ use std::fmt;
 
 use sea_orm::DeriveValueType;
 
-/// A PHC string (argon2id) or modular-crypt string (imported bcrypt). `Debug` does not show it: a leaked hash can be
+/// A PHC string (argon2, imported Firebase scrypt) or modular-crypt string (imported bcrypt). `Debug` does not show it: a leaked hash can be
 /// guessed at.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct PasswordHash(pub String);

@@ -29,7 +29,7 @@ pub struct Model {
     pub signed_up_at: Timestamp,
     /// Creation, then each minting of an access token.
     pub last_active_at: Timestamp,
-    /// PHC string (argon2id) or modular-crypt string (imported bcrypt).
+    /// PHC string (argon2, imported Firebase scrypt) or modular-crypt string (imported bcrypt).
     pub password_hash: Option<PasswordHash>,
     /// May sign in by one-time code.
     pub otp_auth_enabled: bool,

@@ -1,7 +1,11 @@
 //! What each command does. Exit codes: 0 done, 1 failed, 2 refused to start (settings, database of another version).
 
+mod config;
 mod doctor;
+mod export;
+mod import;
 mod keys;
+mod operator;
 mod rotate;
 mod serve;
 
@@ -15,7 +19,7 @@ use clap::CommandFactory;
 use postern_domain::Error;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, ConfigAction, ExportWhat, ImportWhat},
     settings::{Role, Settings, WrongSettings},
     telemetry, wiring,
 };
@@ -88,6 +92,11 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                     Command::Migrate => serve::migrate(settings).await,
                     Command::Doctor => doctor::run(settings).await,
                     Command::Keys { target } => keys::run(settings, &target).await,
+                    Command::Config { action: ConfigAction::Apply { file, project } } => {
+                        config::apply(settings, &file, project).await
+                    }
+                    Command::Import { what: ImportWhat::Users(options) } => import::users(settings, options).await,
+                    Command::Export { what: ExportWhat::Users(options) } => export::users(settings, &options).await,
                     Command::Rotate => rotate::run(settings).await,
                     Command::Schema | Command::Openapi | Command::Completions { .. } => Ok(()),
                 }

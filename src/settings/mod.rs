@@ -19,6 +19,7 @@ use url::{Host, Url};
 
 const PREFIX: &str = "POSTERN_";
 const CONFIG: &str = "POSTERN_CONFIG";
+const CONFIG_FILE: &str = "POSTERN_CONFIG_FILE";
 const LISTEN: &str = "POSTERN_LISTEN";
 const PUBLIC_URL: &str = "POSTERN_PUBLIC_URL";
 const DATABASE_URL: &str = "POSTERN_DATABASE_URL";
@@ -42,8 +43,9 @@ const LOG: &str = "POSTERN_LOG";
 const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     CONFIG,
+    CONFIG_FILE,
     LISTEN,
     PUBLIC_URL,
     DATABASE_URL,
@@ -111,6 +113,8 @@ pub struct Settings {
     pub redis_url: Option<SecretString>,
     /// Where local mode keeps what it makes up.
     pub data_dir: PathBuf,
+    /// What a project is made like at each start that migrates.
+    pub config_file: Option<PathBuf>,
     /// The server secrets, newest first; in local mode none means: made at first start.
     pub server_secrets: Vec<SecretString>,
     /// Fixed keys of the project `internal`; in local mode none means: made at first start.
@@ -262,6 +266,7 @@ impl Reader {
             listen: listen?,
             admin_listen: admin_listen?,
             data_dir: data_dir(&database_url),
+            config_file: self.text(CONFIG_FILE).map(PathBuf::from),
             database_url: database_url.into(),
             database_connections: database_connections?,
             database_pooled,

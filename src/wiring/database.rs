@@ -11,7 +11,10 @@ use postern_migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use super::readiness::Readiness;
-use crate::settings::{InternalKeys, Settings};
+use crate::{
+    config_file,
+    settings::{InternalKeys, Settings},
+};
 
 /// The key of PostgreSQL's advisory lock under which one process migrates.
 const MIGRATION_LOCK: i64 = 0x0070_6f73_7465_726e;
@@ -70,11 +73,13 @@ impl Shape {
     }
 }
 
-/// Brings the database to the shape of this version and seeds it; one process at a time.
+/// Brings the database to the shape of this version, seeds it, and makes a project what the config file says; one process at
+/// a time.
 ///
 /// # Errors
-/// Those of the database; a database of a newer version.
+/// Those of the database; a database of a newer version; a config file that is wrong, before anything is changed.
 pub async fn migrate_and_seed(deps: &Deps, settings: &Settings) -> Result<Seeded> {
+    let config = settings.config_file.as_deref().map(config_file::read).transpose().map_err(Error::internal)?;
     // All changes in one transaction: a start that is cut off leaves the database as it was. On PostgreSQL the lock in it
     // keeps a second process waiting (a session's lock would not survive a transaction pooler); on SQLite the transaction
     // itself does.
@@ -85,7 +90,19 @@ pub async fn migrate_and_seed(deps: &Deps, settings: &Settings) -> Result<Seeded
     Shape::within(&transaction).await?.refuse_newer()?;
     Migrator::up(&transaction, None).await?;
     transaction.commit().await?;
-    projects::seed(deps, &Seed { internal_keys: settings.internal_keys.as_ref().map(InternalKeys::expose) }).await
+    let seed = Seed { internal_keys: settings.internal_keys.as_ref().map(InternalKeys::expose), config };
+    match (projects::seed(deps, &seed).await, &settings.config_file) {
+        (Ok(seeded), _) => {
+            if let Some(applied) = &seeded.applied {
+                tracing::info!("{}", config_file::outcome(applied));
+            }
+            Ok(seeded)
+        }
+        (Err(Error::Refused(failure)), Some(path)) => {
+            Err(Error::internal(format!("{}: {}", path.display(), failure.message)))
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// Waits until `postern migrate` or `postern serve` has brought the database to the shape of this version and seeded it.

@@ -13,6 +13,7 @@ mod cluster;
 mod emails;
 mod graphql;
 mod migrations;
+mod operations;
 mod queue;
 mod rest;
 mod serve;

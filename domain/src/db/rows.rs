@@ -61,6 +61,22 @@ impl NewRows {
         }
     }
 
+    /// How many rows there are.
+    pub(crate) fn count(&self) -> usize {
+        self.tables.iter().map(|table| table.rows.len()).sum()
+    }
+
+    /// Adds rows that were gathered elsewhere, after those that are here.
+    pub(crate) fn append(&mut self, later: Self) {
+        for table in later.tables {
+            match self.tables.iter_mut().find(|known| known.name == table.name && known.columns == table.columns) {
+                Some(known) => known.rows.extend(table.rows),
+                None => self.tables.push(table),
+            }
+        }
+        self.raised.extend([&later.raised]);
+    }
+
     /// Tells `signal` once the rows are durable.
     pub(crate) fn raise(&mut self, signal: Signal) {
         self.raised.raise(signal);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    Keys, NewKeySet, WantedKeys,
+    Applied, ConfigFile, Keys, NewKeySet, WantedKeys, config,
     keys::key_set_row,
     project::{bare_row, insert_in, settings_with_permissions},
     store,
@@ -40,15 +40,19 @@ const INTERNAL_KEY_SET: &str = "internal_key_set";
 pub struct Seed {
     /// The fixed keys of project `internal`. Without them the first start makes some.
     pub internal_keys: Option<Keys>,
+    /// What a project is to be like; `internal` if the file names none.
+    pub config: Option<ConfigFile>,
 }
 
-/// The secrets that this run made; nobody can read them again.
+/// What this run did. The secrets that it made nobody can read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seeded {
     /// Keys of project `internal`, unless they were given or there already.
     pub internal_keys: Option<Keys>,
     /// The demo project, unless it was there already.
     pub demo: Option<DemoProject>,
+    /// What the config file came to, if there was one.
+    pub applied: Option<Applied>,
 }
 
 /// The demo project of local mode.
@@ -78,10 +82,11 @@ impl NewKeySet {
     }
 }
 
-/// Makes what is missing.
+/// Makes what is missing, and applies the config file.
 ///
 /// # Errors
-/// Those of the database.
+/// Those of the database; `CURRENT_PROJECT_NOT_FOUND` when the file is for a project that is not there; `BAD_REQUEST` when
+/// the environment level would become too long. Nothing is made then.
 pub async fn seed(deps: &Deps, seed: &Seed) -> Result<Seeded> {
     let made = Made { internal: Keys::generate(WantedKeys::ALL)?, demo: Keys::generate(WantedKeys::ALL)? };
     let made = &made;
@@ -93,7 +98,14 @@ pub async fn seed(deps: &Deps, seed: &Seed) -> Result<Seeded> {
             }
             let internal_keys = seed_internal(deps, &tx, seed, &made.internal).await?;
             let demo = if deps.settings.local_mode { seed_demo(deps, &tx, &made.demo).await? } else { None };
-            Ok(Seeded { internal_keys, demo })
+            let applied = match &seed.config {
+                Some(file) => {
+                    let project_id = file.project_id.clone().unwrap_or_else(ProjectId::internal);
+                    Some(config::apply_in(deps, &tx, &project_id, file).await?)
+                }
+                None => None,
+            };
+            Ok(Seeded { internal_keys, demo, applied })
         })
         .await
 }

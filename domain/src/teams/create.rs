@@ -148,6 +148,19 @@ pub(super) fn add(
     new: NewTeam,
     creator: Option<Creator<'_>>,
 ) -> Result<Team> {
+    let team = add_untold(deps, rows, project_id, new, creator);
+    events::add(deps, rows, event(EventKind::TeamCreated, &team)?);
+    Ok(team)
+}
+
+/// The same without the event.
+pub(super) fn add_untold(
+    deps: &Deps,
+    rows: &mut NewRows,
+    project_id: &ProjectId,
+    new: NewTeam,
+    creator: Option<Creator<'_>>,
+) -> Team {
     let now = deps.now();
     let value = |value: Option<Value>| value.filter(|value| !value.is_null());
     let row = team::Model {
@@ -169,8 +182,7 @@ pub(super) fn add(
         let granted = &config.rbac.default_permissions.team_creator;
         permissions::add_team_defaults(rows, config, project_id, (team.id, user_id), granted, now);
     }
-    events::add(deps, rows, event(EventKind::TeamCreated, &team)?);
-    Ok(team)
+    team
 }
 
 pub(super) async fn record(deps: &Deps, tx: &Tx, kind: EventKind, team: &Team) -> Result<()> {

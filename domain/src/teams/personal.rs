@@ -24,11 +24,22 @@ fn name_for(display_name: Option<&str>, primary_email: Option<&str>) -> String {
     }
 }
 
-/// Adds the personal team of a user whose rows were added before, selected.
-pub(crate) fn add_personal(deps: &Deps, rows: &mut NewRows, config: &ProjectConfig, user: &User) -> Result<Team> {
+/// Adds the personal team of a user whose rows were added before, selected. `is_told`: whether an event tells of it.
+pub(crate) fn add_personal(
+    deps: &Deps,
+    rows: &mut NewRows,
+    config: &ProjectConfig,
+    user: &User,
+    is_told: bool,
+) -> Result<Team> {
     let display_name = name_for(user.display_name.as_deref(), user.primary_address());
-    let creator = Creator { user_id: user.id, config, selects: true };
-    create::add(deps, rows, &user.project_id, NewTeam { display_name, ..NewTeam::default() }, Some(creator))
+    let creator = Some(Creator { user_id: user.id, config, selects: true });
+    let new = NewTeam { display_name, ..NewTeam::default() };
+    if is_told {
+        create::add(deps, rows, &user.project_id, new, creator)
+    } else {
+        Ok(create::add_untold(deps, rows, &user.project_id, new, creator))
+    }
 }
 
 /// Names the still unnamed teams of a user who has stopped being anonymous. Without name and address they stay unnamed.

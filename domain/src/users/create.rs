@@ -57,7 +57,8 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<Use
     or_email_taken(deps.add(actor, "users.create", rows, user).await, new)
 }
 
-fn check_ways_to_sign_in(config: &ProjectConfig, input: &CreateUser) -> Result<()> {
+/// The ways to sign in that the user is to have are among those of the project.
+pub(super) fn check_ways_to_sign_in(config: &ProjectConfig, input: &CreateUser) -> Result<()> {
     let has_password = input.password.is_some() || input.password_hash.is_some();
     if has_password && !config.auth.password.allow_sign_in {
         return refuse(super::password_sign_in_is_off());
@@ -95,6 +96,36 @@ pub async fn create_in(
     Ok(created)
 }
 
+/// Who a new user is, and since when.
+pub(super) struct Origin {
+    /// The user.
+    pub(super) id: UserId,
+    /// When it signed up.
+    pub(super) signed_up_at: Timestamp,
+    /// When it was last seen.
+    pub(super) last_active_at: Timestamp,
+    /// Id and age of its primary address, if it has one.
+    pub(super) primary: (ContactChannelId, Timestamp),
+    /// Addresses besides the primary one, each with its id and age.
+    pub(super) others: Vec<(ContactChannelId, Timestamp, NewPrimaryEmail)>,
+    /// Whether events tell of it and of its personal team.
+    pub(super) is_told: bool,
+}
+
+impl Origin {
+    /// Somebody new.
+    fn here(now: Timestamp) -> Self {
+        Self {
+            id: UserId::random(),
+            signed_up_at: now,
+            last_active_at: now,
+            primary: (ContactChannelId::random(), now),
+            others: Vec::new(),
+            is_told: true,
+        }
+    }
+}
+
 /// Adds the rows of a user, its primary address, its personal team where the project wants one, and their events.
 fn add(
     deps: &Deps,
@@ -103,22 +134,40 @@ fn add(
     project_id: &ProjectId,
     new: &NewUser,
 ) -> Result<Created> {
+    add_from(deps, rows, config, project_id, new, &Origin::here(deps.now()))
+}
+
+/// The same for a user who may have been one elsewhere before.
+pub(super) fn add_from(
+    deps: &Deps,
+    rows: &mut NewRows,
+    config: &ProjectConfig,
+    project_id: &ProjectId,
+    new: &NewUser,
+    origin: &Origin,
+) -> Result<Created> {
     let now = deps.now();
-    let row = user_row(deps, project_id, new, now)?;
-    let primary = new.primary_email.as_ref().map(|email| primary_row(project_id, row.id, email, now));
+    let row = user_row(deps, project_id, new, origin, now)?;
+    let channel = |id_and_age, email, is_primary| channel_row(project_id, origin.id, id_and_age, email, is_primary);
+    let primary = new.primary_email.as_ref().map(|email| channel(origin.primary, email, true));
     rows.add(row.clone());
     images::add(deps, rows, project_id, Place::User(row.id), new.picture.as_ref());
     if let Some(primary) = &primary {
         rows.add(primary.clone());
     }
+    for (id, created_at, email) in &origin.others {
+        rows.add(channel((*id, *created_at), email, false));
+    }
     permissions::add_sign_up_defaults(rows, config, project_id, row.id, now);
     let snapshot = User::new(row, primary, None, config);
     let personal_team = if config.teams.create_personal_team_on_sign_up {
-        Some(teams::add_personal(deps, rows, config, &snapshot)?)
+        Some(teams::add_personal(deps, rows, config, &snapshot, origin.is_told)?)
     } else {
         None
     };
-    events::add(deps, rows, event(EventKind::UserCreated, &snapshot)?);
+    if origin.is_told {
+        events::add(deps, rows, event(EventKind::UserCreated, &snapshot)?);
+    }
     Ok(Created { snapshot, personal_team })
 }
 
@@ -128,8 +177,14 @@ fn or_email_taken<T>(written: Result<T>, new: &NewUser) -> Result<T> {
     })
 }
 
-fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) -> Result<user::Model> {
-    let id = UserId::random();
+fn user_row(
+    deps: &Deps,
+    project_id: &ProjectId,
+    new: &NewUser,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<user::Model> {
+    let id = origin.id;
     let value = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
     let restriction = new.restriction.clone();
     let (reason, details) = restriction.clone().map(|texts| (texts.reason, texts.private_details)).unwrap_or_default();
@@ -146,8 +201,8 @@ fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) 
         client_metadata: value(&new.client_metadata),
         client_read_only_metadata: value(&new.client_read_only_metadata),
         server_metadata: value(&new.server_metadata),
-        signed_up_at: now,
-        last_active_at: now,
+        signed_up_at: origin.signed_up_at,
+        last_active_at: origin.last_active_at,
         password_hash: new.password_hash.as_ref().map(|hash| PasswordHash(hash.expose_secret().to_owned())),
         otp_auth_enabled: new.otp_auth_enabled,
         requires_totp_mfa: totp_secret.is_some(),
@@ -164,22 +219,23 @@ fn user_row(deps: &Deps, project_id: &ProjectId, new: &NewUser, now: Timestamp) 
     })
 }
 
-fn primary_row(
+fn channel_row(
     project_id: &ProjectId,
     user_id: UserId,
+    (id, created_at): (ContactChannelId, Timestamp),
     email: &NewPrimaryEmail,
-    now: Timestamp,
+    is_primary: bool,
 ) -> contact_channel::Model {
     contact_channel::Model {
-        id: ContactChannelId::random(),
+        id,
         project_id: project_id.clone(),
         user_id,
         kind: EMAIL.to_owned(),
         value: email.address.as_str().to_owned(),
-        is_primary: true,
+        is_primary,
         is_verified: email.is_verified,
         used_for_auth: email.used_for_auth,
-        created_at: now,
+        created_at,
     }
 }
 
@@ -191,6 +247,16 @@ pub(super) fn seal_totp_secret(
     secret: &SecretSlice<u8>,
 ) -> Result<Vec<u8>> {
     deps.keyring.seal(&totp_place(project_id, &user_id.to_string()), secret.expose_secret())
+}
+
+/// A TOTP secret from its stored form.
+pub(super) fn open_totp_secret(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_id: UserId,
+    sealed: &[u8],
+) -> Result<SecretSlice<u8>> {
+    Ok(deps.keyring.open(&totp_place(project_id, &user_id.to_string()), sealed)?.into())
 }
 
 fn totp_place<'a>(project_id: &'a ProjectId, row: &'a str) -> secrets::Place<'a> {

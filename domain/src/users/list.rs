@@ -203,7 +203,7 @@ async fn position_of(deps: &Deps, project_id: &ProjectId, order: UserOrder, id: 
 }
 
 /// From a position on, in the order of the page.
-fn from(input: &ListUsers, position: UserPosition, inclusive: bool) -> Expr {
+pub(super) fn from(input: &ListUsers, position: UserPosition, inclusive: bool) -> Expr {
     let columns =
         Expr::tuple([Expr::col((user::Entity, input.order_by.column())), Expr::col((user::Entity, user::Column::Id))]);
     let position = Expr::tuple([position.at.into(), position.id.into()]);

@@ -15,6 +15,7 @@ mod primary_email;
 mod read;
 mod search;
 mod store;
+pub mod transfer;
 mod update;
 mod view;
 pub mod wire;

@@ -186,6 +186,6 @@ impl User {
 }
 
 /// Stored scores were checked when written; anything else reads as the nearest end.
-fn score(stored: i32) -> u8 {
+pub(super) fn score(stored: i32) -> u8 {
     u8::try_from(stored.clamp(0, 100)).unwrap_or_default()
 }

@@ -79,16 +79,31 @@ pub async fn replace_override(
     if level == ConfigLevel::Branch && source.is_none() {
         return refuse(Failure::bad_request("source: required to replace the branch level"));
     }
-    let source = if level == ConfigLevel::Branch { to_row(source)? } else { None };
     let given = read(deps, actor, level, text)?;
     let (given, source) = (&given, &source);
     deps.mutate(actor, "replace_config_override", |tx| async move {
         store::lock_project(&tx, &actor.project_id).await?;
-        store::put_override(&tx, &actor.project_id, level.as_str(), given, Some(source.clone()), deps.now()).await?;
+        if level == ConfigLevel::Branch {
+            put_branch(deps, &tx, &actor.project_id, given, source.clone()).await?;
+        } else {
+            store::put_override(&tx, &actor.project_id, level.as_str(), given, Some(None), deps.now()).await?;
+        }
         changed(&tx, actor);
         Ok(())
     })
     .await
+}
+
+/// Makes the branch level `sealed`, and notes where it came from.
+pub(super) async fn put_branch(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &crate::ProjectId,
+    sealed: &Map<String, Value>,
+    source: Option<ConfigSource>,
+) -> Result<()> {
+    let (level, source) = (ConfigLevel::Branch.as_str(), to_row(source)?);
+    store::put_override(tx, project_id, level, sealed, Some(source), deps.now()).await
 }
 
 /// Writes the keys of the JSON text `text` over what `level` stores; each replaces itself and everything below it. The
@@ -233,7 +248,7 @@ fn access(level: ConfigLevel) -> Level {
     if level == ConfigLevel::Branch { Level::Server } else { Level::Admin }
 }
 
-fn require(actor: &Actor, least: Level) -> Result<()> {
+pub(super) fn require(actor: &Actor, least: Level) -> Result<()> {
     if actor.level >= least {
         return Ok(());
     }

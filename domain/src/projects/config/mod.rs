@@ -2,10 +2,11 @@
 //! rendered result is what counts. Rules read it typed, as [`ProjectConfig`].
 //!
 //! `overrides.rs` checks and merges, `render.rs` applies defaults, `seal.rs` hides secrets at rest, `edit.rs` holds the
-//! operations. Reading it cached is [`super::config`].
+//! operations, `file.rs` sets a project up from a file. Reading it cached is [`super::config`].
 
 mod defaults;
 mod edit;
+mod file;
 mod overrides;
 mod render;
 mod schema;
@@ -19,12 +20,13 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
 pub(crate) use self::edit::{change_environment_in, config_in};
-pub(super) use self::{edit::write_settings, seal::reseal};
+pub(super) use self::{edit::write_settings, file::apply_in, seal::reseal};
 pub use self::{
     edit::{
         ConfigSource, config_source, config_text, merge_override, override_text, replace_override, reset_config_keys,
         unlink_config_source,
     },
+    file::{Applied, ConfigFile, WrongConfigFile, apply_config_file},
     overrides::MAX_OVERRIDE_CHARS,
     schema::ConfigLevel,
     table::{APPS, OAUTH_PROVIDERS},

@@ -37,70 +37,117 @@ pub(super) fn too_long<T>() -> Result<T> {
 /// # Errors
 /// `BAD_REQUEST` that names the first key that does not fit.
 pub(super) fn check(level: ConfigLevel, given: &Map<String, Value>) -> Result<()> {
-    for (path, value) in given {
-        let mut node = schema::root();
-        let dotted = path.contains('.');
-        for segment in path.split('.') {
-            check_segment(path, segment)?;
-            node = known(level, path, node.child(segment, dotted))?;
-        }
-        check_value(level, path, node, value)?;
+    let mut wrong = Wrong::up_to(1);
+    check_all(level, given, &mut wrong);
+    match wrong.into_iter().next() {
+        None => Ok(()),
+        Some((path, why)) => refuse(Failure::bad_request(format!("config key {path:?}: {why}"))),
     }
-    Ok(())
 }
 
-fn check_value(level: ConfigLevel, path: &str, node: &Node, value: &Value) -> Result<()> {
+/// The same, naming all keys that do not fit.
+pub(super) fn check_all(level: ConfigLevel, given: &Map<String, Value>, wrong: &mut Wrong) {
+    for (path, value) in given {
+        if wrong.is_full() {
+            return;
+        }
+        if let Some(node) = find(level, path, wrong) {
+            check_value(level, path, node, value, wrong);
+        }
+    }
+}
+
+/// Keys that do not fit, and why, as many as are wanted.
+pub(super) struct Wrong {
+    found: Vec<(String, String)>,
+    most: usize,
+}
+
+impl Wrong {
+    /// None yet, and `most` at the end.
+    pub(super) fn up_to(most: usize) -> Self {
+        Self { found: Vec::new(), most }
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.most
+    }
+
+    fn note(&mut self, path: &str, why: impl Into<String>) {
+        if !self.is_full() {
+            // The key is the caller's own text: cut, so that the answer stays small.
+            self.found.push((path.chars().take(200).collect(), why.into()));
+        }
+    }
+
+    /// Each key with why it does not fit.
+    pub(super) fn into_iter(self) -> impl Iterator<Item = (String, String)> {
+        self.found.into_iter()
+    }
+}
+
+/// The place that a dotted path leads to.
+fn find(level: ConfigLevel, path: &str, wrong: &mut Wrong) -> Option<&'static Node> {
+    let dotted = path.contains('.');
+    path.split('.').try_fold(schema::root(), |node, segment| {
+        fits(path, segment, wrong).then_some(())?;
+        known(level, path, node.child(segment, dotted), wrong)
+    })
+}
+
+fn check_value(level: ConfigLevel, path: &str, node: &Node, value: &Value, wrong: &mut Wrong) {
     match value {
-        Value::Null => Ok(()),
+        Value::Null => {}
         Value::Object(inside) if !matches!(node.inside, schema::Inside::Nothing) => {
             for (key, value) in inside {
                 let path = format!("{path}.{key}");
                 if key.contains('.') {
-                    return wrong(&path, "a key inside an object must not have dots");
+                    wrong.note(&path, "a key inside an object must not have dots");
+                } else if fits(&path, key, wrong)
+                    && let Some(node) = known(level, &path, node.child(key, false), wrong)
+                {
+                    check_value(level, &path, node, value, wrong);
                 }
-                check_segment(&path, key)?;
-                check_value(level, &path, known(level, &path, node.child(key, false))?, value)?;
+                if wrong.is_full() {
+                    return;
+                }
             }
-            Ok(())
         }
         // PostgreSQL has no place for it in text.
-        Value::String(text) if text.contains('\0') => wrong(path, "must not hold the character U+0000"),
-        value if node.takes(value) => Ok(()),
+        Value::String(text) if text.contains('\0') => wrong.note(path, "must not hold the character U+0000"),
+        value if node.takes(value) => {}
         _ => {
             let mut wanted: Vec<String> = node.kinds.iter().map(|kind| kind.describe()).collect();
             if !matches!(node.inside, schema::Inside::Nothing) {
                 wanted.push("an object".to_owned());
             }
-            wrong(path, &format!("must be {}", wanted.join(", or ")))
+            wrong.note(path, format!("must be {}", wanted.join(", or ")));
         }
     }
 }
 
-fn check_segment(path: &str, segment: &str) -> Result<()> {
-    if segment.is_empty() {
-        return wrong(path, "a key must not be empty");
-    }
-    if segment.starts_with('-') {
-        return wrong(path, "a key must not begin with -");
-    }
-    if !segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:$-".contains(&b)) {
-        return wrong(path, "a key may have letters, digits, _, :, $, - and dots only");
-    }
-    Ok(())
+/// Whether a key has the characters of one.
+fn fits(path: &str, segment: &str, wrong: &mut Wrong) -> bool {
+    let why = if segment.is_empty() {
+        "a key must not be empty"
+    } else if segment.starts_with('-') {
+        "a key must not begin with -"
+    } else if !segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:$-".contains(&b)) {
+        "a key may have letters, digits, _, :, $, - and dots only"
+    } else {
+        return true;
+    };
+    wrong.note(path, why);
+    false
 }
 
 /// `node`, when it is there and `level` may set something in it.
-fn known<'a>(level: ConfigLevel, path: &str, node: Option<&'a Node>) -> Result<&'a Node> {
-    match node {
-        Some(node) if node.settable(level) => Ok(node),
-        _ => wrong(path, &format!("there is no such setting at level {}", level.as_str())),
+fn known<'a>(level: ConfigLevel, path: &str, node: Option<&'a Node>, wrong: &mut Wrong) -> Option<&'a Node> {
+    let known = node.filter(|node| node.settable(level));
+    if known.is_none() {
+        wrong.note(path, format!("there is no such setting at level {}", level.as_str()));
     }
-}
-
-fn wrong<T>(path: &str, why: &str) -> Result<T> {
-    // The key is the caller's own text: cut, so that the answer stays small.
-    let path: String = path.chars().take(200).collect();
-    refuse(Failure::bad_request(format!("config key {path:?}: {why}")))
+    known
 }
 
 /// `earlier` with `later` over it: a later key replaces itself and everything below it. An earlier object is not opened, so
@@ -111,7 +158,7 @@ pub(super) fn combine(earlier: &mut Map<String, Value>, later: Map<String, Value
 }
 
 /// Whether `key`, or a prefix of it that ends before a dot, is among `keys`.
-fn covers_any(keys: &Map<String, Value>, key: &str) -> bool {
+pub(super) fn covers_any(keys: &Map<String, Value>, key: &str) -> bool {
     keys.contains_key(key)
         || key.match_indices('.').any(|(dot, _)| key.get(..dot).is_some_and(|up| keys.contains_key(up)))
 }

@@ -1,6 +1,7 @@
 //! Projects, their config and the seed, on both databases.
 
 mod config;
+mod config_file;
 mod project;
 mod seed;
 

@@ -53,7 +53,9 @@ async fn fixed_keys_open_internal_and_changing_them_ends_the_old_ones() {
             check_key(deps, &internal, Level::Admin, &key).await.unwrap()
         };
         let (old, new) = (Keys::generate(WantedKeys::ALL).unwrap(), Keys::generate(WantedKeys::ALL).unwrap());
-        let seed_with = async |keys: &Keys| seed(deps, &Seed { internal_keys: Some(keys.clone()) }).await.unwrap();
+        let seed_with = async |keys: &Keys| {
+            seed(deps, &Seed { internal_keys: Some(keys.clone()), ..Seed::default() }).await.unwrap()
+        };
         for _ in 0..2 {
             assert_eq!(seed_with(&old).await.internal_keys, None, "who fixed them knows them");
             assert!(opens(&old).await && !opens(&new).await);

@@ -4,7 +4,7 @@ use std::{borrow::Cow, marker::PhantomData, str::FromStr};
 
 use postern_domain::{
     ApiKeyId, ContactChannelId, EmailId, KeySetId, SessionId, TeamId, TeamInvitationId, UserId,
-    email_address::EmailAddress, identity::UserRef, patch::Patch,
+    email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
 };
 use serde_json::Value;
 use utoipa::openapi::{
@@ -346,14 +346,4 @@ fn noted<T>(value: Option<T>, at: &str, what: impl Into<Cow<'static, str>>, viol
         violations.note(at, what.into());
     }
     value
-}
-
-/// Whether a text or key within `value` holds U+0000, which PostgreSQL cannot store.
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(values) => values.iter().any(holds_nul),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
-        _ => false,
-    }
 }
