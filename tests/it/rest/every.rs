@@ -126,6 +126,7 @@ fn value_of(schema: &Value, name: &str) -> Value {
         ("config_string" | "config_override_string", ..) => json!("{}"),
         ("type", ..) => json!("email"),
         ("clientVersion", ..) => json!("js @stackframe/js@2.8.77"),
+        (name, ..) if name.ends_with("_millis") => json!(4_102_444_800_000_i64),
         (_, Some("email"), _) | ("email", ..) => json!("somebody@example.com"),
         (_, Some("uri"), _) => json!("http://localhost:3000/"),
         (_, Some("uuid"), _) | ("user_id" | "creator_user_id", ..) => json!("11111111-1111-4111-8111-111111111111"),
@@ -151,6 +152,14 @@ async fn everything(app: &App) -> Known {
     let key_set = first(&admin, "/internal/api-keys".to_owned()).await;
     let invite = json!({"team_id": team, "email": "b@example.com", "callback_url": "http://localhost:3000/"});
     let invitation = server.post("/team-invitations/send-code", invite).await.json(200)["id"].clone();
+    let config = json!({"config": {"allow_user_api_keys": true, "allow_team_api_keys": true}});
+    admin.patch("/internal/projects/current", config.clone()).await.json(200);
+    // In the project that asks, too: else it would be told that it has no such keys at all.
+    app.internal_rest().admin().patch("/internal/projects/current", config).await.json(200);
+    let key = json!({"description": "k", "expires_at_millis": null, "user_id": ada});
+    let user_key = server.post("/user-api-keys", key).await.json(200)["id"].clone();
+    let key = json!({"description": "k", "expires_at_millis": null, "team_id": team});
+    let team_key = server.post("/team-api-keys", key).await.json(200)["id"].clone();
     let mail = first(&server, "/emails/outbox".to_owned()).await;
     let mut known = Known::new();
     let mut know = |name: &str, id: &str| known.insert(name.to_owned(), id.to_owned());
@@ -167,6 +176,8 @@ async fn everything(app: &App) -> Known {
     know("api_key_id", &key_set);
     know("/team-invitations id", invitation.as_str().unwrap());
     know("/emails id", &mail);
+    know("/user-api-keys api_key_id", user_key.as_str().unwrap());
+    know("/team-api-keys api_key_id", team_key.as_str().unwrap());
     known
 }
 
@@ -210,6 +221,9 @@ async fn ids_of_another_project_are_found_through_no_endpoint() {
             ["/users", "/teams", "/contact-channels", "/emails/outbox", "/internal/api-keys", "/team-permissions"]
         {
             seen.push(own.admin().get(path).await.json(200));
+        }
+        for (path, name) in [("/user-api-keys", "user_id"), ("/team-api-keys", "team_id")] {
+            seen.push(own.admin().get(&format!("{path}?{name}={}", known[name])).await.json(200));
         }
         let invitations = format!("/team-invitations?team_id={}", known["team_id"]);
         seen.push(own.admin().get(&invitations).await.json(200));
