@@ -1,6 +1,6 @@
 //! Granting and revoking permissions, for servers, and who holds which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use postern_entity::{project_permission, team_permission};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct ProjectGrant {
     pub id: String,
 }
 
+/// How many ids one statement asks for; below what either database takes.
+const MAX_IDS: usize = 1000;
+
 /// Which permissions to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TeamFilter {
@@ -55,11 +58,8 @@ pub struct TeamFilter {
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for themselves.
 pub async fn in_teams(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Result<Vec<TeamGrant>> {
     require_own(actor, filter.user_id)?;
-    let config = projects::config(deps, &actor.project_id).await?;
-    let rows = store::in_teams(deps.db.read(), &actor.project_id, filter.team_id, filter.user_id).await?;
-    let rows = rows.into_iter().map(|(team_id, user_id, id)| ((team_id, user_id), id));
-    let held = held(&config, PermissionScope::Team, rows, filter);
-    Ok(held.into_iter().map(|((team_id, user_id), id)| TeamGrant { team_id, user_id, id }).collect())
+    let users = filter.user_id.as_ref().map(std::slice::from_ref);
+    of_teams(deps, &actor.project_id, users, filter).await
 }
 
 /// Who holds what in the project, by user and id.
@@ -68,8 +68,71 @@ pub async fn in_teams(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Result
 /// Those of [`in_teams`].
 pub async fn in_project(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Result<Vec<ProjectGrant>> {
     require_own(actor, filter.user_id)?;
-    let config = projects::config(deps, &actor.project_id).await?;
-    let rows = store::in_project(deps.db.read(), &actor.project_id, filter.user_id).await?;
+    let users = filter.user_id.as_ref().map(std::slice::from_ref);
+    of_project(deps, &actor.project_id, users, filter).await
+}
+
+/// What each user holds in its teams, by team and id, for loaders; users who hold nothing are left out. Checks no access.
+///
+/// # Errors
+/// Internal only.
+pub async fn of_users_in_teams(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_ids: &[UserId],
+    recursive: bool,
+) -> Result<HashMap<UserId, Vec<TeamGrant>>> {
+    let mut held: HashMap<UserId, Vec<TeamGrant>> = HashMap::with_capacity(user_ids.len());
+    let filter = TeamFilter { recursive, ..TeamFilter::default() };
+    for user_ids in user_ids.chunks(MAX_IDS) {
+        for grant in of_teams(deps, project_id, Some(user_ids), &filter).await? {
+            held.entry(grant.user_id).or_default().push(grant);
+        }
+    }
+    Ok(held)
+}
+
+/// What each user holds in the whole project, by id, for loaders; users who hold nothing are left out. Checks no access.
+///
+/// # Errors
+/// Internal only.
+pub async fn of_users_in_project(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_ids: &[UserId],
+    recursive: bool,
+) -> Result<HashMap<UserId, Vec<ProjectGrant>>> {
+    let mut held: HashMap<UserId, Vec<ProjectGrant>> = HashMap::with_capacity(user_ids.len());
+    let filter = TeamFilter { recursive, ..TeamFilter::default() };
+    for user_ids in user_ids.chunks(MAX_IDS) {
+        for grant in of_project(deps, project_id, Some(user_ids), &filter).await? {
+            held.entry(grant.user_id).or_default().push(grant);
+        }
+    }
+    Ok(held)
+}
+
+async fn of_teams(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_ids: Option<&[UserId]>,
+    filter: &TeamFilter,
+) -> Result<Vec<TeamGrant>> {
+    let config = projects::config(deps, project_id).await?;
+    let rows = store::in_teams(deps.db.read(), project_id, filter.team_id, user_ids).await?;
+    let rows = rows.into_iter().map(|(team_id, user_id, id)| ((team_id, user_id), id));
+    let held = held(&config, PermissionScope::Team, rows, filter);
+    Ok(held.into_iter().map(|((team_id, user_id), id)| TeamGrant { team_id, user_id, id }).collect())
+}
+
+async fn of_project(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_ids: Option<&[UserId]>,
+    filter: &TeamFilter,
+) -> Result<Vec<ProjectGrant>> {
+    let config = projects::config(deps, project_id).await?;
+    let rows = store::in_project(deps.db.read(), project_id, user_ids).await?;
     let held = held(&config, PermissionScope::Project, rows, filter);
     Ok(held.into_iter().map(|(user_id, id)| ProjectGrant { user_id, id }).collect())
 }

@@ -42,7 +42,7 @@ pub(super) async fn in_teams(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     team_id: Option<TeamId>,
-    user_id: Option<UserId>,
+    user_ids: Option<&[UserId]>,
 ) -> Result<Vec<(TeamId, UserId, String)>> {
     let mut select = team_permission::Entity::find()
         .select_only()
@@ -53,7 +53,7 @@ pub(super) async fn in_teams(
         ])
         .order_by_asc(team_permission::Column::TeamId)
         .order_by_asc(team_permission::Column::UserId);
-    select = if team_id.is_some() || user_id.is_some() {
+    select = if team_id.is_some() || user_ids.is_some() {
         select.filter(beside_key(connection, team_permission::Column::ProjectId, project_id))
     } else {
         select.filter(team_permission::Column::ProjectId.eq(project_id.clone()))
@@ -61,8 +61,8 @@ pub(super) async fn in_teams(
     if let Some(team_id) = team_id {
         select = select.filter(team_permission::Column::TeamId.eq(team_id));
     }
-    if let Some(user_id) = user_id {
-        select = select.filter(team_permission::Column::UserId.eq(user_id));
+    if let Some(user_ids) = user_ids {
+        select = select.filter(team_permission::Column::UserId.is_in(user_ids.iter().copied()));
     }
     Ok(select.into_tuple().all(connection).await?)
 }
@@ -71,16 +71,16 @@ pub(super) async fn in_teams(
 pub(super) async fn in_project(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
-    user_id: Option<UserId>,
+    user_ids: Option<&[UserId]>,
 ) -> Result<Vec<(UserId, String)>> {
     let mut select = project_permission::Entity::find()
         .select_only()
         .columns([project_permission::Column::UserId, project_permission::Column::PermissionId])
         .order_by_asc(project_permission::Column::UserId);
-    select = match user_id {
-        Some(user_id) => select
+    select = match user_ids {
+        Some(user_ids) => select
             .filter(beside_key(connection, project_permission::Column::ProjectId, project_id))
-            .filter(project_permission::Column::UserId.eq(user_id)),
+            .filter(project_permission::Column::UserId.is_in(user_ids.iter().copied())),
         None => select.filter(project_permission::Column::ProjectId.eq(project_id.clone())),
     };
     Ok(select.into_tuple().all(connection).await?)

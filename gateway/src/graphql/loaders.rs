@@ -16,6 +16,7 @@ use async_graphql::{
 };
 use postern_domain::{
     Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
+    permissions::{self, ProjectGrant, TeamGrant},
     teams::{self, Team},
     users::{
         self, User,
@@ -88,6 +89,22 @@ impl Loaders {
     /// Internal only.
     pub(crate) async fn teams_of(&self, user: UserId) -> Result<Vec<Team>> {
         Ok(self.loader().load_one(TeamsOf(user)).await?.unwrap_or_default())
+    }
+
+    /// What a user holds in its teams, by team and key.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) async fn team_permissions_of(&self, user: UserId, recursive: bool) -> Result<Vec<TeamGrant>> {
+        Ok(self.loader().load_one(TeamPermissionsOf { user, recursive }).await?.unwrap_or_default())
+    }
+
+    /// What a user holds in the whole project, by key.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) async fn project_permissions_of(&self, user: UserId, recursive: bool) -> Result<Vec<ProjectGrant>> {
+        Ok(self.loader().load_one(ProjectPermissionsOf { user, recursive }).await?.unwrap_or_default())
     }
 
     /// A webhook endpoint of the project; none once it is deleted.
@@ -190,6 +207,53 @@ impl Loader<TeamsOf> for Source {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
         let found = teams::of_users(&self.deps, &self.actor.project_id, &ids).await?;
         Ok(found.into_iter().map(|(id, teams)| (TeamsOf(id), teams)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct TeamPermissionsOf {
+    user: UserId,
+    recursive: bool,
+}
+
+impl Loader<TeamPermissionsOf> for Source {
+    type Value = Vec<TeamGrant>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[TeamPermissionsOf]) -> Result<HashMap<TeamPermissionsOf, Self::Value>, LoadError> {
+        let mut found = HashMap::new();
+        for recursive in [false, true] {
+            let users: Vec<_> = keys.iter().filter(|key| key.recursive == recursive).map(|key| key.user).collect();
+            let of_users =
+                permissions::of_users_in_teams(&self.deps, &self.actor.project_id, &users, recursive).await?;
+            found.extend(of_users.into_iter().map(|(user, held)| (TeamPermissionsOf { user, recursive }, held)));
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct ProjectPermissionsOf {
+    user: UserId,
+    recursive: bool,
+}
+
+impl Loader<ProjectPermissionsOf> for Source {
+    type Value = Vec<ProjectGrant>;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        keys: &[ProjectPermissionsOf],
+    ) -> Result<HashMap<ProjectPermissionsOf, Self::Value>, LoadError> {
+        let mut found = HashMap::new();
+        for recursive in [false, true] {
+            let users: Vec<_> = keys.iter().filter(|key| key.recursive == recursive).map(|key| key.user).collect();
+            let of_users =
+                permissions::of_users_in_project(&self.deps, &self.actor.project_id, &users, recursive).await?;
+            found.extend(of_users.into_iter().map(|(user, held)| (ProjectPermissionsOf { user, recursive }, held)));
+        }
+        Ok(found)
     }
 }
 

@@ -8,6 +8,7 @@ mod live;
 mod pages;
 mod sign_in;
 mod statements;
+mod teams;
 mod transport;
 mod users;
 mod webhooks;

@@ -43,6 +43,14 @@ async fn a_page_of_users_takes_as_many_statements_as_one_user() {
     on_each_database(|bench| async move {
         const USERS: usize = 50;
         let (server, watch) = watched(bench).await;
+        let config = json!({
+            "rbac.permissions": { "enter": { "scope": "project" }, "run": { "scope": "team", "containedPermissionIds": {
+                "$read_members": true, "$update_team": true, "$delete_team": true, "$invite_members": true,
+                "$remove_members": true, "$manage_api_keys": true } } },
+            "rbac.defaultPermissions": { "teamCreator": { "run": true }, "signUp": { "enter": true } },
+        });
+        let path = "/internal/config/override/environment";
+        server.admin().put(path, json!({"config_string": config.to_string()})).await.json(200);
         for number in 0..USERS {
             let user = json!({"primary_email": format!("user{number}@example.com"), "display_name": "User"});
             let user = server.post("/users", user).await.json(201);
@@ -54,7 +62,8 @@ async fn a_page_of_users_takes_as_many_statements_as_one_user() {
         let query = "query($first: Int!) { users(first: $first) { totalCount edges { cursor node {
             id displayName primaryEmail primaryEmailVerified clientMetadata signedUpAt lastActiveAt
             oauthProviders { key } selectedTeam { id } riskScores { bot }
-            contactChannels { nodes { id value isVerified } } teams { nodes { id displayName createdAt } } } } } }";
+            contactChannels { nodes { id value isVerified } } teams { nodes { id displayName createdAt } }
+            teamPermissions(recursive: true) { nodes { key teamId } } projectPermissions { nodes { key } } } } } }";
         // What is cached from now on (keys, config) is not the page's.
         data(ask(&server, query, json!({"first": 1})).await);
         let mut taken = Vec::new();
@@ -68,6 +77,8 @@ async fn a_page_of_users_takes_as_many_statements_as_one_user() {
             for node in nodes {
                 assert_eq!(node["teams"]["nodes"].as_array().unwrap().len(), 2, "{node}");
                 assert_eq!(node["contactChannels"]["nodes"].as_array().unwrap().len(), 1, "{node}");
+                assert_eq!(node["teamPermissions"]["nodes"].as_array().unwrap().len(), 14, "{node}");
+                assert_eq!(node["projectPermissions"]["nodes"].as_array().unwrap().len(), 1, "{node}");
             }
         }
         let [one, ten, all] = taken.try_into().unwrap();

@@ -1,7 +1,10 @@
 //! Users, as the schema shows them.
 
 use async_graphql::{Context, Enum, ID};
-use postern_domain::users::{OAuthAccount, RestrictedReason as Reason, RiskScores as Scores, User};
+use postern_domain::{
+    permissions::{ProjectGrant, TeamGrant},
+    users::{OAuthAccount, RestrictedReason as Reason, RiskScores as Scores, User},
+};
 use postern_gateway_macros::guarded;
 use serde_json::Value;
 
@@ -10,6 +13,7 @@ use crate::graphql::{
     contact_channels::types::ContactChannelObject,
     error::Result,
     loaders::Loaders,
+    permissions::types::{ProjectPermissionObject, TeamPermissionObject},
     scalars::{DateTime, IntoId, json},
     teams::types::TeamObject,
 };
@@ -194,6 +198,35 @@ impl UserObject {
     ) -> Result<Connection<TeamObject>> {
         let teams = Loaders::of(ctx)?.teams_of(self.0.id).await?;
         connection_of(teams, first, after.as_deref(), |team| team.id.0, TeamObject)
+    }
+
+    /// What the user holds in its teams, by team and key.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn team_permissions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Also what another permission includes.", default)] recursive: bool,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Connection<TeamPermissionObject>> {
+        let held = Loaders::of(ctx)?.team_permissions_of(self.0.id, recursive).await?;
+        let place = |grant: &TeamGrant| (grant.team_id, grant.user_id, grant.id.clone());
+        connection_of(held, first, after.as_deref(), place, TeamPermissionObject)
+    }
+
+    /// What the user holds in the whole project, by key.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn project_permissions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Also what another permission includes.", default)] recursive: bool,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Connection<ProjectPermissionObject>> {
+        let held = Loaders::of(ctx)?.project_permissions_of(self.0.id, recursive).await?;
+        connection_of(held, first, after.as_deref(), |grant: &ProjectGrant| grant.id.clone(), ProjectPermissionObject)
     }
 }
 
