@@ -1,7 +1,10 @@
 //! Builds the router of all doors, with what every request passes through: an id, limits of size and time, CORS, and the
 //! rewriting of statuses that clients ask for. Each layer is paid for by every request, so there are few. The root serves it; tests call it too.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -20,7 +23,13 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::{graphql, identity::client_info, layers, pages, rest, telemetry::Requests};
+use crate::{
+    graphql,
+    identity::client_info,
+    layers, pages,
+    rest::{self, reply::Refusal},
+    telemetry::Requests,
+};
 
 /// The longest body that any door reads.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -56,6 +65,7 @@ pub fn router(gateway: Gateway) -> Router {
     let plain = rest::router()
         .merge(pages::router(&gateway).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
         .route("/health", get(health).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
+        .route("/openapi.json", get(openapi).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
     Router::new()
         .merge(plain)
@@ -64,6 +74,19 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(gateway.clone(), layers::every_request))
         .with_state(gateway)
+}
+
+/// The OpenAPI document, which stays the same while the program runs.
+async fn openapi() -> Result<([(header::HeaderName, &'static str); 1], String), Refusal> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let text = match TEXT.get() {
+        Some(text) => text.clone(),
+        None => {
+            let text = crate::openapi()?;
+            TEXT.get_or_init(|| text).clone()
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, "application/json; charset=utf-8")], text))
 }
 
 async fn health() -> ([(header::HeaderName, &'static str); 1], Json<serde_json::Value>) {

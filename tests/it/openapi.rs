@@ -1,0 +1,53 @@
+//! The OpenAPI document as its readers see it: a validator, and schemathesis, which makes requests of it and looks for
+//! answers that no document allows. Both are Python programs, which `scripts/test` installs.
+
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use crate::support::App;
+
+/// The Python that has them; none when the tests are run without `scripts/test`, which always sets it.
+fn python() -> Option<PathBuf> {
+    std::env::var_os("POSTERN_TEST_PYTHON").map(PathBuf::from)
+}
+
+async fn run(command: &mut Command) -> String {
+    let output = command.output().await.unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    out.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_finds_nothing_wrong() {
+    let Some(python) = python() else { return };
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    run(Command::new(python).args(["-m", "openapi_spec_validator"]).arg(document)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_that_fits_or_nearly_fits_is_answered_by_a_fault() {
+    let Some(python) = python() else { return };
+    let app = App::builder().set("POSTERN_RATE_LIMITS", "off").start().await;
+    let home = tempfile::tempdir().unwrap();
+    for (level, header, key) in [
+        ("client", "publishable-client-key", &app.demo.client),
+        ("server", "secret-server-key", &app.demo.server),
+        ("admin", "super-secret-admin-key", &app.demo.admin),
+    ] {
+        let told = run(Command::new(python.with_file_name("schemathesis"))
+            .current_dir(home.path())
+            .args(["run", &format!("{}/openapi.json", app.url), "--url", &app.url])
+            .args(["-H", &format!("x-stack-project-id: {}", app.demo.project_id)])
+            .args(["-H", &format!("x-stack-access-type: {level}")])
+            .args(["-H", &format!("x-stack-{header}: {key}")])
+            .args(["--checks", "not_a_server_error", "--phases", "coverage,fuzzing", "--max-examples", "5"])
+            .args(["--seed", "1", "--workers", "2", "--suppress-health-check", "all"])
+            // Deleting the project would be the last thing it did.
+            .args(["--exclude-path-regex", "internal/projects/current$"]))
+        .await;
+        assert!(told.contains("generated, ") && told.contains("passed"), "{told}");
+    }
+    app.stop().await;
+}
