@@ -103,7 +103,7 @@ need_faketime() {
 need_rust() {
   if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi
   command -v cargo >/dev/null || die "no cargo: install Rust from https://rustup.rs (rust-toolchain.toml picks the version)"
-  command -v cc >/dev/null || install_packages build-essential
+  { command -v cc && command -v make; } >/dev/null || install_packages build-essential
 }
 
 # need_venv NAME REQUIREMENTS: a Python environment in $TOOLS_DIR/NAME holding exactly the pinned requirements; made anew when they change.

@@ -24,6 +24,10 @@ enum Command {
     Bare(bench::bare::BareSettings),
 }
 
+/// The same as Postern's, so that floors differ from it in what they do only.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> Result<()> {
     // The HTTP client wants one provider of TLS, chosen; a second call changes nothing.
     drop(rustls::crypto::ring::default_provider().install_default());
