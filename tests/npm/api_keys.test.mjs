@@ -1,10 +1,10 @@
 // API keys of users and teams through the official client: as a user, a backend and whoever finds one in public see them.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { clientApp, describeEachSdk, serverApp } from './support/sdk.mjs';
-import { assertRecent, assertRejectsKnown, assertRejectsStatus, freshEmail, PASSWORD, UUID } from './support/check.mjs';
+import { describeEachSdk, serverApp } from './support/sdk.mjs';
+import { assertRecent, assertRejectsKnown, assertRejectsStatus, UUID } from './support/check.mjs';
 import { newestMailTo } from './support/mailbox.mjs';
-import { freshProject } from './support/project.mjs';
+import { freshProject, signedInMember } from './support/project.mjs';
 import { rest } from './support/rest.mjs';
 
 const KEY = /^(sk|pk)_[0-9a-hjkmnp-tv-z]{45}[0-9a-f]{32}(user|team)[13]574ck4u7h[0-9a-f]{8}$/;
@@ -19,19 +19,7 @@ describeEachSdk('API keys', (sdk) => {
     server = serverApp(sdk, project);
   });
 
-  /** A signed-in user: as the backend sees it, and as it sees itself. */
-  async function member(displayName) {
-    const email = freshEmail();
-    const created = await server.createUser({
-      displayName,
-      primaryEmail: email,
-      primaryEmailAuthEnabled: true,
-      password: PASSWORD,
-    });
-    const app = clientApp(sdk, project);
-    await app.signInWithCredential({ email, password: PASSWORD, noRedirect: true });
-    return { created, own: await app.getUser({ or: 'throw' }), email };
-  }
+  const member = (displayName) => signedInMember(sdk, project, displayName);
 
   test('a user makes a key, sees it once, describes it anew and revokes it', async () => {
     const { created, own } = await member('Ada');

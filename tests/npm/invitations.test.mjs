@@ -1,10 +1,10 @@
 // Invitations into teams and preferences for mails through the official client.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { clientApp, describeEachSdk, serverApp } from './support/sdk.mjs';
-import { assertRejectsKnown, freshEmail, PASSWORD, UUID } from './support/check.mjs';
+import { describeEachSdk, serverApp } from './support/sdk.mjs';
+import { assertRejectsKnown, freshEmail, UUID } from './support/check.mjs';
 import { codeIn, newestMailTo } from './support/mailbox.mjs';
-import { freshProject } from './support/project.mjs';
+import { freshProject, signedInMember } from './support/project.mjs';
 
 const CALLBACK_URL = 'http://localhost:3000/handler/team-invitation';
 const WEEK = 7 * 24 * 60 * 60 * 1000;
@@ -17,20 +17,7 @@ describeEachSdk('invitations and preferences', (sdk) => {
     server = serverApp(sdk, project);
   });
 
-  /** A signed-in user with a verified address. */
-  async function member(displayName) {
-    const email = freshEmail(displayName.toLowerCase());
-    const created = await server.createUser({
-      displayName,
-      primaryEmail: email,
-      primaryEmailVerified: true,
-      primaryEmailAuthEnabled: true,
-      password: PASSWORD,
-    });
-    const app = clientApp(sdk, project);
-    await app.signInWithCredential({ email, password: PASSWORD, noRedirect: true });
-    return { created, email, own: await app.getUser({ or: 'throw' }), app };
-  }
+  const member = (displayName) => signedInMember(sdk, project, displayName, { primaryEmailVerified: true });
 
   test('a member invites, and whoever follows the mail joins', async () => {
     const [ada, bob] = [await member('Ada'), await member('Bob')];

@@ -1,9 +1,9 @@
 // Teams, their members and permissions through the official client: as an administrator, a backend and a user see them.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { adminApp, clientApp, describeEachSdk, serverApp } from './support/sdk.mjs';
-import { assertRejectsKnown, freshEmail, PASSWORD, UUID } from './support/check.mjs';
-import { freshProject } from './support/project.mjs';
+import { adminApp, describeEachSdk, serverApp } from './support/sdk.mjs';
+import { assertRejectsKnown, UUID } from './support/check.mjs';
+import { freshProject, signedInMember } from './support/project.mjs';
 
 const ids = (list) => list.map(({ id }) => id).sort();
 
@@ -17,19 +17,7 @@ describeEachSdk('teams', (sdk) => {
     server = serverApp(sdk, project);
   });
 
-  /** A signed-in user: as the backend sees it, and as it sees itself. */
-  async function member(displayName) {
-    const email = freshEmail();
-    const created = await server.createUser({
-      displayName,
-      primaryEmail: email,
-      primaryEmailAuthEnabled: true,
-      password: PASSWORD,
-    });
-    const app = clientApp(sdk, project);
-    await app.signInWithCredential({ email, password: PASSWORD, noRedirect: true });
-    return { created, own: await app.getUser({ or: 'throw' }), app };
-  }
+  const member = (displayName) => signedInMember(sdk, project, displayName);
 
   test('a user makes a team, is its administrator, and changes it', async () => {
     const { own, created } = await member('Ada');

@@ -1,7 +1,7 @@
 // A project of the suite's own, made as an owner makes one: sign up on `internal`, create the project, create a key set.
 import assert from 'node:assert/strict';
 import { internal } from './env.mjs';
-import { clientApp, newestSdk } from './sdk.mjs';
+import { clientApp, newestSdk, serverApp } from './sdk.mjs';
 import { freshEmail, PASSWORD } from './check.mjs';
 
 /** Signs a new owner up on `internal`; answers the app and its user, who belongs to a team that can own projects. */
@@ -38,4 +38,19 @@ export async function freshProject(sdk = newestSdk, options = {}) {
     owner,
     ownedProject,
   };
+}
+
+/** A user of the project who is signed in: `{created, own, app, email}`, as the backend sees it and as it sees itself. */
+export async function signedInMember(sdk, project, displayName, options = {}) {
+  const email = freshEmail(displayName.toLowerCase());
+  const created = await serverApp(sdk, project).createUser({
+    displayName,
+    primaryEmail: email,
+    primaryEmailAuthEnabled: true,
+    password: PASSWORD,
+    ...options,
+  });
+  const app = clientApp(sdk, project);
+  await app.signInWithCredential({ email, password: PASSWORD, noRedirect: true });
+  return { created, own: await app.getUser({ or: 'throw' }), app, email };
 }
