@@ -4,7 +4,7 @@
 //! What is promised:
 //! - A key is told once, when it is made. The database holds its SHA-256 and its last four characters.
 //! - A text that is not laid out like a key, or whose checksum is wrong, never reaches the database.
-//! - What a key may do is one list ([`OF_KEYS`]), asked where every mutation passes: one that is not in it is refused,
+//! - What a key may do is one list (`OF_KEYS`), asked where every mutation passes: one that is not in it is refused,
 //!   whatever door it comes by.
 //! - A key ends with its owner, at its expiry, and at once when it is revoked.
 //!
