@@ -17,6 +17,7 @@ use crate::{
     db::{NewRows, Tx},
     error::Result,
     patch::Patch,
+    projects,
 };
 
 /// Where the gateway serves pictures from: `/assets/{project}/{folder}/{id}.{extension}`.
@@ -70,11 +71,14 @@ pub struct Kept {
     pub bytes: Vec<u8>,
 }
 
-/// A picture of the project by its id.
+/// A picture of the project by its id; none once the project is deleted.
 ///
 /// # Errors
 /// Internal only.
 pub async fn find(deps: &Deps, project_id: &ProjectId, id: ImageId) -> Result<Option<Kept>> {
+    if projects::lookup(deps, project_id).await?.is_none() {
+        return Ok(None);
+    }
     let row = store::find(deps.db.read(), project_id, id).await?;
     Ok(row.map(|row| Kept { content_type: row.content_type, bytes: row.content }))
 }

@@ -30,12 +30,17 @@ pub struct Affected {
     pub total: u64,
 }
 
-/// Whom it would restrict to require a verified primary address: nobody, if that is required already. Names at most `limit`
-/// users.
+/// Whom it would restrict to require a verified primary address, if `required` says so: nobody, if it is not to be required,
+/// or is already. Names at most `limit` users.
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `SCHEMA_ERROR` for a limit outside 1 to 100.
-pub async fn affected_by_verification(deps: &Deps, actor: &Actor, limit: u64) -> Result<Affected> {
+pub async fn affected_by_verification(
+    deps: &Deps,
+    actor: &Actor,
+    required: Option<bool>,
+    limit: u64,
+) -> Result<Affected> {
     if actor.level != Level::Admin {
         return refuse(Failure::forbidden("Seeing whom a setting would restrict needs admin access."));
     }
@@ -43,7 +48,7 @@ pub async fn affected_by_verification(deps: &Deps, actor: &Actor, limit: u64) ->
     violations.require((1..=MAX_NAMED).contains(&limit), "limit", format_args!("must be 1 to {MAX_NAMED}"));
     violations.finish()?;
     let mut config = (*projects::config(deps, &actor.project_id).await?).clone();
-    if config.onboarding.require_email_verification {
+    if required != Some(true) || config.onboarding.require_email_verification {
         return Ok(Affected::default());
     }
     config.onboarding.require_email_verification = true;

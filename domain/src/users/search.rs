@@ -25,12 +25,20 @@ pub(super) struct Search {
     project_id: ProjectId,
     query: String,
     backend: DbBackend,
+    /// From so many matches on, users are walked in order.
+    many: u64,
 }
 
 impl Search {
     pub(super) fn new(connection: &impl ConnectionTrait, project_id: &ProjectId, query: &str) -> Self {
         let backend = connection.get_database_backend();
-        Self { project_id: project_id.clone(), query: query.to_owned(), backend }
+        Self { project_id: project_id.clone(), query: query.to_owned(), backend, many: MANY }
+    }
+
+    /// The same that walks users in order from so many matches on.
+    #[cfg(test)]
+    pub(super) fn walking_from(self, many: u64) -> Self {
+        Self { many, ..self }
     }
 
     /// The condition that a user matches, in the form that suits a page of users in order.
@@ -43,16 +51,16 @@ impl Search {
         Condition::all().add(user::Column::Id.in_subquery(self.matches()))
     }
 
-    async fn finds_many(&self, connection: &impl ConnectionTrait) -> Result<bool> {
+    pub(super) async fn finds_many(&self, connection: &impl ConnectionTrait) -> Result<bool> {
         let some = Query::select()
             .expr_as(Expr::val(1), "one")
             .from_subquery(self.matches(), "matches")
-            .limit(MANY)
+            .limit(self.many)
             .to_owned();
         let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
         let row = connection.query_one(&counted).await?;
         let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
-        Ok(u64::try_from(count).unwrap_or_default() >= MANY)
+        Ok(u64::try_from(count).unwrap_or_default() >= self.many)
     }
 
     /// The ids of all matches.

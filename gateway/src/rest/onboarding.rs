@@ -2,7 +2,7 @@
 
 use postern_domain::{
     UserId,
-    users::{self, Affected, RestrictedReason, User},
+    users::{self, RestrictedReason, User},
 };
 use serde::Serialize;
 
@@ -67,11 +67,8 @@ async fn preview(mut call: Call) -> Answer<Preview> {
     let actor = call.actor(ADMIN)?;
     let (_, query, body) = call.read::<Ignored, PreviewQuery, PreviewBody>()?;
     let limit = query.limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
-    let affected = if body.onboarding.require_email_verification == Some(true) {
-        users::affected_by_verification(&call.deps, &actor, limit).await?
-    } else {
-        Affected::default()
-    };
+    let required = body.onboarding.require_email_verification;
+    let affected = users::affected_by_verification(&call.deps, &actor, required, limit).await?;
     Ok(Reply::ok(Preview {
         affected_users: affected.users.into_iter().map(Into::into).collect(),
         total_affected_count: affected.total,

@@ -1,30 +1,12 @@
 //! The local mailbox and the page that verifies an address, through the real doors.
 
-use std::time::Duration;
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{App, client::Answer};
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
 async fn get(app: &App, path: &str) -> Answer {
     app.rest().raw(Method::GET, path, None).await
-}
-
-/// The newest mail to `address`, once there is one.
-async fn mail_to(app: &App, address: &str) -> Value {
-    let found = async {
-        loop {
-            let mut listed = get(app, &format!("/mailbox/api/messages?to={address}")).await.json(200);
-            match listed["items"].as_array_mut().unwrap().pop() {
-                Some(mail) => return mail,
-                None => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    };
-    tokio::time::timeout(DEADLINE, found).await.expect("the mail arrives in the mailbox")
 }
 
 /// A user with a verification mail on its way to our own page; answers the id.
@@ -49,7 +31,7 @@ fn code_in(mail: &Value) -> String {
 async fn a_caught_mail_is_listed_read_shown_and_deleted() {
     let app = App::start().await;
     user_with_mail(&app, "ada@example.com").await;
-    let mail = mail_to(&app, "ada@example.com").await;
+    let mail = app.mail_to("ada@example.com").await;
     let id = mail["id"].as_str().unwrap();
     let code = code_in(&mail);
     assert_eq!(mail["to"], json!(["ada@example.com"]));
@@ -81,7 +63,7 @@ async fn a_caught_mail_is_listed_read_shown_and_deleted() {
 async fn a_mail_can_run_nothing() {
     let app = App::start().await;
     user_with_mail(&app, "ada@example.com").await;
-    let id = mail_to(&app, "ada@example.com").await["id"].as_str().unwrap().to_owned();
+    let id = app.mail_to("ada@example.com").await["id"].as_str().unwrap().to_owned();
     let shown = get(&app, &format!("/mailbox/messages/{id}")).await;
     let policy = shown.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("sandbox allow-popups ") && policy.contains("default-src 'none'"), "{policy}");
@@ -117,7 +99,7 @@ async fn the_mailbox_answers_only_to_names_of_this_machine() {
 async fn opening_the_link_verifies_nothing_and_the_button_does() {
     let app = App::start().await;
     let id = user_with_mail(&app, "ada@example.com").await;
-    let code = code_in(&mail_to(&app, "ada@example.com").await);
+    let code = code_in(&app.mail_to("ada@example.com").await);
     let project_id = &app.demo.project_id;
     let link = format!("/verify/email?project_id={project_id}&code={code}");
     let is_verified = async || {
@@ -167,7 +149,7 @@ async fn a_link_that_cannot_work_says_so_and_repeats_nothing_unescaped() {
     }
     // A foreign code is not found.
     user_with_mail(&app, "ada@example.com").await;
-    let code = code_in(&mail_to(&app, "ada@example.com").await);
+    let code = code_in(&app.mail_to("ada@example.com").await);
     let form = ("application/x-www-form-urlencoded", format!("project_id=internal&code={code}"));
     let page = app.rest().raw(Method::POST, "/verify/email", Some(form)).await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);

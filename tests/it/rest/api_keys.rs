@@ -1,7 +1,5 @@
 //! `/user-api-keys`, `/team-api-keys` and the door for scanners: forms, codes, and who may what.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::teams::{NOBODY, grant, team, user};
@@ -212,21 +210,6 @@ async fn switched_off_comes_before_every_other_refusal_of_an_endpoint() {
     app.stop().await;
 }
 
-/// The newest mail to `address`, once there is one.
-async fn mail_to(app: &App, address: &str) -> Value {
-    let path = format!("/mailbox/api/messages?to={address}");
-    let found = async {
-        loop {
-            let mut listed = app.rest().raw(reqwest::Method::GET, &path, None).await.json(200);
-            match listed["items"].as_array_mut().unwrap().pop() {
-                Some(mail) => return mail,
-                None => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), found).await.expect("the mail arrives in the mailbox")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_finds_a_key_in_public_has_it_revoked_without_any_credentials() {
     let app = App::start().await;
@@ -251,11 +234,11 @@ async fn whoever_finds_a_key_in_public_has_it_revoked_without_any_credentials() 
         assert_eq!(report(value).await.json(200), json!({"success": true}));
     }
     assert!(own.get(&format!("/user-api-keys/{id}")).await.json(200)["manually_revoked_at_millis"].is_i64());
-    let mail = mail_to(&app, "ada@example.com").await;
+    let mail = app.mail_to("ada@example.com").await;
     assert_eq!(mail["subject"], "API Key Revoked: CI");
     let text = mail["text"].as_str().unwrap();
     assert!(text.contains(&format!("CI (ends with {})", &value[98..])) && !text.contains(&value[3..48]), "{text}");
-    let of_team = mail_to(&app, "bob@example.com").await;
+    let of_team = app.mail_to("bob@example.com").await;
     assert!(of_team["text"].as_str().unwrap().contains("your team Team"), "{of_team}");
     app.stop().await;
 }

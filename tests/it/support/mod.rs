@@ -16,6 +16,7 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
+    time::Duration,
 };
 
 use postern::{
@@ -27,6 +28,9 @@ use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
 
 use client::{Client, Keys};
+
+/// How long a mail may be on its way to the mailbox.
+const MAIL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running Postern. Call [`App::stop`] at the end of a test, or let it go with the process.
 pub(crate) struct App {
@@ -69,6 +73,21 @@ impl App {
     /// Calls the demo project's REST API.
     pub(crate) fn rest(&self) -> Client {
         Client::new(&self.url, &self.demo)
+    }
+
+    /// The newest mail to `address` in the local mailbox, once there is one.
+    pub(crate) async fn mail_to(&self, address: &str) -> serde_json::Value {
+        let path = format!("/mailbox/api/messages?to={address}");
+        let found = async {
+            loop {
+                let listed = self.rest().raw(reqwest::Method::GET, &path, None).await.json(200);
+                match listed["items"].as_array().unwrap().first() {
+                    Some(mail) => return mail.clone(),
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        tokio::time::timeout(MAIL_DEADLINE, found).await.expect("the mail arrives in the mailbox")
     }
 
     /// Calls the REST API of the project `internal`.

@@ -85,11 +85,8 @@ pub async fn accept(deps: &Deps, actor: &Actor, id: TeamInvitationId, user_id: U
             require_unrestricted(&tx, config, actor, user_id).await?;
         }
         // The code first, as whoever brings it does.
-        let code_id = match store::code_of(&*tx, project_id, id).await? {
-            Some(code_id) => code_id,
-            None => return refuse(codes::not_found()),
-        };
-        if !codes::withdraw(deps, &tx, project_id, code_id).await? {
+        let Some(invitation) = store::find(&*tx, project_id, id).await? else { return refuse(codes::not_found()) };
+        if !codes::withdraw(deps, &tx, project_id, invitation.code_id).await? {
             return refuse(codes::not_found());
         }
         if !users::lock_in(&tx, project_id, user_id).await? {

@@ -15,6 +15,12 @@ use crate::{
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without
 /// `$read_members`, then without `$invite_members`. Servers: `TEAM_NOT_FOUND`.
 pub async fn of_team(deps: &Deps, actor: &Actor, team_id: TeamId) -> Result<Vec<Invitation>> {
+    require_sight(deps, actor, team_id).await?;
+    store::of_team(deps.db.read(), &actor.project_id, team_id, None, deps.now()).await
+}
+
+/// Whether the caller sees the invitations into a team.
+async fn require_sight(deps: &Deps, actor: &Actor, team_id: TeamId) -> Result<()> {
     if actor.is_server() {
         if teams::find(deps.db.read(), &actor.project_id, &[team_id]).await?.is_empty() {
             return refuse(not_found(team_id));
@@ -25,7 +31,7 @@ pub async fn of_team(deps: &Deps, actor: &Actor, team_id: TeamId) -> Result<Vec<
             permissions::require_in_team(deps, deps.db.read(), actor, team_id, permission).await?;
         }
     }
-    store::of_team(deps.db.read(), &actor.project_id, team_id, deps.now()).await
+    Ok(())
 }
 
 /// The invitations to addresses that a user has proven to hold, newest first, at most 1,000.
@@ -50,8 +56,9 @@ pub async fn get(deps: &Deps, actor: &Actor, id: TeamInvitationId) -> Result<Inv
         return Ok(own);
     }
     let Some(row) = store::find(reader, project_id, id).await? else { return refuse(hidden()) };
-    let of_team = of_team(deps, actor, row.team_id).await?;
-    of_team.into_iter().find(|invitation| invitation.id == id).map_or_else(|| refuse(hidden()), Ok)
+    require_sight(deps, actor, row.team_id).await?;
+    let found = store::of_team(reader, project_id, row.team_id, Some(id), now).await?.pop();
+    found.map_or_else(|| refuse(hidden()), Ok)
 }
 
 /// Clients act for their own user only; another one is, for them, no user (wire §4).

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::Invitation;
-use crate::{ProjectId, TeamId, TeamInvitationId, Timestamp, UserId, VerificationCodeId, db::Tx, error::Result};
+use crate::{ProjectId, TeamId, TeamInvitationId, Timestamp, UserId, db::Tx, error::Result};
 
 /// How many invitations one answer lists: a team that has sent more than that has stopped looking at them.
 const MAX_LISTED: u64 = 1000;
@@ -39,15 +39,19 @@ fn pending(project_id: &ProjectId, now: Timestamp) -> Select<team_invitation::En
         .order_by_desc(team_invitation::Column::Id)
 }
 
-/// Those into a team.
+/// Those into a team; with `id` only that one.
 pub(super) async fn of_team(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     team_id: TeamId,
+    id: Option<TeamInvitationId>,
     now: Timestamp,
 ) -> Result<Vec<Invitation>> {
-    let select = pending(project_id, now).filter(team_invitation::Column::TeamId.eq(team_id)).limit(MAX_LISTED);
-    Ok(select.into_model().all(connection).await?)
+    let mut select = pending(project_id, now).filter(team_invitation::Column::TeamId.eq(team_id));
+    if let Some(id) = id {
+        select = select.filter(team_invitation::Column::Id.eq(id));
+    }
+    Ok(select.limit(MAX_LISTED).into_model().all(connection).await?)
 }
 
 /// Those to addresses that the user has proven to hold; with `id` only that one.
@@ -82,15 +86,6 @@ pub(super) async fn find(
         .filter(team_invitation::Column::ProjectId.eq(project_id.clone()))
         .filter(team_invitation::Column::Id.eq(id));
     Ok(select.one(connection).await?)
-}
-
-/// The code of an invitation.
-pub(super) async fn code_of(
-    connection: &impl ConnectionTrait,
-    project_id: &ProjectId,
-    id: TeamInvitationId,
-) -> Result<Option<VerificationCodeId>> {
-    Ok(find(connection, project_id, id).await?.map(|row| row.code_id))
 }
 
 /// Removes an invitation. Answers whether it was there.

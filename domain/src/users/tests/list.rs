@@ -195,6 +195,10 @@ async fn search_finds_names_any_address_and_ids_whatever_the_case() {
             assert_eq!(ids(&bench, &project_id, input).await, expected, "{query}");
             // The same whether the index is asked or each user.
             let (reader, config) = (bench.deps.db.read(), projects::config(&bench.deps, &project_id).await.unwrap());
+            for (many, is_many) in [(1, !expected.is_empty()), (2, false)] {
+                let search = Search::new(reader, &project_id, query).walking_from(many);
+                assert_eq!(search.finds_many(reader).await.unwrap(), is_many, "{query}");
+            }
             let search = Search::new(reader, &project_id, query);
             for condition in [search.by_index(), search.one_by_one()] {
                 let page = page(reader, &project_id, &config, &ListUsers::default()).filter(condition);
