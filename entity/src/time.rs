@@ -1,13 +1,17 @@
 //! The one representation of an instant in the database and on the REST wire.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, UTC. An integer sorts and compares alike on both databases and is what the REST
 /// contract calls `*_millis`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, DeriveValueType,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -16,5 +16,5 @@ pub use app::{Gateway, router};
 /// # Errors
 /// Internal only.
 pub fn openapi() -> postern_domain::Result<String> {
-    rest::openapi().to_pretty_json().map_err(postern_domain::Error::internal)
+    serde_json::to_string_pretty(&rest::openapi()?).map_err(postern_domain::Error::internal)
 }

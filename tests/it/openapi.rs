@@ -26,6 +26,9 @@ async fn a_validator_finds_nothing_wrong() {
     run(Command::new(python).args(["-m", "openapi_spec_validator"]).arg(document)).await;
 }
 
+/// What is held against each answer.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_that_fits_or_nearly_fits_is_answered_by_a_fault() {
     let Some(python) = python() else { return };
@@ -42,8 +45,9 @@ async fn no_request_that_fits_or_nearly_fits_is_answered_by_a_fault() {
             .args(["-H", &format!("x-stack-project-id: {}", app.demo.project_id)])
             .args(["-H", &format!("x-stack-access-type: {level}")])
             .args(["-H", &format!("x-stack-{header}: {key}")])
-            .args(["--checks", "not_a_server_error", "--phases", "coverage,fuzzing", "--max-examples", "5"])
-            .args(["--seed", "1", "--workers", "2", "--suppress-health-check", "all"])
+            .args(["--checks", CHECKS, "--phases", "coverage,fuzzing", "--max-examples", "5"])
+            // One worker: with more, hypothesis and the syntax trees of Python 3.11 fall over each other (CPython issue 106905).
+            .args(["--seed", "1", "--workers", "1", "--suppress-health-check", "all"])
             // Deleting the project would be the last thing it did.
             .args(["--exclude-path-regex", "internal/projects/current$"]))
         .await;

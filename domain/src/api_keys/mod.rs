@@ -20,6 +20,7 @@ mod text;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::authenticate;
@@ -46,7 +47,7 @@ const OF_KEYS: &[&str] =
     &["teams.create", "teams.remove_member", "teams.update", "teams.update_profile", "users.update"];
 
 /// Whose a key is, by sort.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiKeyType {
     /// A user's.

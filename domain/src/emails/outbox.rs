@@ -2,6 +2,7 @@
 //! readable columns never held them.
 
 use postern_entity::{EmailId, UserId, email};
+use schemars::JsonSchema;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -43,8 +44,9 @@ pub struct Page {
 }
 
 /// To whom a mail goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[schemars(rename = "EmailTo")]
 pub enum To {
     /// The primary address of a user.
     UserPrimaryEmail {
@@ -66,7 +68,7 @@ pub enum To {
 }
 
 /// A mail of the outbox. The first fields are always there, the others as far as the mail has come.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct OutboxEmail {
     /// The mail.
     pub id: EmailId,
@@ -120,7 +122,7 @@ pub struct OutboxEmail {
 }
 
 /// How rendering went, as far as it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rendering {
     /// When it started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +136,7 @@ pub struct Rendering {
 }
 
 /// A rendered mail, secrets redacted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RenderedContent {
     /// Subject.
     pub subject: String,
@@ -151,7 +153,7 @@ pub struct RenderedContent {
 }
 
 /// How sending went, as far as it came.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Sending {
     /// When it started.
     #[serde(skip_serializing_if = "Option::is_none")]

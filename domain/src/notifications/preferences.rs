@@ -1,5 +1,6 @@
 //! Reading and changing what a user wants.
 
+use schemars::JsonSchema;
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// What a user wants of one category; also its form on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Preference {
     /// The category.
     pub notification_category_id: Uuid,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use postern_entity::{project_permission, team_permission};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// A permission held by a member of a team; also its form on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct TeamGrant {
     /// In which team.
     pub team_id: TeamId,
@@ -28,7 +29,7 @@ pub struct TeamGrant {
 }
 
 /// A permission held by a user in the whole project; also its form on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectGrant {
     /// By whom.
     pub user_id: UserId,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CreatedKeySet, KeySet};
 use crate::{KeySetId, ProjectId, TeamId, Timestamp};
 
 /// A secret that the contract shows to administrators. `Debug` does not.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ShownSecret(pub String);
 
@@ -19,7 +20,7 @@ impl fmt::Debug for ShownSecret {
 }
 
 /// What everybody may know of a project (§2.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct ClientProject {
     pub id: ProjectId,
@@ -28,7 +29,7 @@ pub struct ClientProject {
 }
 
 /// What everybody may know of a config.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract")]
 #[expect(clippy::struct_excessive_bools, reason = "the contract has these flags")]
 pub struct ClientConfig {
@@ -46,7 +47,7 @@ pub struct ClientConfig {
 }
 
 /// A project as its administrators see it (§2.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract; the row's fields say what they mean")]
 pub struct AdminProject {
     pub id: ProjectId,
@@ -66,7 +67,7 @@ pub struct AdminProject {
 }
 
 /// What an owner chose while a dashboard led through set-up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct OnboardingState {
@@ -78,7 +79,7 @@ pub struct OnboardingState {
 }
 
 /// The older view of a config.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract")]
 #[expect(clippy::struct_excessive_bools, reason = "the contract has these flags")]
 pub struct AdminConfig {
@@ -104,7 +105,7 @@ pub struct AdminConfig {
 }
 
 /// Something named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct IdOnly {
@@ -112,7 +113,7 @@ pub struct IdOnly {
 }
 
 /// A trusted domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct Domain {
@@ -121,7 +122,7 @@ pub struct Domain {
 }
 
 /// A sign-in provider as it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct OAuthProviderObject {
     pub provider_config_id: String,
@@ -130,7 +131,7 @@ pub struct OAuthProviderObject {
 }
 
 /// A sign-in provider as it is written, and read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct OAuthProviderSettings {
     pub id: String,
@@ -149,7 +150,7 @@ pub struct OAuthProviderSettings {
 }
 
 /// Whether the installation's own client or server is used, or the project's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sharing {
     /// The installation's.
@@ -159,7 +160,7 @@ pub enum Sharing {
 }
 
 /// Through which server mails leave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub enum EmailConfig {
@@ -175,7 +176,8 @@ pub enum EmailConfig {
 }
 
 /// A key set (§2.4) whose keys are shown as `K`: [`LastFour`], or in full right after it was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "KeySetWith{K}")]
 #[expect(missing_docs, reason = "the names are the contract; `KeySet` says what they mean")]
 pub struct KeySetObject<K> {
     pub id: KeySetId,
@@ -193,7 +195,7 @@ pub struct KeySetObject<K> {
 }
 
 /// The end of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract")]
 pub struct LastFour {
     pub last_four: String,

@@ -11,6 +11,7 @@ use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -34,7 +35,7 @@ pub(super) fn cache() -> KeyCache {
 }
 
 /// A public key as a JSON Web Key (RFC 7517) on the curve P-256 (RFC 7518 §6.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PublicKey {
     kty: &'static str,
     alg: &'static str,
@@ -45,7 +46,7 @@ pub struct PublicKey {
 }
 
 /// A JSON Web Key Set (RFC 7517 §5).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct JwkSet {
     /// The keys, current signers first within each kind of user.
     pub keys: Vec<PublicKey>,

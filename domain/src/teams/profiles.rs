@@ -1,6 +1,7 @@
 //! What members are called and look like within a team. What a member has not set there is as its user has it, at any time.
 
 use postern_entity::team_membership;
+use schemars::JsonSchema;
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// A member of a team, as the team sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberProfile {
     /// The team.
     pub team_id: TeamId,

@@ -1,5 +1,6 @@
 //! The JSON forms of a team (wire/users-teams-permissions.md §3): what REST answers and webhooks carry.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::Team;
 use crate::{TeamId, Timestamp};
 
 /// What servers see.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract; `Team` says what they mean")]
 pub struct ServerTeam {
     pub id: TeamId,
@@ -20,7 +21,7 @@ pub struct ServerTeam {
 }
 
 /// What members see.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract; `Team` says what they mean")]
 pub struct ClientTeam {
     pub id: TeamId,

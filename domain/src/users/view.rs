@@ -2,6 +2,7 @@
 //! restricted.
 
 use postern_entity::{contact_channel, team, user};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,7 +82,7 @@ pub struct OAuthAccount {
 }
 
 /// Why a user may not do everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RestrictedReason {
     /// Made without credentials.
@@ -118,7 +119,7 @@ impl RestrictedReason {
 }
 
 /// How risky a sign-up looked: 0 to 100 each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RiskScores {
     /// Made by a machine.
     pub bot: u8,

@@ -1,5 +1,6 @@
 //! The JSON forms of a user (wire/users-teams-permissions.md §1.1): what REST answers and webhooks carry.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// What servers see; the payload of `user.created` and `user.updated`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract; `User` says what they mean")]
 pub struct ServerUser {
     pub id: UserId,
@@ -43,7 +44,7 @@ pub struct ServerUser {
 }
 
 /// What users see of themselves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract; `User` says what they mean")]
 pub struct ClientUser {
     pub id: UserId,
@@ -70,14 +71,15 @@ pub struct ClientUser {
 }
 
 /// `risk_scores`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SignUpRiskScores")]
 pub struct WireRiskScores {
     /// Of the sign-up.
     pub sign_up: super::RiskScores,
 }
 
 /// One of `oauth_providers`; `id` is the provider's key in the config.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the contract; `OAuthAccount` says what they mean")]
 pub struct WireOAuthProvider {
     pub id: String,

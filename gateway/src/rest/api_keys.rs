@@ -5,6 +5,7 @@ use postern_domain::{
     api_keys::{self, ApiKey, ApiKeyChange, ApiKeyType, CreatedApiKey, KeyOwner, NewApiKey},
     identity::UserRef,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};
@@ -120,7 +121,8 @@ input! {
 }
 
 /// A key in the form of the contract; times that are not there are left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyWith{V}")]
 struct KeyView<V> {
     id: ApiKeyId,
     description: String,
@@ -140,7 +142,8 @@ struct KeyView<V> {
 }
 
 /// What is told of a key after it was made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LastFourOfKey")]
 struct Ending {
     last_four: String,
 }

@@ -2,6 +2,7 @@
 //! `sessions.rs`.
 
 use postern_domain::sessions::{self, CodeKind, LinkTarget, OneTimeCode, PasswordSignUp, SignedIn};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -69,7 +70,7 @@ input! {
 }
 
 /// A session as signing in answers it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Tokens {
     access_token: String,
     refresh_token: String,
@@ -87,7 +88,7 @@ impl From<SignedIn> for Tokens {
 }
 
 /// A fixed sentence, the same for everybody: clients ignore it, and strangers learn nothing from it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ResetSent {
     success: &'static str,
 }

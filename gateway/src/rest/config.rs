@@ -4,6 +4,7 @@ use postern_domain::{
     Failure,
     projects::{self, ConfigLevel, ConfigSource},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -36,12 +37,12 @@ pub(super) fn routes() -> Routes {
 }
 
 /// JSON within JSON, as the contract has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ConfigText {
     config_string: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SourceAnswer {
     source: ConfigSource,
 }

@@ -1,12 +1,12 @@
 //! What is not about any noun: the greeting at the root, and the question of clients whether they are too old.
 
-use axum::{http::StatusCode, response::Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     call::Call,
     input::{Empty, Ignored, input},
-    reply::{Answer, Refusal, Reply, text},
+    reply::{Answer, PlainText, Refusal, Reply},
     routes::{About, Routes},
 };
 
@@ -24,13 +24,13 @@ input! {
     struct ClientVersion { client_version as "clientVersion": String }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct UpToDate {
     up_to_date: bool,
 }
 
-async fn greeting(mut call: Call) -> Result<Response, Refusal> {
+async fn greeting(mut call: Call) -> Result<PlainText, Refusal> {
     call.read::<Empty, Empty, Ignored>()?;
     let who = match call.caller() {
         None => "You are not authenticated: the request carries no access type.".to_owned(),
@@ -41,7 +41,7 @@ async fn greeting(mut call: Call) -> Result<Response, Refusal> {
             actor.user_id().map_or_else(|| "no user".to_owned(), |id| format!("user {id}")),
         ),
     };
-    Ok(text(StatusCode::OK, &format!("This is Postern's REST API.\n\n{who}\n")))
+    Ok(PlainText(format!("This is Postern's REST API.\n\n{who}\n")))
 }
 
 async fn check_version(mut call: Call) -> Answer<UpToDate> {

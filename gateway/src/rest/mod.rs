@@ -43,7 +43,10 @@ pub(crate) fn router() -> Router<Gateway> {
 }
 
 /// The OpenAPI document of the REST door.
-pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+///
+/// # Errors
+/// Internal only.
+pub(crate) fn openapi() -> Result<serde_json::Value, postern_domain::Error> {
     routes().into_openapi("/api/v1")
 }
 

@@ -1,6 +1,5 @@
 //! `/emails/notification-preference` and `/emails/unsubscribe-link`: which mails users want.
 
-use axum::response::Response;
 use postern_domain::{
     identity::UserRef,
     notifications::{self, Preference},
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use super::{
     call::{Call, OPEN},
     input::{Ignored, input},
-    reply::{Answer, List, Refusal, Reply},
+    reply::{Answer, List, Page, Refusal, Reply},
     routes::{About, Routes},
 };
 use crate::pages::unsubscribe;
@@ -67,7 +66,7 @@ async fn update(mut call: Call) -> Answer<Preference> {
 }
 
 /// The link upstream writes into mails, and older mails may carry.
-async fn ask(mut call: Call) -> Result<Response, Refusal> {
+async fn ask(mut call: Call) -> Result<Page, Refusal> {
     let (_, query, _) = call.read::<Ignored, LinkQuery, Ignored>()?;
-    unsubscribe::ask(&call.deps, Some(&query.code)).await
+    Ok(Page(unsubscribe::ask(&call.deps, Some(&query.code)).await?))
 }

@@ -9,13 +9,14 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use postern_domain::{Failure, identity, sessions};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     call::Call,
-    reply::{Refusal, Reply},
+    reply::{Refusal, Refuses, Reply},
     routes::{About, Routes},
 };
 
@@ -28,7 +29,8 @@ pub(super) fn routes() -> Routes {
     Routes::new().post("/auth/oauth/token", token, About::new("Sessions", "Grants an access token (OAuth 2)", &[]))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "GrantedToken")]
 struct Granted {
     access_token: String,
     token_type: &'static str,
@@ -39,7 +41,46 @@ struct Granted {
     after_callback_redirect_url_alias: Option<String>,
 }
 
-async fn token(mut call: Call) -> Result<Response, Refusal> {
+/// Why no token was granted: most reasons are those of the contract.
+enum NotGranted {
+    Refused(Refusal),
+    /// In the form of RFC 6749 §5.2.
+    NoRefreshToken,
+}
+
+/// RFC 6749 §5.2.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OAuthError {
+    error: &'static str,
+    error_description: &'static str,
+}
+
+impl Refuses for NotGranted {
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [Refusal::shape(generator), generator.subschema_for::<OAuthError>()] })
+    }
+}
+
+impl<E: Into<Refusal>> From<E> for NotGranted {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl IntoResponse for NotGranted {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(refusal) => refusal.into_response(),
+            Self::NoRefreshToken => {
+                let error_description = "The parameter refresh_token is missing.";
+                let body = OAuthError { error: "invalid_request", error_description };
+                (StatusCode::BAD_REQUEST, NO_STORE, axum::Json(body)).into_response()
+            }
+        }
+    }
+}
+
+async fn token(mut call: Call) -> Result<([(HeaderName, &'static str); 2], Reply<Granted>), NotGranted> {
     let parameters = call.any_body();
     let parameter = |name: &str| text(&parameters, name);
     match parameter("grant_type").as_deref() {
@@ -53,10 +94,7 @@ async fn token(mut call: Call) -> Result<Response, Refusal> {
         None => (parameter("client_id"), parameter("client_secret")),
     };
     let project = identity::oauth_client(&call.deps, client_id.as_deref(), client_secret.as_deref()).await?;
-    let Some(refresh_token) = parameter("refresh_token") else {
-        let body = json!({"error": "invalid_request", "error_description": "The parameter refresh_token is missing."});
-        return Ok((StatusCode::BAD_REQUEST, NO_STORE, axum::Json(body)).into_response());
-    };
+    let refresh_token = parameter("refresh_token").ok_or(NotGranted::NoRefreshToken)?;
     let refreshed = sessions::refresh(&call.deps, &project, &refresh_token.into(), &call.client).await?;
     let granted = Granted {
         access_token: refreshed.access_token.expose_secret().to_owned(),
@@ -66,7 +104,7 @@ async fn token(mut call: Call) -> Result<Response, Refusal> {
         after_callback_redirect_url: None,
         after_callback_redirect_url_alias: None,
     };
-    Ok((NO_STORE, Reply::ok(granted)).into_response())
+    Ok((NO_STORE, Reply::ok(granted)))
 }
 
 /// A parameter that is there and not empty.

@@ -4,6 +4,7 @@ use postern_domain::{
     UserId,
     users::{self, RestrictedReason, User},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -38,13 +39,14 @@ input! {
     struct OnboardingInput { require_email_verification: Option<bool> }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AffectedUsers")]
 struct Preview {
     affected_users: Vec<AffectedUser>,
     total_affected_count: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct AffectedUser {
     id: UserId,
     display_name: Option<String>,

@@ -9,6 +9,7 @@ use postern_domain::{
         UpdateDefinition,
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};
@@ -130,7 +131,8 @@ input! {
 }
 
 /// A definition in the form of the contract: its scope is in the path.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PermissionDefinition")]
 struct DefinitionView {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]

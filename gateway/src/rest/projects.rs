@@ -12,6 +12,7 @@ use postern_domain::{
     },
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -56,7 +57,7 @@ async fn create(mut call: Call) -> Answer<AdminProject> {
 }
 
 /// What the contract answers here: the word, not the value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Transferred {
     success: &'static str,
 }

@@ -6,8 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use postern_domain::{Error, Failure};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::{identity::both_families, layers::insert_both, telemetry::count_error};
 
@@ -27,8 +28,98 @@ impl<T> Reply<T> {
     }
 }
 
+/// A handler's answer, told by its type: what the OpenAPI document says of it cannot differ from what is sent.
+pub(crate) trait Answers {
+    /// The media type of an answer that is no refusal.
+    const MEDIA_TYPE: &'static str;
+
+    /// Its shape, with all that it is made of added to the generator's definitions.
+    fn shape(generator: &mut SchemaGenerator) -> Schema;
+
+    /// The shape of a refusal that is JSON.
+    fn refusal(generator: &mut SchemaGenerator) -> Schema {
+        Refusal::shape(generator)
+    }
+}
+
+/// A refusal, told by its type.
+pub(crate) trait Refuses {
+    /// The shape of those that are JSON.
+    fn shape(generator: &mut SchemaGenerator) -> Schema;
+}
+
+impl Refuses for Refusal {
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<KnownError<'_>>()
+    }
+}
+
+impl<T: JsonSchema, E: Refuses> Answers for Result<Reply<T>, E> {
+    const MEDIA_TYPE: &'static str = "application/json";
+
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+
+    fn refusal(generator: &mut SchemaGenerator) -> Schema {
+        E::shape(generator)
+    }
+}
+
+/// With headers of its own.
+impl<H, T, E> Answers for Result<(H, Reply<T>), E>
+where
+    Result<Reply<T>, E>: Answers,
+{
+    const MEDIA_TYPE: &'static str = <Result<Reply<T>, E> as Answers>::MEDIA_TYPE;
+
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        <Result<Reply<T>, E> as Answers>::shape(generator)
+    }
+
+    fn refusal(generator: &mut SchemaGenerator) -> Schema {
+        <Result<Reply<T>, E> as Answers>::refusal(generator)
+    }
+}
+
+/// Words for people.
+#[derive(Debug)]
+pub(crate) struct PlainText(pub(crate) String);
+
+impl IntoResponse for PlainText {
+    fn into_response(self) -> Response {
+        text(StatusCode::OK, &self.0)
+    }
+}
+
+impl Answers for Result<PlainText, Refusal> {
+    const MEDIA_TYPE: &'static str = "text/plain";
+
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<String>()
+    }
+}
+
+/// A page for people.
+#[derive(Debug)]
+pub(crate) struct Page(pub(crate) Response);
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Answers for Result<Page, Refusal> {
+    const MEDIA_TYPE: &'static str = "text/html";
+
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<String>()
+    }
+}
+
 /// The answer of actions and deletions: `{"success": true}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Success {
     success: bool,
 }
@@ -39,11 +130,12 @@ pub(crate) fn success() -> Reply<Success> {
 }
 
 /// The answer of actions that have nothing to tell: `{}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Nothing {}
 
 /// A list in the envelope of the contract.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
 pub(crate) struct List<T> {
     items: Vec<T>,
     is_paginated: bool,
@@ -51,7 +143,7 @@ pub(crate) struct List<T> {
     pagination: Option<Pagination>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Pagination {
     next_cursor: Option<String>,
 }
@@ -115,13 +207,24 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// The body of a refusal whose code clients know (wire requests-and-errors §6).
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct KnownError<'a> {
+    code: &'a str,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Value>,
+}
+
 /// A code that clients know: in the body and in the header of both families.
 fn known(status: StatusCode, failure: &Failure) -> Response {
-    let mut body = json!({ "code": failure.code.as_str(), "error": failure.message });
-    if let (Some(details), Some(body)) = (&failure.details, body.as_object_mut()) {
-        body.insert("details".to_owned(), details.clone());
-    }
-    let mut response = json_response(status, body.to_string().into_bytes());
+    let Failure { code, message, details, .. } = failure;
+    let body = KnownError { code: code.as_str(), error: message, details: details.as_ref() };
+    let body = match serde_json::to_vec(&body) {
+        Ok(body) => body,
+        Err(error) => return internal(&Error::internal(error)),
+    };
+    let mut response = json_response(status, body);
     insert_both(
         response.headers_mut(),
         both_families!("known-error"),

@@ -1,62 +1,100 @@
 //! Routes with their description: one statement makes the route and its entry in the OpenAPI document, whose inputs come
-//! from the same declarations that read requests.
+//! from the same declarations that read requests, and whose answers from the types that handlers return.
+
+use std::future::Future;
 
 use axum::{
     Router,
     handler::Handler,
     routing::{MethodFilter, on},
 };
-use postern_domain::Level;
+use postern_domain::{Error, Level};
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Value, json};
 use utoipa::openapi::{
-    Content, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, Paths, Required, Response,
+    Content, HttpMethod, InfoBuilder, OpenApiBuilder, Paths, Required,
     path::{OperationBuilder, ParameterBuilder, ParameterIn},
     request_body::RequestBodyBuilder,
 };
 
-use super::input::Object;
+use super::{call::Call, input::Object, reply::Answers};
 use crate::app::Gateway;
 
 /// Routes and what is said of them.
 pub(crate) struct Routes {
     router: Router<Gateway>,
     paths: Paths,
+    answers: Vec<Told>,
+}
+
+type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a route answers.
+struct Told {
+    path: String,
+    method: &'static str,
+    status: u16,
+    media_type: &'static str,
+    shape: Shape,
+    refusal: Shape,
 }
 
 impl Routes {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { router: Router::new(), paths: Paths::new() }
+        Self { router: Router::new(), paths: Paths::new(), answers: Vec::new() }
     }
 
     /// `GET path`.
-    pub(crate) fn get<H: Handler<T, Gateway>, T: 'static>(self, path: &str, handler: H, about: About) -> Self {
-        self.add(HttpMethod::Get, MethodFilter::GET, path, handler, about)
+    pub(crate) fn get<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    where
+        H: Handler<T, Gateway> + Fn(Call) -> F,
+        F: Future<Output: Answers>,
+    {
+        self.add(("get", HttpMethod::Get, MethodFilter::GET), path, handler, about)
     }
 
     /// `POST path`.
-    pub(crate) fn post<H: Handler<T, Gateway>, T: 'static>(self, path: &str, handler: H, about: About) -> Self {
-        self.add(HttpMethod::Post, MethodFilter::POST, path, handler, about)
+    pub(crate) fn post<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    where
+        H: Handler<T, Gateway> + Fn(Call) -> F,
+        F: Future<Output: Answers>,
+    {
+        self.add(("post", HttpMethod::Post, MethodFilter::POST), path, handler, about)
     }
 
     /// `PUT path`.
-    pub(crate) fn put<H: Handler<T, Gateway>, T: 'static>(self, path: &str, handler: H, about: About) -> Self {
-        self.add(HttpMethod::Put, MethodFilter::PUT, path, handler, about)
+    pub(crate) fn put<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    where
+        H: Handler<T, Gateway> + Fn(Call) -> F,
+        F: Future<Output: Answers>,
+    {
+        self.add(("put", HttpMethod::Put, MethodFilter::PUT), path, handler, about)
     }
 
     /// `PATCH path`.
-    pub(crate) fn patch<H: Handler<T, Gateway>, T: 'static>(self, path: &str, handler: H, about: About) -> Self {
-        self.add(HttpMethod::Patch, MethodFilter::PATCH, path, handler, about)
+    pub(crate) fn patch<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    where
+        H: Handler<T, Gateway> + Fn(Call) -> F,
+        F: Future<Output: Answers>,
+    {
+        self.add(("patch", HttpMethod::Patch, MethodFilter::PATCH), path, handler, about)
     }
 
     /// `DELETE path`.
-    pub(crate) fn delete<H: Handler<T, Gateway>, T: 'static>(self, path: &str, handler: H, about: About) -> Self {
-        self.add(HttpMethod::Delete, MethodFilter::DELETE, path, handler, about)
+    pub(crate) fn delete<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    where
+        H: Handler<T, Gateway> + Fn(Call) -> F,
+        F: Future<Output: Answers>,
+    {
+        self.add(("delete", HttpMethod::Delete, MethodFilter::DELETE), path, handler, about)
     }
 
     /// Adds the routes of another noun.
     pub(crate) fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
         self.paths.merge(other.paths);
+        self.answers.extend(other.answers);
         self
     }
 
@@ -66,33 +104,81 @@ impl Routes {
     }
 
     /// The OpenAPI 3.1 document of these routes, served below `base`.
-    pub(crate) fn into_openapi(self, base: &str) -> OpenApi {
-        OpenApiBuilder::new()
-            .info(
-                InfoBuilder::new()
-                    .title("Postern")
-                    .version(env!("CARGO_PKG_VERSION"))
-                    .description(Some(
-                        "Users, sessions, projects and mails over REST, for the clients of Stack Auth. Every call carries \
-                         x-stack-access-type, x-stack-project-id and the key of that access type.",
-                    ))
-                    .build(),
-            )
-            .paths(prefixed(self.paths, base))
-            .build()
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) fn into_openapi(self, base: &str) -> Result<Value, Error> {
+        let info = InfoBuilder::new().title("Postern").version(env!("CARGO_PKG_VERSION")).description(Some(
+            "Users, sessions, projects and mails over REST, for the clients of Stack Auth. Every call carries \
+             x-stack-access-type, x-stack-project-id and the key of that access type.",
+        ));
+        let document = OpenApiBuilder::new().info(info.build()).paths(prefixed(self.paths, base)).build();
+        let mut document = serde_json::to_value(document).map_err(Error::internal)?;
+        let mut generator = SchemaSettings::draft2020_12()
+            .for_serialize()
+            .with(|settings| settings.definitions_path = "/components/schemas".into())
+            .into_generator();
+        for Told { path, method, status, media_type, shape, refusal } in self.answers {
+            let done = json!({
+                "description": if status == 201 { "Made." } else { "Done." },
+                "content": { media_type: { "schema": shape(&mut generator) } },
+            });
+            let text = json!({ "schema": { "type": "string" } });
+            let mut refused = json!({
+                "application/json": { "schema": refusal(&mut generator) },
+                "text/plain": text.clone(),
+            });
+            // What is a page when it goes well is one when it does not.
+            if media_type == "text/html" {
+                put(&mut refused, media_type, text);
+            }
+            let mut responses = json!({ "4XX": {
+                "description": "Refused: a code that clients know, in the header `x-stack-known-error` too; or words.",
+                "content": refused,
+            } });
+            put(&mut responses, &status.to_string(), done);
+            let operation = document.pointer_mut(&format!("/paths/{}/{method}", escaped(&format!("{base}{path}"))));
+            let operation = operation.ok_or_else(|| Error::internal(format!("{method} {path} is not described")))?;
+            put(operation, "responses", responses);
+        }
+        put(&mut document, "components", json!({ "schemas": generator.take_definitions(true) }));
+        Ok(document)
     }
 
-    fn add<H: Handler<T, Gateway>, T: 'static>(
+    fn add<T: 'static, H, F>(
         mut self,
-        method: HttpMethod,
-        filter: MethodFilter,
+        (name, method, filter): (&'static str, HttpMethod, MethodFilter),
         path: &str,
         handler: H,
         about: About,
-    ) -> Self {
+    ) -> Self
+    where
+        H: Handler<T, Gateway> + Fn(Call) -> F,
+        F: Future<Output: Answers>,
+    {
         self.router = self.router.route(path, on(filter, handler));
-        self.paths.add_path_operation(path, vec![method], about.into_operation());
+        self.answers.push(Told {
+            path: path.to_owned(),
+            method: name,
+            status: about.status,
+            media_type: F::Output::MEDIA_TYPE,
+            shape: F::Output::shape,
+            refusal: F::Output::refusal,
+        });
+        self.paths.add_path_operation(path, vec![method], about.operation);
         self
+    }
+}
+
+/// A key of a JSON pointer (RFC 6901 §3).
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Sets a field of a JSON object.
+fn put(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
     }
 }
 
@@ -142,12 +228,6 @@ impl About {
         let body = RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content);
         self.operation = self.operation.request_body(Some(body.build()));
         self
-    }
-
-    fn into_operation(self) -> OperationBuilder {
-        let done = Response::new(if self.status == 201 { "Made." } else { "Done." });
-        let refused = Response::new("Refused: `{code, error, details?}` with `x-stack-known-error`, or a text.");
-        self.operation.response(self.status.to_string(), done).response("4XX", refused)
     }
 
     fn parameters<O: Object>(mut self, place: ParameterIn) -> Self {

@@ -7,6 +7,7 @@ use postern_domain::{
     identity::UserRef,
     sessions::{self, NewSession, Session},
 };
+use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -47,7 +48,7 @@ input! {
 }
 
 /// A session on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SessionItem {
     id: SessionId,
     user_id: UserId,
@@ -60,7 +61,7 @@ struct SessionItem {
 }
 
 /// What is known of an address. Where it lies is known to proxies that are not asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct IpInfo {
     ip: IpAddr,
 }
@@ -80,14 +81,15 @@ impl From<Session> for SessionItem {
 }
 
 /// A session as servers begin it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CreatedSession")]
 struct Created {
     refresh_token: String,
     access_token: String,
 }
 
 /// A fresh access token.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct AccessToken {
     access_token: String,
 }

@@ -6,6 +6,7 @@ use postern_domain::{
     sessions::{self, CodeKind, OneTimeCode},
     teams::invitations::{self, Invitation},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -57,7 +58,8 @@ input! {
 }
 
 /// An invitation, the same for everybody who may see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TeamInvitation")]
 struct InvitationView {
     id: TeamInvitationId,
     team_id: TeamId,
@@ -79,14 +81,16 @@ impl From<Invitation> for InvitationView {
 }
 
 /// That an invitation was sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SentInvitation")]
 struct Sent {
     success: bool,
     id: TeamInvitationId,
 }
 
 /// Where a code invites to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InvitedTeam")]
 struct Invited {
     team_id: TeamId,
     team_display_name: String,

@@ -9,6 +9,7 @@ use postern_domain::{
     teams::{self, MemberProfile, Membership, UpdateMemberProfile},
     users::{self, wire::ServerUser},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -46,7 +47,8 @@ input! {
 }
 
 /// A profile; servers see the user with it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MemberProfile")]
 struct ProfileView {
     #[serde(flatten)]
     profile: MemberProfile,

@@ -9,6 +9,7 @@ use postern_domain::{
         wire::{ClientTeam, ServerTeam},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -76,8 +77,9 @@ input! {
 }
 
 /// A team as the caller may see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "Team")]
 enum TeamView {
     Client(ClientTeam),
     Server(ServerTeam),

@@ -9,6 +9,7 @@ use postern_domain::{
         wire::{ClientUser, ServerUser},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,8 +34,9 @@ pub(super) fn routes() -> Routes {
 }
 
 /// A user as the caller may see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "User")]
 pub(super) enum UserView {
     Client(Box<ClientUser>),
     Server(Box<ServerUser>),

@@ -1,6 +1,7 @@
 //! `/contact-channels/**/send-verification-code` and `/contact-channels/verify`: proving to hold an address.
 
 use postern_domain::sessions::{self, CodeKind, LinkTarget, OneTimeCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -38,7 +39,7 @@ input! {
 }
 
 /// The answer of a check that found nothing wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CodeIsValid {
     is_code_valid: bool,
 }

@@ -1,6 +1,7 @@
 //! Reading and writing the overrides of a project's config (wire: projects-config-webhooks §3.2). The branch level is open to
 //! servers, everything else to administrators.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Where the branch level came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ConfigSource {
     /// A repository.

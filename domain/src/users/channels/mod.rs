@@ -11,6 +11,7 @@ mod read;
 pub(super) mod store;
 
 use postern_entity::contact_channel;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -64,7 +65,8 @@ impl From<contact_channel::Model> for ContactChannel {
 }
 
 /// The JSON form of a channel (wire/users-teams-permissions.md §2), the same for everybody who may see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ContactChannel")]
 #[expect(missing_docs, reason = "the names are the contract; `ContactChannel` says what they mean")]
 pub struct WireContactChannel {
     pub id: ContactChannelId,
