@@ -27,7 +27,9 @@ pub use self::{
     create::{CreateTeam, NewTeam, create},
     delete::delete,
     members::{Membership, add_member, remove_member},
-    profiles::{MemberProfile, UpdateMemberProfile, member_page, profile, profiles, update_profile},
+    profiles::{
+        MemberPage, MemberProfile, UpdateMemberProfile, member_page, member_pages, profile, profiles, update_profile,
+    },
     read::{Position, by_ids, count, get, is_member, list, membership_not_found, of_users, page},
     update::{UpdateTeam, update},
 };

@@ -1,16 +1,18 @@
 //! What members are called and look like within a team. What a member has not set there is as its user has it, at any time.
 
+use std::collections::HashMap;
+
 use postern_entity::team_membership;
 use schemars::JsonSchema;
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    read::{Position, cut, membership_not_found, not_found},
+    read::{MAX_IDS, Position, cut, membership_not_found, not_found},
     store::{self, ProfileRow},
 };
 use crate::{
-    Actor, Code, Deps, Failure, TeamId, UserId,
+    Actor, Code, Deps, Failure, ProjectId, TeamId, UserId,
     error::{Result, refuse},
     images::{self, Folder, ImageSource, Picture, Place},
     patch::Patch,
@@ -106,12 +108,41 @@ pub async fn member_page(
     team_id: TeamId,
     after: Option<Position>,
     limit: u64,
-) -> Result<(Vec<(Position, MemberProfile)>, bool)> {
+) -> Result<MemberPage> {
     require_list(deps, actor, Some(team_id), None).await?;
     let rows = store::member_page(deps.db.read(), &actor.project_id, team_id, after, limit.saturating_add(1)).await?;
+    Ok(page_of(rows, limit))
+}
+
+/// Members, each with its position in the list, and whether more follow.
+pub type MemberPage = (Vec<(Position, MemberProfile)>, bool);
+
+fn page_of(rows: Vec<ProfileRow>, limit: u64) -> MemberPage {
     let (rows, has_more) = cut(rows, limit);
     let place = |row: &ProfileRow| Position { at: row.member.created_at, id: row.member.user_id.0 };
-    Ok((rows.into_iter().map(|row| (place(&row), row.into())).collect(), has_more))
+    (rows.into_iter().map(|row| (place(&row), row.into())).collect(), has_more)
+}
+
+/// The same page of the members of each team, for loaders; teams without any there are left out. Checks no access. One
+/// statement for up to [`MAX_IDS`] teams, which passes over the members of each from the position on.
+///
+/// # Errors
+/// Internal only.
+pub async fn member_pages(
+    deps: &Deps,
+    project_id: &ProjectId,
+    team_ids: &[TeamId],
+    after: Option<Position>,
+    limit: u64,
+) -> Result<HashMap<TeamId, MemberPage>> {
+    let mut found: HashMap<TeamId, Vec<ProfileRow>> = HashMap::with_capacity(team_ids.len());
+    for team_ids in team_ids.chunks(MAX_IDS) {
+        let reader = deps.db.read();
+        for row in store::member_pages(reader, project_id, team_ids, after, limit.saturating_add(1)).await? {
+            found.entry(row.member.team_id).or_default().push(row);
+        }
+    }
+    Ok(found.into_iter().map(|(team_id, rows)| (team_id, page_of(rows, limit))).collect())
 }
 
 /// One member of a team.

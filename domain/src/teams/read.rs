@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How many ids one statement asks for; below what either database takes.
-const MAX_IDS: usize = 1000;
+pub(super) const MAX_IDS: usize = 1000;
 
 /// One team.
 ///
@@ -63,7 +63,7 @@ pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result
 }
 
 /// Where an item stands in a list that is ordered by time and id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The time.
     pub at: Timestamp,

@@ -2,9 +2,9 @@
 
 use postern_entity::{team, team_membership, user};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, LockType},
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, Order,
+    PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, LockType, Query as SeaQuery, WindowStatement},
 };
 
 use super::Position;
@@ -84,13 +84,52 @@ pub(super) async fn member_page(
     after: Option<Position>,
     limit: u64,
 ) -> Result<Vec<ProfileRow>> {
-    let mut select = select_profiles(connection, project_id, Some(team_id), None);
+    let select = select_profiles(connection, project_id, Some(team_id), None);
+    let select = select.filter(joined_after(after));
+    Ok(select.limit(limit).into_model().all(connection).await?)
+}
+
+/// Whether a membership comes after a position in the list by the time of joining.
+fn joined_after(after: Option<Position>) -> Condition {
+    let mut condition = Condition::all();
     if let Some(Position { at, id }) = after {
         let place =
             Expr::tuple([team_membership::Column::CreatedAt.into_expr(), team_membership::Column::UserId.into_expr()]);
-        select = select.filter(place.gt(Expr::tuple([Expr::value(at), Expr::value(id)])));
+        condition = condition.add(place.gt(Expr::tuple([Expr::value(at), Expr::value(id)])));
     }
-    Ok(select.limit(limit).into_model().all(connection).await?)
+    condition
+}
+
+/// The first `limit` members of each team after a position, by the time of joining.
+pub(super) async fn member_pages(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_ids: &[TeamId],
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Vec<ProfileRow>> {
+    const NUMBERED: &str = "numbered";
+    const NUMBER: &str = "number";
+    let (team_id, user_id) = (team_membership::Column::TeamId, team_membership::Column::UserId);
+    let mut by_joining = WindowStatement::partition_by(team_id);
+    by_joining.order_by(team_membership::Column::CreatedAt, Order::Asc).order_by(user_id, Order::Asc);
+    let mut numbered = team_membership::Entity::find()
+        .select_only()
+        .column(team_id)
+        .column(user_id)
+        .filter(team_id.is_in(team_ids.iter().copied()))
+        .filter(joined_after(after))
+        .into_query();
+    numbered.expr_window_as(Expr::cust("ROW_NUMBER()"), by_joining, NUMBER);
+    let mut first = SeaQuery::select();
+    first
+        .columns([team_id, user_id])
+        .from_subquery(numbered, NUMBERED)
+        .and_where(Expr::col(NUMBER).lte(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let select = select_profiles(connection, project_id, None, None)
+        .filter(team_id.is_in(team_ids.iter().copied()))
+        .filter(Expr::tuple([team_id.into_expr(), user_id.into_expr()]).in_subquery(first));
+    Ok(select.into_model().all(connection).await?)
 }
 
 /// The team, held until the transaction ends.

@@ -2,7 +2,8 @@
 //! [`guarded`](postern_gateway_macros::guarded) writes a call to this module in front of every resolver, and the
 //! `@access` directive and the visibility in introspection from the same statement.
 //!
-//! Guards are the fence; the domain's own checks are the wall. Nothing here reads the database except for permissions.
+//! Guards are the fence; the domain's own checks are the wall. Nothing here reads the database except for permissions, of
+//! which a request asks once for all its fields.
 
 use std::{
     borrow::Cow,
@@ -10,9 +11,9 @@ use std::{
 };
 
 use async_graphql::{Context, Enum, TypeDirective};
-use postern_domain::{Actor, Code, Failure, Level, UserId, actor::KeyOwner, identity};
+use postern_domain::{Actor, Code, Failure, Level, TeamId, UserId, actor::KeyOwner, identity};
 
-use super::error::Error;
+use super::{error::Error, loaders::Loaders};
 
 /// What a caller has proven about the application it speaks for; a higher level may do all a lower one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -142,8 +143,7 @@ fn lets_key_pass(rule: &Rule, actor: &Actor) -> bool {
 ///
 /// # Errors
 /// `FORBIDDEN` when not, `ACCESS_TYPE_REQUIRED` when the request named no project, `CANNOT_GET_OWN_USER_WITHOUT_USER` when
-/// a root field needs a user and there is none. A rule with a permission is refused
-/// here: it needs a look at the database.
+/// a root field needs a user and there is none. A rule with a permission is for [`check_permission`]: here it is refused.
 pub(crate) fn check(ctx: &Context<'_>, rule: &Rule, owner: Owner) -> Result<(), Error> {
     let Some(actor) = ctx.data_opt::<Actor>() else { return Err(nobody_asks()) };
     if decide(rule, actor, owner) == Decision::Allowed {
@@ -167,6 +167,25 @@ pub(crate) fn check(ctx: &Context<'_>, rule: &Rule, owner: Owner) -> Result<(), 
         return Err(Failure::forbidden("An API key may not do this: sign in, or use a server key.").into());
     }
     Err(refusal(rule))
+}
+
+/// The same for a rule with a permission, which the caller's user must hold in the team on the path, else in the project.
+///
+/// # Errors
+/// Those of [`check`]; internal.
+pub(crate) async fn check_permission(
+    ctx: &Context<'_>,
+    rule: &Rule,
+    owner: Owner,
+    team: Option<TeamId>,
+) -> Result<(), Error> {
+    let (Some(actor), Some(permission)) = (ctx.data_opt::<Actor>(), rule.permission) else {
+        return check(ctx, rule, owner);
+    };
+    if decide(rule, actor, owner) != Decision::IfHeld {
+        return check(ctx, rule, owner);
+    }
+    if Loaders::of(ctx)?.caller_holds(permission, team).await? { Ok(()) } else { Err(refusal(rule)) }
 }
 
 /// The users who proved who they are within this request: by signing up or in, or by a refresh token.

@@ -17,7 +17,7 @@ use async_graphql::{
 use postern_domain::{
     Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
     permissions::{self, ProjectGrant, TeamGrant},
-    teams::{self, Team},
+    teams::{self, MemberPage, Position, Team},
     users::{
         self, User,
         channels::{self, ContactChannel},
@@ -97,6 +97,29 @@ impl Loaders {
     /// Internal only.
     pub(crate) async fn team_permissions_of(&self, user: UserId, recursive: bool) -> Result<Vec<TeamGrant>> {
         Ok(self.loader().load_one(TeamPermissionsOf { user, recursive }).await?.unwrap_or_default())
+    }
+
+    /// The members of a team after a position, by the time of joining: at most `limit`.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) async fn members_of(&self, team: TeamId, after: Option<Position>, limit: u64) -> Result<MemberPage> {
+        Ok(self.loader().load_one(MembersOf { team, after, limit }).await?.unwrap_or_default())
+    }
+
+    /// Whether the caller's user holds a permission in a team, or in the whole project.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) async fn caller_holds(&self, permission: &str, team: Option<TeamId>) -> Result<bool> {
+        let Some(user) = self.source.actor.user_id() else { return Ok(false) };
+        Ok(match team {
+            Some(team) => {
+                let held = self.team_permissions_of(user, true).await?;
+                held.iter().any(|grant| grant.team_id == team && grant.id == permission)
+            }
+            None => self.project_permissions_of(user, true).await?.iter().any(|grant| grant.id == permission),
+        })
     }
 
     /// What a user holds in the whole project, by key.
@@ -207,6 +230,29 @@ impl Loader<TeamsOf> for Source {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
         let found = teams::of_users(&self.deps, &self.actor.project_id, &ids).await?;
         Ok(found.into_iter().map(|(id, teams)| (TeamsOf(id), teams)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct MembersOf {
+    team: TeamId,
+    after: Option<Position>,
+    limit: u64,
+}
+
+impl Loader<MembersOf> for Source {
+    type Value = MemberPage;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[MembersOf]) -> Result<HashMap<MembersOf, MemberPage>, LoadError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        // One page of every team; more only where an answer asks for several pages under different names.
+        for ((after, limit), teams) in grouped(keys.to_vec(), |key| (key.after, key.limit)) {
+            let teams: Vec<_> = teams.iter().map(|key| key.team).collect();
+            let pages = teams::member_pages(&self.deps, &self.actor.project_id, &teams, after, limit).await?;
+            found.extend(pages.into_iter().map(|(team, page)| (MembersOf { team, after, limit }, page)));
+        }
+        Ok(found)
     }
 }
 

@@ -88,3 +88,44 @@ async fn a_page_of_users_takes_as_many_statements_as_one_user() {
     })
     .await;
 }
+
+/// Also when each team has its own answer to whether the caller may see its members.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_teams_with_their_members_takes_as_many_statements_as_one_team() {
+    on_each_database(|bench| async move {
+        const TEAMS: usize = 30;
+        let (server, watch) = watched(bench).await;
+        let config = json!({
+            "rbac.permissions": { "run": { "scope": "team", "containedPermissionIds": { "$read_members": true } } },
+            "rbac.defaultPermissions": { "teamCreator": { "run": true } },
+        });
+        let path = "/internal/config/override/environment";
+        server.admin().put(path, json!({"config_string": config.to_string()})).await.json(200);
+        let user = json!({"primary_email": "user@example.com", "display_name": "User"});
+        let user = server.post("/users", user).await.json(201);
+        for number in 0..TEAMS {
+            let team = json!({"display_name": format!("Team {number}"), "creator_user_id": user["id"]});
+            server.post("/teams", team).await.json(201);
+        }
+        let session = server.post("/auth/sessions", json!({"user_id": user["id"]})).await.json(200);
+        let member = server.client().user(session["access_token"].as_str().unwrap());
+        let query = "query($first: Int!) { teams(first: $first) { nodes {
+            displayName members { nodes { userId displayName } } } } }";
+        for caller in [&server, &member] {
+            data(ask(caller, query, json!({"first": 1})).await);
+            let mut taken = Vec::new();
+            for first in [1, TEAMS] {
+                drop(watch.take_statements());
+                let answer = data(ask(caller, query, json!({ "first": first })).await);
+                taken.push(watch.take_statements());
+                let teams = answer["teams"]["nodes"].as_array().unwrap();
+                assert_eq!(teams.len(), first);
+                assert!(teams.iter().all(|team| team["members"]["nodes"][0]["displayName"] == "User"), "{answer}");
+            }
+            let [one, all] = taken.try_into().unwrap();
+            assert!(!one.is_empty() && one.len() <= MOST, "{} statements: {one:#?}", one.len());
+            assert_eq!(all.len(), one.len(), "{all:#?}");
+        }
+    })
+    .await;
+}

@@ -60,6 +60,40 @@ async fn a_team_is_made_read_changed_left_and_deleted() {
 }
 
 #[tokio::test]
+async fn members_hang_on_their_team_for_whom_a_permission_lets_see_them() {
+    let app = App::start().await;
+    let server = app.rest().server();
+    let ((ada, _), (bob, _)) = (signed_up(&app, "ada@example.com").await, signed_up(&app, "bob@example.com").await);
+    let (ada_id, bob_id) = (id_of(&ada).await, id_of(&bob).await);
+    let ids = [team(&server, &ada_id).await, team(&server, &ada_id).await];
+    for id in &ids {
+        server.post(&format!("/team-memberships/{id}/{bob_id}"), json!({})).await.json(201);
+    }
+    let read = "query($first: Int, $after: String) { me { teams { nodes { id
+        members(first: $first, after: $after) { nodes { teamId userId } pageInfo { hasNextPage endCursor } } } } } }";
+    let both = data(ask(&bob, read, json!({"first": 1})).await)["me"]["teams"]["nodes"].clone();
+    for (index, id) in ids.iter().enumerate() {
+        assert_eq!(both[index]["members"]["nodes"], json!([{"teamId": id, "userId": ada_id}]), "{both}");
+        assert_eq!(both[index]["members"]["pageInfo"]["hasNextPage"], true);
+    }
+    // One cursor serves every team: it is a time of joining.
+    let after = &both[0]["members"]["pageInfo"]["endCursor"];
+    let next = data(ask(&bob, read, json!({"after": after})).await)["me"]["teams"]["nodes"].clone();
+    assert_eq!(next[0]["members"]["nodes"], json!([{"teamId": ids[0], "userId": bob_id}]));
+    assert_eq!(next[0]["members"]["pageInfo"]["hasNextPage"], false);
+    let codes_of = |answer: &Value| codes(answer).into_iter().map(|(_, code)| code).collect::<Vec<_>>();
+    assert_eq!(codes_of(&ask(&bob, read, json!({"after": "elsewhere"})).await), ["BAD_USER_INPUT"; 2]);
+
+    server.delete(&format!("/team-permissions/{}/{bob_id}/team_member", ids[0])).await.json(200);
+    let answer = ask(&bob, read, json!({})).await;
+    assert_eq!(codes(&answer), [("me.teams.nodes.0.members".to_owned(), "FORBIDDEN".to_owned())]);
+    let teams = &answer["data"]["me"]["teams"]["nodes"];
+    assert_eq!(teams[0], json!({"id": ids[0], "members": null}));
+    assert_eq!(teams[1]["members"]["nodes"].as_array().unwrap().len(), 2, "{teams}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn permissions_are_defined_granted_seen_and_taken() {
     let app = App::start().await;
     let (server, admin) = (app.rest().server(), app.rest().admin());

@@ -8,13 +8,16 @@ mod roots;
 mod tokens;
 mod variables;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_graphql::{
-    Request, ServerError,
+    Name, Request, ServerError,
     parser::{
         parse_query,
         types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
@@ -57,6 +60,8 @@ pub(crate) const SUBSCRIPTION: &str = "Subscription";
 struct Parsed {
     document: ExecutableDocument,
     extent: Extent,
+    /// See [`variables::page_sizes`].
+    page_sizes: HashSet<Name>,
     /// Whether it was found to fit the schema, see [`Prepared::fits`].
     fits: AtomicBool,
 }
@@ -111,7 +116,7 @@ impl Documents {
         let operation = choose(&parsed.document, request.operation_name.as_deref())?;
         let kind = operation.ty;
         check_extent(&parsed, operation)?;
-        variables::complete(operation, &mut request.variables)?;
+        variables::complete(operation, &parsed.page_sizes, &mut request.variables)?;
         let document = match kind {
             OperationType::Query => parsed.document.clone(),
             OperationType::Mutation | OperationType::Subscription => {
@@ -133,7 +138,8 @@ impl Documents {
         let extent = measure::measure(&document).map_err(|Unmeasurable::Cycle(name)| {
             refuse(DoorCode::ValidationFailed, format!("The fragment {name} contains itself."))
         })?;
-        let parsed = Arc::new(Parsed { document, extent, fits: AtomicBool::new(false) });
+        let page_sizes = variables::page_sizes(&document);
+        let parsed = Arc::new(Parsed { document, extent, page_sizes, fits: AtomicBool::new(false) });
         self.parsed.insert(Arc::from(text), Arc::clone(&parsed)).await;
         Ok(parsed)
     }

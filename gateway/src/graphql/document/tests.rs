@@ -108,6 +108,20 @@ async fn a_missing_variable_is_refused() {
 }
 
 #[tokio::test]
+async fn a_size_of_a_page_that_was_left_out_is_null_and_nothing_else_is() {
+    let source = "query Q($a: Int, $b: Int, $c: Int, $d: Int = 3) { x(first: $a) { ...F } y(first: $b, last: $b) }
+        fragment F on X { z(first: $d, input: {first: [$c]}) @include(if: $a) w(first: $c) }";
+    let (_, request) = prepare(Request::new(source)).await.unwrap();
+    assert_eq!(
+        request.variables.into_value().into_json().unwrap(),
+        json!({"d": 3}),
+        "all others are used otherwise, too"
+    );
+    let (_, request) = prepare(Request::new("query Q($a: Int) { x(first: $a) { y(first: $a) } }")).await.unwrap();
+    assert_eq!(request.variables.into_value().into_json().unwrap(), json!({"a": null}));
+}
+
+#[tokio::test]
 async fn a_subscription_has_one_root_field_also_through_a_fragment() {
     assert_eq!(refused("subscription { a b }").await, "GRAPHQL_VALIDATION_FAILED");
     assert_eq!(roots(Request::new("subscription { ...F } fragment F on Subscription { a { i } }")).await, ["a/1"]);

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID};
 use postern_domain::{
-    Actor, Deps, Timestamp,
-    teams::{self, MemberProfile, Position, Team},
+    Actor, Deps,
+    teams::{self, Team},
 };
 use postern_gateway_macros::guarded;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::types::{TeamMemberObject, TeamObject};
+use super::types::{MemberPlace, Place, TeamMemberObject, TeamObject};
 use crate::graphql::{
     connection::{Connection, Count, connection_of, decode_cursor, encode_cursor, page_cost, page_size},
     error::Result,
@@ -61,11 +59,10 @@ impl TeamQuery {
         #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
         #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
     ) -> Result<Option<Connection<TeamMemberObject>>> {
-        let (after, size) = (after.as_deref().map(decode_cursor::<Place>).transpose()?, page_size(first)?);
+        let place = MemberPlace::read(first, after.as_deref())?;
         let (deps, actor, team_id) = (deps(ctx)?, actor(ctx)?, parse_id(&team_id, "teamId")?);
-        let (found, has_more) = teams::member_page(deps, actor, team_id, after.map(Into::into), size).await?;
-        let edges: Result<Vec<_>> = found.into_iter().map(|(position, profile)| member(position, profile)).collect();
-        Ok(Some(Connection::new(edges?, has_more, after.is_some())))
+        let page = teams::member_page(deps, actor, team_id, place.after, place.size).await?;
+        Ok(Some(place.connection(page)?))
     }
 }
 
@@ -88,23 +85,4 @@ async fn page(
 
 fn edge(team: Team) -> Result<(String, TeamObject)> {
     Ok((encode_cursor(&Place { at: team.created_at, id: team.id.0 })?, TeamObject(team)))
-}
-
-fn member(Position { at, id }: Position, profile: MemberProfile) -> Result<(String, TeamMemberObject)> {
-    Ok((encode_cursor(&Place { at, id })?, TeamMemberObject(profile)))
-}
-
-/// What a cursor of these lists holds.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Place {
-    #[serde(rename = "t")]
-    at: Timestamp,
-    #[serde(rename = "i")]
-    id: Uuid,
-}
-
-impl From<Place> for Position {
-    fn from(Place { at, id }: Place) -> Self {
-        Self { at, id }
-    }
 }

@@ -1,11 +1,17 @@
 //! Teams, as the schema shows them.
 
 use async_graphql::{Context, ID};
-use postern_domain::teams::{MemberProfile, Team};
+use postern_domain::{
+    Timestamp,
+    teams::{MemberPage, MemberProfile, Position, Team},
+};
 use postern_gateway_macros::guarded;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::graphql::{
+    connection::{Connection, decode_cursor, encode_cursor, page_cost, page_size},
     error::Result,
     loaders::Loaders,
     scalars::{DateTime, IntoId, json},
@@ -16,7 +22,7 @@ use crate::graphql::{
 pub(crate) struct TeamObject(pub(crate) Team);
 
 /// A team: users who belong together. A client sees the teams its user belongs to.
-#[guarded(CLIENT, graphql(name = "Team"))]
+#[guarded(CLIENT, team = self.0.id, graphql(name = "Team"))]
 impl TeamObject {
     /// The id of the team, the same as over REST.
     #[access(CLIENT)]
@@ -59,6 +65,20 @@ impl TeamObject {
     fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
+
+    /// The members by the time of joining, as the team sees them.
+    #[access(CLIENT, permission = "$read_members")]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Option<Connection<TeamMemberObject>>> {
+        let place = MemberPlace::read(first, after.as_deref())?;
+        let page = Loaders::of(ctx)?.members_of(self.0.id, place.after, place.size).await?;
+        Ok(Some(place.connection(page)?))
+    }
 }
 
 /// A member of a team.
@@ -95,5 +115,47 @@ impl TeamMemberObject {
     #[access(SERVER)]
     async fn user(&self, ctx: &Context<'_>) -> Result<Option<UserObject>> {
         Ok(Loaders::of(ctx)?.user(self.0.user_id).await?.map(UserObject))
+    }
+}
+
+/// Where a page of members begins, and how long it may be.
+pub(crate) struct MemberPlace {
+    pub(crate) after: Option<Position>,
+    pub(crate) size: u64,
+}
+
+impl MemberPlace {
+    /// Reads the arguments of a list of members.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`.
+    pub(crate) fn read(first: Option<i32>, after: Option<&str>) -> Result<Self> {
+        let after = after.map(decode_cursor::<Place>).transpose()?.map(Into::into);
+        Ok(Self { after, size: page_size(first)? })
+    }
+
+    /// The page that was found there.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) fn connection(&self, (found, has_more): MemberPage) -> Result<Connection<TeamMemberObject>> {
+        let edge = |(Position { at, id }, profile)| Ok((encode_cursor(&Place { at, id })?, TeamMemberObject(profile)));
+        let edges: Result<Vec<_>> = found.into_iter().map(edge).collect();
+        Ok(Connection::new(edges?, has_more, self.after.is_some()))
+    }
+}
+
+/// What the cursors of teams and members hold.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Place {
+    #[serde(rename = "t")]
+    pub(crate) at: Timestamp,
+    #[serde(rename = "i")]
+    pub(crate) id: Uuid,
+}
+
+impl From<Place> for Position {
+    fn from(Place { at, id }: Place) -> Self {
+        Self { at, id }
     }
 }
