@@ -24,6 +24,7 @@ mod m0013_api_keys;
 mod m0014_images;
 mod m0015_search;
 mod m0018_members_by_joining;
+mod m0019_search_scope;
 
 /// One change a line.
 macro_rules! changes {
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             m0014_images
             m0015_search
             m0018_members_by_joining
+            m0019_search_scope
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use postern_entity::{contact_channel, team_membership, user};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
@@ -23,6 +23,9 @@ use crate::{
 
 /// The longest search text, in characters: that of the longest thing it can find.
 pub const MAX_QUERY_CHARS: usize = crate::email_address::MAX_CHARS;
+
+/// From so many members on, SQLite walks users in order.
+const MANY_MEMBERS: u64 = 5_000;
 
 /// What the primary address is called in the condition that it is verified.
 const VERIFIED: &str = "verified_channel";
@@ -109,7 +112,8 @@ pub struct UserPage {
     pub next: Option<UserId>,
 }
 
-/// Users of the project, for servers. One statement; one more for a page that begins at a user, and one for a search text.
+/// Users of the project, for servers. One statement; one more for a page that begins at a user, one for a search text, and on
+/// SQLite one for a team.
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for `only_anonymous` alone and for a start that is no user.
@@ -119,7 +123,8 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserP
         Some(search) => search.for_page(connection).await?,
         None => Condition::all(),
     };
-    let mut select = page(connection, &actor.project_id, config, input).filter(found);
+    let walked = is_team_walked(connection, &actor.project_id, input, MANY_MEMBERS).await?;
+    let mut select = page(connection, &actor.project_id, config, input, walked).filter(found);
     match input.start {
         PageStart::Beginning => {}
         PageStart::At(id) => {
@@ -144,15 +149,35 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserP
     })
 }
 
-/// The users asked for in the order asked for, wherever the page begins and ends, but for what is searched.
+/// Whether the users of the team asked for are found by walking all users in order, which soon fills a page when many belong
+/// to it; else its members are looked up and put in order. PostgreSQL decides by its statistics; SQLite has none.
+pub(super) async fn is_team_walked(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    input: &ListUsers,
+    many: u64,
+) -> Result<bool> {
+    let Some(team_id) = input.team_id.filter(|_| connection.get_database_backend() == DbBackend::Sqlite) else {
+        return Ok(false);
+    };
+    let some = members(project_id, team_id).limit(many).to_owned();
+    let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
+    let row = connection.query_one(&counted).await?;
+    let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
+    Ok(u64::try_from(count).unwrap_or_default() >= many)
+}
+
+/// The users asked for in the order asked for, wherever the page begins and ends, but for what is searched. `walked` is
+/// [`is_team_walked`].
 pub(super) fn page(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     config: &ProjectConfig,
     input: &ListUsers,
+    walked: bool,
 ) -> Select<user::Entity> {
     let order = if input.descending { Order::Desc } else { Order::Asc };
-    store::loaded(filters(connection, project_id, config, input))
+    store::loaded(filters(connection, project_id, config, input, walked))
         .order_by(input.order_by.column(), order.clone())
         .order_by(user::Column::Id, order)
 }
@@ -163,7 +188,7 @@ pub(super) fn page(
 /// Those of [`list`].
 pub async fn count(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<u64> {
     let config = check(deps, actor, input).await?;
-    let mut filters = filters(deps.db.read(), &actor.project_id, &config, input);
+    let mut filters = filters(deps.db.read(), &actor.project_id, &config, input, false);
     if let Some(search) = search(deps.db.read(), &actor.project_id, input) {
         filters = filters.add(search.by_index());
     }
@@ -227,21 +252,31 @@ fn filters(
     project_id: &ProjectId,
     config: &ProjectConfig,
     input: &ListUsers,
+    walked: bool,
 ) -> Condition {
     let condition = visible(config, input);
-    if let Some(team_id) = input.team_id {
-        let members = team_membership::Entity::find()
-            .select_only()
-            .column(team_membership::Column::UserId)
-            .filter(team_membership::Column::ProjectId.eq(project_id.clone()))
-            .filter(team_membership::Column::TeamId.eq(team_id))
-            .into_query();
-        condition
+    let of_project = || user::Column::ProjectId.eq(project_id.clone());
+    match input.team_id {
+        None => condition.add(of_project()),
+        Some(team_id) if walked => {
+            let same_user = Expr::col((team_membership::Entity, team_membership::Column::UserId))
+                .equals((user::Entity, user::Column::Id));
+            condition.add(of_project()).add(Expr::exists(members(project_id, team_id).and_where(same_user).to_owned()))
+        }
+        Some(team_id) => condition
             .add(beside_key(connection, user::Column::ProjectId, project_id))
-            .add(user::Column::Id.in_subquery(members))
-    } else {
-        condition.add(user::Column::ProjectId.eq(project_id.clone()))
+            .add(user::Column::Id.in_subquery(members(project_id, team_id))),
     }
+}
+
+/// The ids of the members of a team.
+fn members(project_id: &ProjectId, team_id: TeamId) -> SelectStatement {
+    team_membership::Entity::find()
+        .select_only()
+        .column(team_membership::Column::UserId)
+        .filter(team_membership::Column::ProjectId.eq(project_id.clone()))
+        .filter(team_membership::Column::TeamId.eq(team_id))
+        .into_query()
 }
 
 /// Who is shown, by the flags (wire/users-teams-permissions.md §1.2).

@@ -7,7 +7,7 @@
 use postern_entity::{contact_channel, user};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value,
-    sea_query::{Alias, Condition, Expr, ExprTrait, LikeExpr, Query, SelectStatement, UnionType},
+    sea_query::{Condition, Expr, ExprTrait, LikeExpr, Query, SelectStatement, UnionType},
 };
 
 use super::{channels::EMAIL, fold_for_search};
@@ -15,6 +15,8 @@ use crate::{ProjectId, UserId, db::constant, error::Result};
 
 /// Shorter texts match the beginning only: they would match nearly everything, and have no trigram.
 const MIN_SUBSTRING_CHARS: usize = 3;
+/// Of the project's id, what SQLite's index has beside each text: one trigram.
+const SCOPE_CHARS: usize = 3;
 /// From so many matches on, users are walked in order.
 const MANY: u64 = 5_000;
 /// What the addresses of a user are called in the condition that one matches.
@@ -96,28 +98,35 @@ impl Search {
         matches
     }
 
-    /// SQLite keeps what is searched in a table of its own, filled by triggers (migration `m0015_search`).
+    /// SQLite keeps what is searched in a table of its own, filled by triggers (migrations `m0015_search` and
+    /// `m0019_search_scope`).
     fn matches_of_fts(&self) -> SelectStatement {
-        let table = Alias::new("user_search");
+        const TABLE: &str = "user_search";
+        const INDEX: &str = "user_search_text";
         let mut select = Query::select()
-            .column((table.clone(), Alias::new("user_id")))
-            .from(table.clone())
-            .and_where(Expr::col((table, Alias::new("project_id"))).eq(self.project_id.clone()))
+            .column((TABLE, "user_id"))
+            .and_where(Expr::col((TABLE, "project_id")).eq(self.project_id.clone()))
             .to_owned();
         let folded = fold_for_search(&self.query);
-        let found = if self.is_prefix() {
+        if self.is_prefix() {
             // Every text that begins so lies between it and itself with the last of all characters behind.
             let end = format!("{folded}{}", char::MAX);
-            Expr::cust_with_values(r#""user_search"."text" >= ? AND "user_search"."text" < ?"#, [folded, end])
-        } else {
-            // One phrase: what the trigrams of the text stand next to each other in.
-            let phrase = format!("\"{}\"", folded.replace('"', "\"\""));
-            Expr::cust_with_values(
-                r#""user_search"."id" IN (SELECT rowid FROM "user_search_text" WHERE "user_search_text" MATCH ?)"#,
-                [Value::from(phrase)],
-            )
-        };
-        select.and_where(found).to_owned()
+            let begins =
+                Expr::cust_with_values(r#""user_search"."text" >= ? AND "user_search"."text" < ?"#, [folded, end]);
+            return select.from(TABLE).and_where(begins).to_owned();
+        }
+        // Phrases: what the trigrams of a text stand next to each other in.
+        let phrase = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let scope: String = self.project_id.as_str().chars().take(SCOPE_CHARS).collect();
+        let asked = format!("scope : {} AND text : {}", phrase(&scope), phrase(&folded));
+        // Crossed, not joined: so SQLite begins with the index, which finds one match after the other and stops in time.
+        let same = Expr::col((TABLE, "id")).eq(Expr::cust(r#""user_search_text"."rowid""#));
+        select
+            .from(INDEX)
+            .cross_join(TABLE)
+            .and_where(same)
+            .and_where(Expr::cust_with_values(r#""user_search_text" MATCH ?"#, [Value::from(asked)]))
+            .to_owned()
     }
 
     /// The same, asked of each user.

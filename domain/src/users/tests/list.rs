@@ -4,6 +4,7 @@ use serde_json::json;
 use super::{code, make, named, with_email};
 use crate::{
     Code, ProjectId, TeamId, UserId,
+    db::Backend,
     patch::Patch,
     projects,
     teams::{self, CreateTeam},
@@ -12,7 +13,7 @@ use crate::{
         self, CreateUser, ListUsers, MAX_QUERY_CHARS, PageStart, UpdateUser, UserOrder,
         channels::{self, CreateChannel, UpdateChannel},
         count, list,
-        list::page,
+        list::{is_team_walked, page},
         search::Search,
         store::Loaded,
     },
@@ -147,6 +148,18 @@ async fn a_team_narrows_the_list_to_its_members() {
         let team_id = teams::create(&bench.deps, &server(&project_id), input).await.unwrap().id;
         let of_team = |team_id| ListUsers { team_id: Some(team_id), ..ListUsers::default() };
         assert_eq!(ids(&bench, &project_id, of_team(team_id)).await, [member]);
+        // The same whether members are looked up or all users are walked.
+        let (reader, config) = (bench.deps.db.read(), projects::config(&bench.deps, &project_id).await.unwrap());
+        let is_sqlite = bench.deps.db.backend() == Backend::Sqlite;
+        for (many, walked) in [(1, is_sqlite), (2, false)] {
+            let input = of_team(team_id);
+            assert_eq!(is_team_walked(reader, &project_id, &input, many).await.unwrap(), walked);
+            for walked in [true, false] {
+                let page = page(reader, &project_id, &config, &input, walked);
+                let found = page.into_model::<Loaded>().all(reader).await.unwrap();
+                assert_eq!(found.iter().map(|user| user.row.id).collect::<Vec<_>>(), [member]);
+            }
+        }
         assert_eq!(ids(&bench, &project_id, of_team(TeamId::random())).await, []);
     })
     .await;
@@ -201,7 +214,7 @@ async fn search_finds_names_any_address_and_ids_whatever_the_case() {
             }
             let search = Search::new(reader, &project_id, query);
             for condition in [search.by_index(), search.one_by_one()] {
-                let page = page(reader, &project_id, &config, &ListUsers::default()).filter(condition);
+                let page = page(reader, &project_id, &config, &ListUsers::default(), false).filter(condition);
                 let found: Vec<UserId> =
                     page.into_model::<Loaded>().all(reader).await.unwrap().iter().map(|user| user.row.id).collect();
                 assert_eq!(found, expected, "{query}");

@@ -2,14 +2,14 @@
 //! plans are the same for an empty table and a large one, so they can be checked here.
 
 use postern_entity::{contact_channel, user};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait, Select, Statement};
 
 use crate::{
     TeamId, UserId,
     db::{Backend, Reader},
     email_address::EmailAddress,
     testing::on_each_database,
-    users::{ListUsers, channels, list, store},
+    users::{ListUsers, channels, list, search::Search, store},
 };
 
 /// How SQLite goes about a statement, one line per table.
@@ -35,12 +35,17 @@ async fn look_ups_by_key_do_not_walk_the_project() {
         let selects: [Select<user::Entity>; 3] = [
             store::with_ids(connection, &project_id, &users),
             store::with_auth_email(connection, &project_id, &address),
-            list::page(connection, &project_id, &config, &of_team),
+            list::page(connection, &project_id, &config, &of_team, false),
         ];
         for select in &selects {
             let plan = plan(connection, select).await;
             assert!(plan.iter().any(|line| line.starts_with("SEARCH user") && line.contains("(id=?)")), "{plan:#?}");
         }
+        let found = Search::new(connection, &project_id, "some text").by_index();
+        let searched = list::page(connection, &project_id, &config, &ListUsers::default(), false).filter(found);
+        let plan_of_search = plan(connection, &searched).await;
+        let texts: Vec<_> = plan_of_search.iter().filter(|line| line.contains("user_search")).collect();
+        assert!(texts[0].contains("VIRTUAL TABLE INDEX") && texts[1].contains("PRIMARY KEY"), "{plan_of_search:#?}");
         let selects: [Select<contact_channel::Entity>; 3] = [
             channels::store::of_users(connection, &project_id, &users),
             channels::store::of_users(connection, &project_id, &users[..1]),
@@ -70,10 +75,18 @@ async fn a_page_of_users_is_read_in_order_and_not_sorted() {
             (crate::users::UserOrder::LastActiveAt, "user_by_activity"),
         ] {
             for descending in [false, true] {
-                let input = ListUsers { order_by, descending, limit: Some(50), ..ListUsers::default() };
-                let plan = plan(connection, &list::page(connection, &project_id, &config, &input)).await;
-                assert!(plan[0].contains(index), "{plan:#?}");
-                assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{plan:#?}");
+                for team_id in [None, Some(TeamId::random())] {
+                    let input = ListUsers { team_id, order_by, descending, limit: Some(50), ..ListUsers::default() };
+                    let plan = plan(connection, &list::page(connection, &project_id, &config, &input, true)).await;
+                    assert!(plan[0].contains(index), "{plan:#?}");
+                    assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{plan:#?}");
+                    let memberships = plan.iter().filter(|line| line.contains("team_membership")).count();
+                    assert_eq!(
+                        memberships,
+                        if team_id.is_some() { 2 } else { 1 },
+                        "the selected team's, and: {plan:#?}"
+                    );
+                }
             }
         }
     })

@@ -5,6 +5,7 @@
 
 pub mod bare;
 mod compare;
+mod filler;
 pub mod floor;
 mod footprint;
 mod jobs;
@@ -78,7 +79,7 @@ enum Section {
     Webhooks,
     /// Memory and speed of subscriptions.
     Subscriptions,
-    /// The first page of users.
+    /// Pages, searches and permissions with few and with many users.
     Pages,
     /// The time of a clean release build; only when named.
     Build,
