@@ -24,7 +24,7 @@ use crate::{
 /// The longest search text, in characters: that of the longest thing it can find.
 pub const MAX_QUERY_CHARS: usize = crate::email_address::MAX_CHARS;
 
-/// From so many members on, SQLite walks users in order.
+/// From so many members of a team on, SQLite walks users in order.
 const MANY_MEMBERS: u64 = 5_000;
 
 /// What the primary address is called in the condition that it is verified.
@@ -119,12 +119,14 @@ pub struct UserPage {
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for `only_anonymous` alone and for a start that is no user.
 pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserPage> {
     let (connection, config) = (deps.db.read(), &*check(deps, actor, input).await?);
-    let found = match search(connection, &actor.project_id, input) {
-        Some(search) => search.for_page(connection).await?,
-        None => Condition::all(),
+    let ways = Ways {
+        search: match search(connection, &actor.project_id, input) {
+            Some(search) if search.finds_many(connection).await? => Way::Walk,
+            _ => Way::LookUp,
+        },
+        team: way_of_team(connection, &actor.project_id, input, MANY_MEMBERS).await?,
     };
-    let walked = is_team_walked(connection, &actor.project_id, input, MANY_MEMBERS).await?;
-    let mut select = page(connection, &actor.project_id, config, input, walked).filter(found);
+    let mut select = page(connection, &actor.project_id, config, input, ways);
     match input.start {
         PageStart::Beginning => {}
         PageStart::At(id) => {
@@ -149,35 +151,52 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserP
     })
 }
 
-/// Whether the users of the team asked for are found by walking all users in order, which soon fills a page when many belong
-/// to it; else its members are looked up and put in order. PostgreSQL decides by its statistics; SQLite has none.
-pub(super) async fn is_team_walked(
+/// How users of whom something is asked are found for a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Those who are asked for are looked up and put in order, which takes long when they are many.
+    #[default]
+    LookUp,
+    /// All users are walked in order, which soon fills a page when many are asked for.
+    Walk,
+}
+
+/// How a page is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ways {
+    /// Whom a text finds.
+    pub(super) search: Way,
+    /// Who belongs to a team.
+    pub(super) team: Way,
+}
+
+/// How the users of the team asked for are best found. PostgreSQL decides that by its statistics; SQLite has none.
+pub(super) async fn way_of_team(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     input: &ListUsers,
     many: u64,
-) -> Result<bool> {
+) -> Result<Way> {
     let Some(team_id) = input.team_id.filter(|_| connection.get_database_backend() == DbBackend::Sqlite) else {
-        return Ok(false);
+        return Ok(Way::LookUp);
     };
     let some = members(project_id, team_id).limit(many).to_owned();
     let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
     let row = connection.query_one(&counted).await?;
     let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
-    Ok(u64::try_from(count).unwrap_or_default() >= many)
+    Ok(if u64::try_from(count).unwrap_or_default() >= many { Way::Walk } else { Way::LookUp })
 }
 
-/// The users asked for in the order asked for, wherever the page begins and ends, but for what is searched. `walked` is
-/// [`is_team_walked`].
+/// The users asked for in the order asked for, wherever the page begins and ends.
 pub(super) fn page(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     config: &ProjectConfig,
     input: &ListUsers,
-    walked: bool,
+    ways: Ways,
 ) -> Select<user::Entity> {
     let order = if input.descending { Order::Desc } else { Order::Asc };
-    store::loaded(filters(connection, project_id, config, input, walked))
+    store::loaded(filters(connection, project_id, config, input, ways))
         .order_by(input.order_by.column(), order.clone())
         .order_by(user::Column::Id, order)
 }
@@ -188,10 +207,7 @@ pub(super) fn page(
 /// Those of [`list`].
 pub async fn count(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<u64> {
     let config = check(deps, actor, input).await?;
-    let mut filters = filters(deps.db.read(), &actor.project_id, &config, input, false);
-    if let Some(search) = search(deps.db.read(), &actor.project_id, input) {
-        filters = filters.add(search.by_index());
-    }
+    let filters = filters(deps.db.read(), &actor.project_id, &config, input, Ways::default());
     Ok(user::Entity::find().select_only().column(user::Column::Id).filter(filters).count(deps.db.read()).await?)
 }
 
@@ -246,27 +262,42 @@ fn search(connection: &impl ConnectionTrait, project_id: &ProjectId, input: &Lis
     Some(Search::new(connection, project_id, query))
 }
 
-/// Who is listed: of the project, shown and of the team.
+/// Who is listed: of the project, shown, found by the text and of the team.
 fn filters(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     config: &ProjectConfig,
     input: &ListUsers,
-    walked: bool,
+    ways: Ways,
 ) -> Condition {
-    let condition = visible(config, input);
-    let of_project = || user::Column::ProjectId.eq(project_id.clone());
-    match input.team_id {
-        None => condition.add(of_project()),
-        Some(team_id) if walked => {
-            let same_user = Expr::col((team_membership::Entity, team_membership::Column::UserId))
-                .equals((user::Entity, user::Column::Id));
-            condition.add(of_project()).add(Expr::exists(members(project_id, team_id).and_where(same_user).to_owned()))
-        }
-        Some(team_id) => condition
-            .add(beside_key(connection, user::Column::ProjectId, project_id))
-            .add(user::Column::Id.in_subquery(members(project_id, team_id))),
+    let mut condition = visible(config, input);
+    let mut way = Way::Walk;
+    if let Some(search) = search(connection, project_id, input) {
+        let found = match ways.search {
+            Way::LookUp => search.by_index(),
+            Way::Walk => search.one_by_one(),
+        };
+        condition = condition.add(found);
+        way = ways.search;
     }
+    if let Some(team_id) = input.team_id {
+        let mut members = members(project_id, team_id);
+        condition = match ways.team {
+            Way::LookUp => {
+                way = Way::LookUp;
+                condition.add(user::Column::Id.in_subquery(members))
+            }
+            Way::Walk => {
+                let of_members = (team_membership::Entity, team_membership::Column::UserId);
+                members.and_where(Expr::col(of_members).equals((user::Entity, user::Column::Id)));
+                condition.add(Expr::exists(members))
+            }
+        };
+    }
+    condition.add(match way {
+        Way::LookUp => beside_key(connection, user::Column::ProjectId, project_id),
+        Way::Walk => user::Column::ProjectId.eq(project_id.clone()),
+    })
 }
 
 /// The ids of the members of a team.

@@ -43,16 +43,12 @@ impl Search {
         Self { many, ..self }
     }
 
-    /// The condition that a user matches, in the form that suits a page of users in order.
-    pub(super) async fn for_page(&self, connection: &impl ConnectionTrait) -> Result<Condition> {
-        Ok(if self.finds_many(connection).await? { self.one_by_one() } else { self.by_index() })
-    }
-
     /// The condition that a user matches, by the index, however many do.
     pub(super) fn by_index(&self) -> Condition {
         Condition::all().add(user::Column::Id.in_subquery(self.matches()))
     }
 
+    /// Whether so many match that users are better walked in order.
     pub(super) async fn finds_many(&self, connection: &impl ConnectionTrait) -> Result<bool> {
         let some = Query::select()
             .expr_as(Expr::val(1), "one")

@@ -1,4 +1,3 @@
-use sea_orm::QueryFilter;
 use serde_json::json;
 
 use super::{code, make, named, with_email};
@@ -13,7 +12,7 @@ use crate::{
         self, CreateUser, ListUsers, MAX_QUERY_CHARS, PageStart, UpdateUser, UserOrder,
         channels::{self, CreateChannel, UpdateChannel},
         count, list,
-        list::{is_team_walked, page},
+        list::{Way, Ways, page, way_of_team},
         search::Search,
         store::Loaded,
     },
@@ -150,15 +149,14 @@ async fn a_team_narrows_the_list_to_its_members() {
         assert_eq!(ids(&bench, &project_id, of_team(team_id)).await, [member]);
         // The same whether members are looked up or all users are walked.
         let (reader, config) = (bench.deps.db.read(), projects::config(&bench.deps, &project_id).await.unwrap());
-        let is_sqlite = bench.deps.db.backend() == Backend::Sqlite;
-        for (many, walked) in [(1, is_sqlite), (2, false)] {
-            let input = of_team(team_id);
-            assert_eq!(is_team_walked(reader, &project_id, &input, many).await.unwrap(), walked);
-            for walked in [true, false] {
-                let page = page(reader, &project_id, &config, &input, walked);
-                let found = page.into_model::<Loaded>().all(reader).await.unwrap();
-                assert_eq!(found.iter().map(|user| user.row.id).collect::<Vec<_>>(), [member]);
-            }
+        let of_many = if bench.deps.db.backend() == Backend::Sqlite { Way::Walk } else { Way::LookUp };
+        for (many, way) in [(1, of_many), (2, Way::LookUp)] {
+            assert_eq!(way_of_team(reader, &project_id, &of_team(team_id), many).await.unwrap(), way);
+        }
+        for team in [Way::LookUp, Way::Walk] {
+            let page = page(reader, &project_id, &config, &of_team(team_id), Ways { team, ..Ways::default() });
+            let found = page.into_model::<Loaded>().all(reader).await.unwrap();
+            assert_eq!(found.iter().map(|user| user.row.id).collect::<Vec<_>>(), [member]);
         }
         assert_eq!(ids(&bench, &project_id, of_team(TeamId::random())).await, []);
     })
@@ -205,16 +203,15 @@ async fn search_finds_names_any_address_and_ids_whatever_the_case() {
         ];
         for (query, expected) in cases {
             let input = ListUsers { query: Some(query.to_owned()), ..ListUsers::default() };
-            assert_eq!(ids(&bench, &project_id, input).await, expected, "{query}");
+            assert_eq!(ids(&bench, &project_id, input.clone()).await, expected, "{query}");
             // The same whether the index is asked or each user.
             let (reader, config) = (bench.deps.db.read(), projects::config(&bench.deps, &project_id).await.unwrap());
             for (many, is_many) in [(1, !expected.is_empty()), (2, false)] {
                 let search = Search::new(reader, &project_id, query).walking_from(many);
                 assert_eq!(search.finds_many(reader).await.unwrap(), is_many, "{query}");
             }
-            let search = Search::new(reader, &project_id, query);
-            for condition in [search.by_index(), search.one_by_one()] {
-                let page = page(reader, &project_id, &config, &ListUsers::default(), false).filter(condition);
+            for search in [Way::LookUp, Way::Walk] {
+                let page = page(reader, &project_id, &config, &input, Ways { search, ..Ways::default() });
                 let found: Vec<UserId> =
                     page.into_model::<Loaded>().all(reader).await.unwrap().iter().map(|user| user.row.id).collect();
                 assert_eq!(found, expected, "{query}");
