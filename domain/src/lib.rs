@@ -38,6 +38,7 @@ pub mod signal;
 pub mod teams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text_search;
 pub mod time;
 pub mod trace;
 pub mod users;

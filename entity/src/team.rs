@@ -15,6 +15,8 @@ pub struct Model {
     pub project_id: ProjectId,
     /// Any text, may be empty.
     pub display_name: String,
+    /// The same as it is searched.
+    pub display_name_folded: String,
     /// Picture.
     pub profile_image_url: Option<String>,
     /// Read and written by members and by servers.

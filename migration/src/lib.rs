@@ -25,6 +25,7 @@ mod m0014_images;
 mod m0015_search;
 mod m0018_members_by_joining;
 mod m0019_search_scope;
+mod m0020_team_search;
 
 /// One change a line.
 macro_rules! changes {
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             m0015_search
             m0018_members_by_joining
             m0019_search_scope
+            m0020_team_search
         }
     }
 }

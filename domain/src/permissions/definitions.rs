@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result, refuse},
     patch::Patch,
     projects::{self, Rbac},
+    text_search,
     validation::Violations,
 };
 
@@ -49,6 +50,36 @@ pub async fn list(deps: &Deps, actor: &Actor, scope: PermissionScope) -> Result<
     require_admin(actor)?;
     let config = projects::config(deps, &actor.project_id).await?;
     Ok(Catalog::of(&config).list(scope))
+}
+
+/// A page of the definitions of a scope: at most `limit` from an id on whose ids or descriptions contain `query`, whatever
+/// the case, and the id of the first one behind. All of them without a limit.
+///
+/// # Errors
+/// `FORBIDDEN` below ADMIN; `BAD_REQUEST` for an id that is in no such list.
+pub async fn page(
+    deps: &Deps,
+    actor: &Actor,
+    scope: PermissionScope,
+    query: &str,
+    from: Option<&str>,
+    limit: Option<usize>,
+) -> Result<(Vec<Definition>, Option<String>)> {
+    let query = text_search::fold(query);
+    let contains = |text: &str| text_search::fold(text).contains(&query);
+    let mut found = list(deps, actor, scope).await?;
+    found.retain(|definition| contains(&definition.id) || definition.description.as_deref().is_some_and(contains));
+    if let Some(from) = from {
+        let Some(index) = found.iter().position(|definition| definition.id == from) else {
+            let text = "cursor: there is no such permission in this list (any more); start again without it.";
+            return refuse(Failure::bad_request(text));
+        };
+        found.drain(..index);
+    }
+    let limit = limit.unwrap_or(usize::MAX);
+    let next = found.get(limit).map(|definition| definition.id.clone());
+    found.truncate(limit);
+    Ok((found, next))
 }
 
 /// Defines a permission.

@@ -12,7 +12,7 @@ mod store;
 
 pub use self::{
     catalog::{Catalog, Definition},
-    definitions::{MAX_ID_CHARS, NewDefinition, UpdateDefinition, create, delete, list, update},
+    definitions::{MAX_ID_CHARS, NewDefinition, UpdateDefinition, create, delete, list, page, update},
     grants::{
         ProjectGrant, TeamFilter, TeamGrant, grant_in_project, grant_in_team, in_project, in_teams,
         of_users_in_project, of_users_in_teams, revoke_in_project, revoke_in_team,

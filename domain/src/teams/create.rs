@@ -12,7 +12,7 @@ use crate::{
     images::{self, Folder, ImageSource, Picture, Place},
     permissions,
     projects::{self, ProjectConfig},
-    users,
+    text_search, users,
     validation::Violations,
 };
 
@@ -166,6 +166,7 @@ pub(super) fn add_untold(
     let row = team::Model {
         id: TeamId::random(),
         project_id: project_id.clone(),
+        display_name_folded: text_search::fold(&new.display_name),
         display_name: new.display_name,
         profile_image_url: new.picture.as_ref().map(|picture| picture.url.clone()),
         client_metadata: value(new.client_metadata),

@@ -6,6 +6,7 @@
 mod create;
 mod delete;
 pub mod invitations;
+mod list;
 mod members;
 mod personal;
 mod profiles;
@@ -26,11 +27,12 @@ pub(crate) use self::{
 pub use self::{
     create::{CreateTeam, NewTeam, create},
     delete::delete,
+    list::{ListTeams, TeamPage, TeamStart, count, list},
     members::{Membership, add_member, remove_member},
     profiles::{
         MemberPage, MemberProfile, UpdateMemberProfile, member_page, member_pages, profile, profiles, update_profile,
     },
-    read::{Position, by_ids, count, get, is_member, list, membership_not_found, of_users, page},
+    read::{Position, by_ids, get, is_member, membership_not_found, of_users},
     update::{UpdateTeam, update},
 };
 use crate::{ProjectId, TeamId, Timestamp};

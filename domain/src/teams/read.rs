@@ -39,29 +39,6 @@ pub async fn get(deps: &Deps, actor: &Actor, id: TeamId) -> Result<Team> {
     }
 }
 
-/// The teams of a user, or, for servers that name no user, all teams of the project; oldest first. The API key of a team
-/// names no user, and sees its team.
-///
-/// # Errors
-/// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own.
-pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result<Vec<Team>> {
-    if let (Some(own), None) = (actor.team_id(), user_id) {
-        return Ok(vec![get(deps, actor, own).await?]);
-    }
-    if !actor.is_server() {
-        let Some(own) = actor.user_id() else {
-            return refuse(Failure::new(Code::CannotGetOwnUserWithoutUser, "Sign in to list your teams."));
-        };
-        if user_id != Some(own) {
-            return refuse(Failure::forbidden("A user can list its own teams only."));
-        }
-    }
-    match user_id {
-        Some(user_id) => Ok(of_users(deps, &actor.project_id, &[user_id]).await?.remove(&user_id).unwrap_or_default()),
-        None => Ok(store::all(deps.db.read(), &actor.project_id).await?.into_iter().map(Team::from).collect()),
-    }
-}
-
 /// Where an item stands in a list that is ordered by time and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
@@ -69,33 +46,6 @@ pub struct Position {
     pub at: Timestamp,
     /// The id, for what is of the same time.
     pub id: Uuid,
-}
-
-/// A page of all teams of the project, oldest first, for servers: at most `limit` after a position, and whether more follow.
-///
-/// # Errors
-/// `FORBIDDEN` for clients.
-pub async fn page(deps: &Deps, actor: &Actor, after: Option<Position>, limit: u64) -> Result<(Vec<Team>, bool)> {
-    require_server(actor)?;
-    let rows = store::page(deps.db.read(), &actor.project_id, after, limit.saturating_add(1)).await?;
-    let (rows, has_more) = cut(rows, limit);
-    Ok((rows.into_iter().map(Team::from).collect(), has_more))
-}
-
-/// How many teams the project has, for servers.
-///
-/// # Errors
-/// `FORBIDDEN` for clients.
-pub async fn count(deps: &Deps, actor: &Actor) -> Result<u64> {
-    require_server(actor)?;
-    store::count(deps.db.read(), &actor.project_id).await
-}
-
-fn require_server(actor: &Actor) -> Result<()> {
-    if actor.is_server() {
-        return Ok(());
-    }
-    refuse(Failure::forbidden("A user can list its own teams only."))
 }
 
 /// The first `limit` of what may be one more, and whether it was.

@@ -3,7 +3,7 @@
 use postern_entity::{team, team_membership, user};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, Order,
-    PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
+    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, LockType, Query as SeaQuery, WindowStatement},
 };
 
@@ -45,35 +45,45 @@ pub(super) async fn find(
         .await?)
 }
 
-/// All teams of the project, oldest first.
-pub(super) async fn all(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Result<Vec<team::Model>> {
-    Ok(team::Entity::find()
-        .filter(team::Column::ProjectId.eq(project_id.clone()))
-        .order_by_asc(team::Column::CreatedAt)
-        .order_by_asc(team::Column::Id)
-        .all(connection)
-        .await?)
-}
-
-/// Teams of the project after a position, oldest first.
-pub(super) async fn page(
+/// The condition that teams belong to the project, or to a user of it.
+pub(super) fn in_project(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
-    after: Option<Position>,
-    limit: u64,
-) -> Result<Vec<team::Model>> {
-    let mut select = team::Entity::find().filter(team::Column::ProjectId.eq(project_id.clone()));
-    if let Some(Position { at, id }) = after {
-        let place = Expr::tuple([team::Column::CreatedAt.into_expr(), team::Column::Id.into_expr()]);
-        select = select.filter(place.gt(Expr::tuple([Expr::value(at), Expr::value(id)])));
-    }
-    let ordered = select.order_by_asc(team::Column::CreatedAt).order_by_asc(team::Column::Id);
-    Ok(ordered.limit(limit).all(connection).await?)
+    user_id: Option<UserId>,
+) -> Condition {
+    let Some(user_id) = user_id else { return Condition::all().add(team::Column::ProjectId.eq(project_id.clone())) };
+    let of_user = team_membership::Entity::find()
+        .select_only()
+        .column(team_membership::Column::TeamId)
+        .filter(team_membership::Column::UserId.eq(user_id))
+        .into_query();
+    Condition::all()
+        .add(beside_key(connection, team::Column::ProjectId, project_id))
+        .add(team::Column::Id.in_subquery(of_user))
 }
 
-/// How many teams the project has.
-pub(super) async fn count(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Result<u64> {
-    Ok(team::Entity::find().filter(team::Column::ProjectId.eq(project_id.clone())).count(connection).await?)
+/// Teams by the time they were made, from a position on, which is told with whether it is the first one itself.
+pub(super) async fn list(
+    connection: &impl ConnectionTrait,
+    filter: Condition,
+    start: Option<(Position, bool)>,
+    descending: bool,
+    limit: Option<u64>,
+) -> Result<Vec<team::Model>> {
+    let mut select = team::Entity::find().filter(filter);
+    if let Some((Position { at, id }, inclusive)) = start {
+        let place = Expr::tuple([team::Column::CreatedAt.into_expr(), team::Column::Id.into_expr()]);
+        let position = Expr::tuple([Expr::value(at), Expr::value(id)]);
+        select = select.filter(match (descending, inclusive) {
+            (false, true) => place.gte(position),
+            (false, false) => place.gt(position),
+            (true, true) => place.lte(position),
+            (true, false) => place.lt(position),
+        });
+    }
+    let order = if descending { Order::Desc } else { Order::Asc };
+    let select = select.order_by(team::Column::CreatedAt, order.clone()).order_by(team::Column::Id, order);
+    Ok(select.limit(limit).all(connection).await?)
 }
 
 /// Members of a team after a position, by the time of joining.

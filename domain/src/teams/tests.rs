@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::{
-    CreateTeam, Membership, UpdateMemberProfile, UpdateTeam, add_member, by_ids, create, delete, get, is_member, list,
-    of_users, profile, profiles, remove_member, update, update_profile,
+    CreateTeam, ListTeams, Membership, TeamStart, UpdateMemberProfile, UpdateTeam, add_member, by_ids, count, create,
+    delete, get, is_member, list, of_users, profile, profiles, remove_member, update, update_profile,
     wire::{ClientTeam, ServerTeam},
 };
 use crate::{
-    Code, Error, ProjectId, TeamId, UserId,
+    Actor, Code, Error, ProjectId, TeamId, UserId,
     patch::Patch,
     permissions,
     testing::{START, TestBench, client, on_each_database, server, stranger},
@@ -108,13 +108,16 @@ async fn members_see_their_teams_and_servers_all_of_their_project() {
             bench.clock.advance_seconds(1);
         }
         let (deps, own) = (&bench.deps, client(&project_id, member));
-        assert_eq!(list(deps, &own, Some(member)).await.unwrap(), teams[..2]);
-        assert_eq!(list(deps, &server(&project_id), None).await.unwrap(), teams);
-        assert_eq!(list(deps, &server(&project_id), Some(UserId::random())).await.unwrap(), []);
-        assert_eq!(list(deps, &server(&other), None).await.unwrap(), []);
-        assert_eq!(code(list(deps, &own, None).await), Code::Forbidden);
-        assert_eq!(code(list(deps, &own, Some(UserId::random())).await), Code::Forbidden);
-        assert_eq!(code(list(deps, &stranger(&project_id), None).await), Code::CannotGetOwnUserWithoutUser);
+        let of = |user_id| ListTeams { user_id, ..ListTeams::default() };
+        let listed = async |actor: &Actor, user_id| list(deps, actor, &of(user_id)).await.map(|page| page.teams);
+        assert_eq!(listed(&own, Some(member)).await.unwrap(), teams[..2]);
+        assert_eq!(listed(&server(&project_id), None).await.unwrap(), teams);
+        assert_eq!(listed(&server(&project_id), Some(UserId::random())).await.unwrap(), []);
+        assert_eq!(listed(&server(&other), None).await.unwrap(), []);
+        assert_eq!(code(listed(&own, None).await), Code::Forbidden);
+        assert_eq!(code(listed(&own, Some(UserId::random())).await), Code::Forbidden);
+        assert_eq!(code(listed(&stranger(&project_id), None).await), Code::CannotGetOwnUserWithoutUser);
+        assert_eq!(code(count(deps, &stranger(&project_id), &of(None)).await), Code::CannotGetOwnUserWithoutUser);
 
         assert_eq!(get(deps, &own, teams[0].id).await.unwrap(), teams[0]);
         for id in [teams[2].id, TeamId::random()] {
@@ -126,6 +129,74 @@ async fn members_see_their_teams_and_servers_all_of_their_project() {
         let found = by_ids(deps, &project_id, &[teams[1].id, TeamId::random()]).await.unwrap();
         assert_eq!((found.len(), &found[&teams[1].id]), (1, &teams[1]));
         assert!(!is_member(deps, &other, teams[0].id, member).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn teams_are_paged_either_way_and_found_by_part_of_their_name_or_by_id() {
+    on_each_database(|bench| async move {
+        let (project_id, other) = (bench.insert_project().await, bench.insert_project().await);
+        let (deps, server) = (&bench.deps, server(&project_id));
+        let member = user(&bench, &project_id).await;
+        let mut ids = Vec::new();
+        for (number, name) in ["Ärzte 100%", "ODYSSEUS", "odd", "x"].into_iter().enumerate() {
+            let creator_user_id = (number < 2).then_some(member);
+            ids.push(create(deps, &server, CreateTeam { creator_user_id, ..named(name) }).await.unwrap().id);
+            // The last two at one instant.
+            if number < 2 {
+                bench.clock.advance_seconds(1);
+            }
+        }
+        ids[2..].sort();
+        create(deps, &crate::testing::server(&other), named("odd")).await.unwrap();
+        for descending in [false, true] {
+            let mut ids = ids.clone();
+            if descending {
+                ids.reverse();
+            }
+            for limit in 1..=5 {
+                let (mut found, mut start) = (Vec::new(), TeamStart::Beginning);
+                loop {
+                    let input = ListTeams { descending, start, limit: Some(limit), ..ListTeams::default() };
+                    let page = list(deps, &server, &input).await.unwrap();
+                    assert!(page.teams.len() as u64 <= limit);
+                    found.extend(page.teams.iter().map(|team| team.id));
+                    let Some(next) = page.next else { break };
+                    start = TeamStart::At(next);
+                }
+                assert_eq!(found, ids, "{limit} {descending}");
+            }
+        }
+        for (query, user_id, expected) in [
+            ("ärz", None, vec![ids[0]]),
+            ("0%", None, vec![]),
+            ("00%", None, vec![ids[0]]),
+            ("Yss", None, vec![ids[1]]),
+            ("od", Some(member), vec![ids[1]]),
+            ("od%", None, vec![]),
+            (&ids[1].to_string(), None, vec![ids[1]]),
+            ("", Some(member), ids[..2].to_vec()),
+        ] {
+            let input = ListTeams { query: Some(query.to_owned()), user_id, ..ListTeams::default() };
+            let found: Vec<_> = list(deps, &server, &input).await.unwrap().teams.iter().map(|team| team.id).collect();
+            assert_eq!(found, expected, "{query}");
+            assert_eq!(count(deps, &server, &input).await.unwrap(), expected.len() as u64);
+        }
+        let renamed = UpdateTeam { display_name: Some("Ithaka".to_owned()), ..UpdateTeam::default() };
+        update(deps, &server, ids[1], renamed).await.unwrap();
+        for (query, many) in [("yss", 0), ("THAK", 1)] {
+            let input = ListTeams { query: Some(query.to_owned()), ..ListTeams::default() };
+            assert_eq!(count(deps, &server, &input).await.unwrap(), many);
+        }
+        let gone = ListTeams { start: TeamStart::At(TeamId::random()), ..ListTeams::default() };
+        assert_eq!(code(list(deps, &server, &gone).await), Code::BadRequest);
+        for bad in [
+            ListTeams { limit: Some(0), ..ListTeams::default() },
+            ListTeams { query: Some("x".repeat(257)), ..ListTeams::default() },
+        ] {
+            assert_eq!(code(list(deps, &server, &bad).await), Code::SchemaError);
+        }
     })
     .await;
 }

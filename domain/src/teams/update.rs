@@ -16,7 +16,7 @@ use crate::{
     events::EventKind,
     images::{self, Folder, ImageSource, Picture, Place},
     patch::Patch,
-    permissions,
+    permissions, text_search,
     validation::Violations,
 };
 
@@ -70,6 +70,10 @@ fn changed(deps: &Deps, row: team::Model, input: &UpdateTeam, picture: &Patch<Pi
     team::ActiveModel {
         id: Unchanged(row.id),
         project_id: Unchanged(row.project_id),
+        display_name_folded: match &input.display_name {
+            Some(name) => Set(text_search::fold(name)),
+            None => Unchanged(row.display_name_folded),
+        },
         display_name: input.display_name.clone().map_or(Unchanged(row.display_name), Set),
         profile_image_url: match picture.as_ref().map(|picture| picture.url.clone()).mentioned() {
             Some(url) => Set(url),

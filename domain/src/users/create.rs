@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     CreateUser, NewPrimaryEmail, NewUser, User,
     channels::{self, EMAIL},
-    email_already_exists, event, fold_for_search,
+    email_already_exists, event,
 };
 use crate::{
     Actor, ContactChannelId, Deps, Failure, ProjectId, Timestamp, UserId,
@@ -20,6 +20,7 @@ use crate::{
     rotation::Rotation,
     secrets,
     teams::{self, Team},
+    text_search,
 };
 
 /// A user just made.
@@ -196,7 +197,7 @@ fn user_row(
         id,
         project_id: project_id.clone(),
         display_name: new.display_name.clone(),
-        display_name_folded: new.display_name.as_deref().map(fold_for_search),
+        display_name_folded: new.display_name.as_deref().map(text_search::fold),
         profile_image_url: new.picture.as_ref().map(|picture| picture.url.clone()),
         client_metadata: value(&new.client_metadata),
         client_read_only_metadata: value(&new.client_read_only_metadata),

@@ -78,12 +78,6 @@ fn otp_sign_in_is_off() -> Failure {
     Failure::bad_request("otp_auth_enabled: this project does not let users sign in by code.")
 }
 
-/// Text as it is searched: lower case by Unicode's rules, which neither database applies by itself. Both lower-case sigmas
-/// count as one, because which one is written depends on where it stands.
-fn fold_for_search(text: &str) -> String {
-    text.to_lowercase().replace('ς', "σ")
-}
-
 /// Writes an event whose payload is the user.
 async fn record(deps: &Deps, tx: &Tx, kind: EventKind, user: &User) -> Result<()> {
     events::record(deps, tx, event(kind, user)?).await

@@ -7,14 +7,12 @@
 use postern_entity::{contact_channel, user};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value,
-    sea_query::{Condition, Expr, ExprTrait, LikeExpr, Query, SelectStatement, UnionType},
+    sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement, UnionType},
 };
 
-use super::{channels::EMAIL, fold_for_search};
-use crate::{ProjectId, UserId, db::constant, error::Result};
+use super::channels::EMAIL;
+use crate::{ProjectId, UserId, db::constant, error::Result, text_search::TextSearch};
 
-/// Shorter texts match the beginning only: they would match nearly everything, and have no trigram.
-const MIN_SUBSTRING_CHARS: usize = 3;
 /// Of the project's id, what SQLite's index has beside each text: one trigram.
 const SCOPE_CHARS: usize = 3;
 /// From so many matches on, users are walked in order.
@@ -25,7 +23,7 @@ const SEARCHED: &str = "searched_channel";
 /// Who matches a text.
 pub(super) struct Search {
     project_id: ProjectId,
-    query: String,
+    text: TextSearch,
     backend: DbBackend,
     /// From so many matches on, users are walked in order.
     many: u64,
@@ -34,7 +32,7 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn new(connection: &impl ConnectionTrait, project_id: &ProjectId, query: &str) -> Self {
         let backend = connection.get_database_backend();
-        Self { project_id: project_id.clone(), query: query.to_owned(), backend, many: MANY }
+        Self { project_id: project_id.clone(), text: TextSearch::new(query), backend, many: MANY }
     }
 
     /// The same that walks users in order from so many matches on.
@@ -70,24 +68,26 @@ impl Search {
                     .select_only()
                     .column(user::Column::Id)
                     .filter(user::Column::ProjectId.eq(self.project_id.clone()))
-                    .filter(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(self.pattern()))
+                    .filter(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(self.text.pattern()))
                     .into_query();
                 let by_address = contact_channel::Entity::find()
                     .select_only()
                     .column(contact_channel::Column::UserId)
                     .filter(contact_channel::Column::ProjectId.eq(self.project_id.clone()))
                     .filter(contact_channel::Column::Kind.into_expr().eq(constant(EMAIL)))
-                    .filter(Expr::col((contact_channel::Entity, contact_channel::Column::Value)).like(self.pattern()))
+                    .filter(
+                        Expr::col((contact_channel::Entity, contact_channel::Column::Value)).like(self.text.pattern()),
+                    )
                     .into_query();
                 by_name.union(UnionType::All, by_address).to_owned()
             }
         };
-        if let Some(id) = as_id(&self.query) {
+        if let Some(id) = self.text.as_id() {
             let by_id = user::Entity::find()
                 .select_only()
                 .column(user::Column::Id)
                 .filter(user::Column::ProjectId.eq(self.project_id.clone()))
-                .filter(user::Column::Id.eq(id))
+                .filter(user::Column::Id.eq(UserId(id)))
                 .into_query();
             matches.union(UnionType::All, by_id);
         }
@@ -103,18 +103,20 @@ impl Search {
             .column((TABLE, "user_id"))
             .and_where(Expr::col((TABLE, "project_id")).eq(self.project_id.clone()))
             .to_owned();
-        let folded = fold_for_search(&self.query);
-        if self.is_prefix() {
+        let folded = &self.text.folded;
+        if self.text.is_prefix() {
             // Every text that begins so lies between it and itself with the last of all characters behind.
             let end = format!("{folded}{}", char::MAX);
-            let begins =
-                Expr::cust_with_values(r#""user_search"."text" >= ? AND "user_search"."text" < ?"#, [folded, end]);
+            let begins = Expr::cust_with_values(
+                r#""user_search"."text" >= ? AND "user_search"."text" < ?"#,
+                [folded.clone(), end],
+            );
             return select.from(TABLE).and_where(begins).to_owned();
         }
         // Phrases: what the trigrams of a text stand next to each other in.
         let phrase = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let scope: String = self.project_id.as_str().chars().take(SCOPE_CHARS).collect();
-        let asked = format!("scope : {} AND text : {}", phrase(&scope), phrase(&folded));
+        let asked = format!("scope : {} AND text : {}", phrase(&scope), phrase(folded));
         // Crossed, not joined: so SQLite begins with the index, which finds one match after the other and stops in time.
         let same = Expr::col((TABLE, "id")).eq(Expr::cust(r#""user_search_text"."rowid""#));
         select
@@ -133,50 +135,10 @@ impl Search {
             .from_as(contact_channel::Entity, SEARCHED)
             .and_where(own(contact_channel::Column::UserId).equals((user::Entity, user::Column::Id)))
             .and_where(own(contact_channel::Column::Kind).eq(constant(EMAIL)))
-            .and_where(own(contact_channel::Column::Value).like(self.pattern()))
+            .and_where(own(contact_channel::Column::Value).like(self.text.pattern()))
             .to_owned();
         Condition::any()
-            .add(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(self.pattern()))
+            .add(Expr::col((user::Entity, user::Column::DisplayNameFolded)).like(self.text.pattern()))
             .add(Expr::exists(by_address))
-    }
-
-    fn is_prefix(&self) -> bool {
-        fold_for_search(&self.query).chars().count() < MIN_SUBSTRING_CHARS
-    }
-
-    fn pattern(&self) -> LikeExpr {
-        let folded = fold_for_search(&self.query);
-        let mut escaped = String::with_capacity(folded.len() + 2);
-        for c in folded.chars() {
-            if matches!(c, '%' | '_' | '\\') {
-                escaped.push('\\');
-            }
-            escaped.push(c);
-        }
-        let anywhere = if self.is_prefix() { "" } else { "%" };
-        LikeExpr::new(format!("{anywhere}{escaped}%")).escape('\\')
-    }
-}
-
-/// The id that a search text is: a lower-case UUID of version 4 once everything that ids are not made of is dropped.
-fn as_id(query: &str) -> Option<UserId> {
-    let kept: String = query.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
-    let id: UserId = kept.parse().ok()?;
-    (id.0.get_version_num() == 4 && id.to_string() == kept).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_lower_case_v4_ids_are_found_by_id() {
-        let id = UserId::random();
-        assert_eq!(as_id(&id.to_string()), Some(id));
-        assert_eq!(as_id(&format!(" '{id}' ")), Some(id));
-        assert_eq!(as_id(&id.to_string().to_uppercase()), None);
-        assert_eq!(as_id(&id.0.simple().to_string()), None);
-        assert_eq!(as_id("018f4e9e-7b1a-7cc0-8000-000000000000"), None);
-        assert_eq!(as_id(""), None);
     }
 }

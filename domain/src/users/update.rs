@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Changes, UpdateOwnUser, UpdateUser, User,
     create::seal_totp_secret,
-    fold_for_search, not_found, otp_sign_in_is_off, password, password_sign_in_is_off, primary_email,
+    not_found, otp_sign_in_is_off, password, password_sign_in_is_off, primary_email,
     read::no_own_user,
     record,
     store::{self, Loaded},
@@ -21,7 +21,7 @@ use crate::{
     images::{self, ImageSource, Place},
     patch::Patch,
     projects::{self, ProjectConfig},
-    sessions, teams,
+    sessions, teams, text_search,
 };
 
 /// Changes a user, for servers. Writes `user.updated` even when nothing changes.
@@ -139,7 +139,7 @@ fn changed_row(deps: &Deps, row: user::Model, changes: &Changes) -> Result<user:
     let mut row = row.into_active_model();
     row.updated_at = Set(now);
     if let Some(name) = changes.display_name.clone().mentioned() {
-        row.display_name_folded = Set(name.as_deref().map(fold_for_search));
+        row.display_name_folded = Set(name.as_deref().map(text_search::fold));
         row.display_name = Set(name);
     }
     set_mentioned(&mut row.profile_image_url, &changes.picture.as_ref().map(|picture| picture.url.clone()));

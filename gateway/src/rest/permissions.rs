@@ -16,7 +16,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::{
     call::{ADMIN, Call, OPEN, SERVER},
-    input::{Empty, Field, Ignored, Text, Violations, input},
+    input::{Empty, Field, Ignored, Positive, Text, Violations, input},
     reply::{Answer, List, Reply, Success, success},
     routes::{About, Routes},
 };
@@ -53,7 +53,11 @@ fn definition_routes(path: &str, scope: PermissionScope) -> Routes {
     let about = |summary| About::new("Permissions", summary, ADMIN);
     let one = format!("{path}/{{permission_id}}");
     Routes::new()
-        .get(path, move |call: Call| list(call, scope), about("Lists definitions of permissions"))
+        .get(
+            path,
+            move |call: Call| list(call, scope),
+            about("Lists definitions of permissions").query::<DefinitionQuery>(),
+        )
         .post(path, move |call: Call| define(call, scope), about("Defines a permission").body::<NewBody>().makes())
         .patch(
             &one,
@@ -83,6 +87,10 @@ impl Field for PermissionId {
         violations.note(at, "must be a permission of the system, or have a-z, 0-9, _ and : only");
         None
     }
+}
+
+input! {
+    struct DefinitionQuery { limit: Option<Positive<200>>, cursor: Option<String>, query: Option<String> }
 }
 
 input! {
@@ -153,9 +161,14 @@ fn texts(ids: Option<Vec<PermissionId>>) -> Vec<String> {
 
 async fn list(mut call: Call, scope: PermissionScope) -> Answer<List<DefinitionView>> {
     let actor = call.actor(ADMIN)?;
-    call.read::<Empty, Empty, Ignored>()?;
-    let definitions = permissions::list(&call.deps, &actor, scope).await?;
-    Ok(Reply::ok(List::whole(definitions.into_iter().map(Into::into).collect())))
+    let (_, query, _) = call.read::<Empty, DefinitionQuery, Ignored>()?;
+    let (text, from) = (query.query.unwrap_or_default(), query.cursor);
+    let limit = query.limit.map(|limit| usize::try_from(limit.0).unwrap_or(usize::MAX));
+    let page = permissions::page(&call.deps, &actor, scope, &text, from.as_deref(), limit);
+    let (definitions, next) = page.await?;
+    let items = definitions.into_iter().map(Into::into).collect();
+    // Without a limit as it always was.
+    Ok(Reply::ok(if limit.is_some() { List::page(items, next) } else { List::whole(items) }))
 }
 
 async fn define(mut call: Call, scope: PermissionScope) -> Answer<DefinitionView> {

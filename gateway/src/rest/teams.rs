@@ -5,7 +5,7 @@ use postern_domain::{
     identity::UserRef,
     patch::Patch,
     teams::{
-        self, CreateTeam, Team, UpdateTeam,
+        self, CreateTeam, ListTeams, Team, TeamStart, UpdateTeam,
         wire::{ClientTeam, ServerTeam},
     },
 };
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     call::{Call, OPEN},
-    input::{Empty, Ignored, UrlText, input},
+    input::{Empty, Ignored, OneOf, Positive, UrlText, Words, input},
     reply::{Answer, List, Reply, Success, success},
     routes::{About, Routes},
 };
@@ -35,7 +35,24 @@ input! {
 }
 
 input! {
-    struct TeamQuery { user_id: Option<UserRef>, add_current_user: Option<bool> }
+    struct TeamQuery {
+        user_id: Option<UserRef>,
+        add_current_user: Option<bool>,
+        limit: Option<Positive<200>>,
+        cursor: Option<TeamId>,
+        #[expect(dead_code, reason = "there is one order so far")]
+        order_by: Option<OneOf<Order>>,
+        desc: Option<bool>,
+        query: Option<String>,
+    }
+}
+
+/// What lists are ordered by.
+#[derive(Debug)]
+struct Order;
+
+impl Words for Order {
+    const WORDS: &'static [&'static str] = &["created_at"];
 }
 
 input! {
@@ -94,9 +111,18 @@ impl TeamView {
 async fn list(mut call: Call) -> Answer<List<TeamView>> {
     let actor = call.actor(OPEN)?;
     let (_, query, _) = call.read::<Empty, TeamQuery, Ignored>()?;
-    let user_id = query.user_id.map(|user| user.resolve(&actor)).transpose()?;
-    let teams = teams::list(&call.deps, &actor, user_id).await?;
-    Ok(Reply::ok(List::whole(teams.into_iter().map(|team| TeamView::of(team, actor.level)).collect())))
+    let is_paged = query.limit.is_some();
+    let input = ListTeams {
+        user_id: query.user_id.map(|user| user.resolve(&actor)).transpose()?,
+        query: query.query,
+        descending: query.desc.unwrap_or_default(),
+        start: query.cursor.map_or(TeamStart::Beginning, TeamStart::At),
+        limit: query.limit.map(|limit| limit.0),
+    };
+    let page = teams::list(&call.deps, &actor, &input).await?;
+    let items = page.teams.into_iter().map(|team| TeamView::of(team, actor.level)).collect();
+    // Without a limit as it always was.
+    Ok(Reply::ok(if is_paged { List::page(items, page.next.map(|id| id.to_string())) } else { List::whole(items) }))
 }
 
 async fn create(mut call: Call) -> Answer<TeamView> {

@@ -53,7 +53,7 @@ async fn a_teams_key_sees_its_team_and_no_other_and_holds_no_permission() {
         let other = teams::create(deps, &scene.server(), other).await.unwrap().id;
         assert_eq!(teams::get(deps, &actor, scene.team).await.unwrap().display_name, "Analysts");
         assert_eq!(code(teams::get(deps, &actor, other).await), Code::TeamNotFound);
-        let listed = teams::list(deps, &actor, None).await.unwrap();
+        let listed = teams::list(deps, &actor, &ListTeams::default()).await.unwrap().teams;
         assert_eq!(listed.iter().map(|team| team.id).collect::<Vec<_>>(), [scene.team]);
         assert_eq!(code(users::get_own(deps, &actor).await), Code::CannotGetOwnUserWithoutUser);
         assert_eq!(code(users::get(deps, &actor, scene.keeper).await), Code::UserNotFound);

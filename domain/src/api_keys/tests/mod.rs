@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     TeamId, UserId, permissions,
     signal::Signal,
-    teams::{self, CreateTeam},
+    teams::{self, CreateTeam, ListTeams},
     testing::{START, TestBench, client, on_each_database, server, stranger},
     users::{self, CreateUser},
 };

@@ -150,6 +150,7 @@ async fn owned_by(bench: &TestBench, project_id: &ProjectId, user_id: UserId) {
         id: Set(team_id),
         project_id: Set(ProjectId::internal()),
         display_name: Set(String::new()),
+        display_name_folded: Set(String::new()),
         created_at: Set(START),
         updated_at: Set(START),
         ..Default::default()

@@ -5,7 +5,7 @@ use super::{code, kinds, last_event, make, with_email};
 use crate::{
     Code, UserId,
     signal::Signal,
-    teams::{self, CreateTeam},
+    teams::{self, CreateTeam, ListTeams},
     testing::{client, on_each_database, server, stranger},
     users::{self, CreateUser, channels, delete, delete_own},
 };
@@ -29,8 +29,9 @@ async fn a_deleted_user_leaves_its_teams_and_nothing_else() {
         assert_eq!(users::find(&bench.deps, &project_id, user.id).await.unwrap(), None);
         let left = channels::list(&bench.deps, &server, None, None).await.unwrap();
         assert_eq!(left.iter().map(|channel| channel.user_id).collect::<Vec<_>>(), [other.id]);
-        assert_eq!(teams::list(&bench.deps, &server, None).await.unwrap().len(), 2);
-        assert_eq!(teams::list(&bench.deps, &server, Some(user.id)).await.unwrap(), []);
+        assert_eq!(teams::list(&bench.deps, &server, &ListTeams::default()).await.unwrap().teams.len(), 2);
+        let of_user = ListTeams { user_id: Some(user.id), ..ListTeams::default() };
+        assert_eq!(teams::list(&bench.deps, &server, &of_user).await.unwrap().teams, []);
         assert!(std::iter::from_fn(|| signals.try_next()).any(|s| s == Signal::UserSignedOut { user_id: user.id }));
 
         let events = bench.events(&project_id).await;

@@ -159,19 +159,25 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
-/// A whole number of at least 1.
+/// A whole number of at least 1 and at most `MAX`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Positive(pub(crate) u64);
+pub(crate) struct Positive<const MAX: u32 = { u32::MAX }>(pub(crate) u64);
 
-impl Field for Positive {
+impl<const MAX: u32> Field for Positive<MAX> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).into()
+        let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        if MAX < u32::MAX { schema.maximum(Some(MAX)).into() } else { schema.into() }
     }
 
     fn read(value: Value, at: &str, violations: &mut Violations) -> Option<Self> {
         let number = i64::read(value, at, violations)?;
-        let number = u64::try_from(number).ok().filter(|number| *number > 0).map(Self);
-        noted(number, at, "must be at least 1", violations)
+        let most = if MAX < u32::MAX { u64::from(MAX) } else { u64::MAX };
+        let number = u64::try_from(number).ok().filter(|number| (1..=most).contains(number)).map(Self);
+        if number.is_none() {
+            let bounds = if MAX < u32::MAX { format!("1 to {MAX}") } else { "at least 1".to_owned() };
+            violations.note(at, format!("must be {bounds}"));
+        }
+        number
     }
 }
 
