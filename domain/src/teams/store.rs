@@ -76,6 +76,19 @@ pub(super) async fn count(connection: &impl ConnectionTrait, project_id: &Projec
     Ok(team::Entity::find().filter(team::Column::ProjectId.eq(project_id.clone())).count(connection).await?)
 }
 
+/// How many members a team has.
+pub(super) async fn count_members(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_id: TeamId,
+) -> Result<u64> {
+    Ok(team_membership::Entity::find()
+        .filter(beside_key(connection, team_membership::Column::ProjectId, project_id))
+        .filter(team_membership::Column::TeamId.eq(team_id))
+        .count(connection)
+        .await?)
+}
+
 /// Members of a team after a position, by the time of joining.
 pub(super) async fn member_page(
     connection: &impl ConnectionTrait,

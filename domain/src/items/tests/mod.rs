@@ -1,0 +1,1 @@
+//! Items on both databases.
