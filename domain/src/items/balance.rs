@@ -90,12 +90,15 @@ impl Balance {
 
     /// Whether the quantity is another one than the rows said, at the instant they told of.
     pub(super) fn has_changed(&self) -> bool {
-        self.ledger.balance() != self.before.balance()
+        let mut before = self.before.clone();
+        // Grants that were over by then may still have their rows.
+        before.advance(before.at);
+        self.ledger.balance() != before.balance()
     }
 
-    /// How many grants are over or used up.
-    pub(super) fn removed(&self) -> usize {
-        self.gone().count()
+    /// How many rows of grants are over.
+    pub(super) fn over(&self) -> usize {
+        self.gone().filter(|grant| grant.ends.is_over(self.ledger.at)).count()
     }
 
     /// Takes the balance to `now`, or to the latest instant that was written down. Answers which it was.
@@ -149,8 +152,11 @@ impl Balance {
     /// Writes down what the balance has become, with the rows that tell of it. Answers how many rows were touched. The caller
     /// holds the balance.
     pub(super) async fn save(mut self, tx: &Tx, told: NewRows) -> Result<usize> {
-        let mut gone: Vec<i64> = self.gone().collect();
-        let staying = gone.split_off(gone.len().min(MAX_REMOVED)).len();
+        let (mut gone, mut over): (Vec<_>, Vec<_>) = self.gone().partition(|grant| !grant.ends.is_over(self.ledger.at));
+        // What was used up must go now: its end has not come, so it would still count.
+        let staying = over.split_off(over.len().min(MAX_REMOVED)).len();
+        gone.append(&mut over);
+        let gone: Vec<i64> = gone.into_iter().map(|grant| grant.place).collect();
         let grants: Vec<_> = self.changed_grants().map(|grant| self.grant_row(grant)).collect();
         let sources: Vec<_> = self.changed_sources().map(|source| self.source_row(source)).collect();
         self.settle_row(staying);
@@ -183,10 +189,10 @@ impl Balance {
         self.row.due_at = if staying > 0 { Some(ledger.at) } else { ledger.next_at() }.map(Timestamp);
     }
 
-    /// The places of what is not there any more.
-    fn gone(&self) -> impl Iterator<Item = i64> {
+    /// What is not there any more.
+    fn gone(&self) -> impl Iterator<Item = &Grant> {
         let places: HashSet<i64> = self.ledger.grants.iter().map(|grant| grant.place).collect();
-        self.before.grants.iter().map(|grant| grant.place).filter(move |place| !places.contains(place))
+        self.before.grants.iter().filter(move |grant| !places.contains(&grant.place))
     }
 
     fn changed_grants(&self) -> impl Iterator<Item = &Grant> {

@@ -35,7 +35,7 @@ pub async fn fold_step(deps: &Deps) -> Result<bool> {
                 if balance.has_changed() {
                     balance.add_event(deps, &mut told);
                 }
-                is_more |= balance.removed() > MAX_REMOVED;
+                is_more |= balance.over() > MAX_REMOVED;
                 touched += balance.save(&tx, told).await?;
             }
             Ok(is_more)

@@ -1,12 +1,17 @@
 //! Teams, as the schema shows them.
 
 use async_graphql::{Context, ID};
-use postern_domain::teams::{MemberProfile, Team};
+use postern_domain::{
+    items::Customer,
+    teams::{MemberProfile, Team},
+};
 use postern_gateway_macros::guarded;
 use serde_json::Value;
 
 use crate::graphql::{
+    connection::{Connection, connection_of, page_cost},
     error::Result,
+    items::types::ItemObject,
     loaders::Loaders,
     scalars::{DateTime, IntoId, json},
     users::types::UserObject,
@@ -58,6 +63,19 @@ impl TeamObject {
     #[access(CLIENT)]
     fn created_at(&self) -> DateTime {
         self.0.created_at.into()
+    }
+
+    /// What the team has of each item for teams, by key. A client needs `team_admin` there.
+    #[access(CLIENT)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Option<Connection<ItemObject>>> {
+        let items = Loaders::of(ctx)?.items_of(Customer::team(self.0.id)).await?;
+        connection_of(items, first, after.as_deref(), |item| item.id.clone(), ItemObject).map(Some)
     }
 }
 
