@@ -69,7 +69,7 @@ describeEachSdk('items', (sdk) => {
   });
 
   test('a customer that only the application knows', async () => {
-    const customCustomerId = `acme/eu ${sdk.version}`;
+    const customCustomerId = `acme eu ${sdk.version}`;
     const item = await server.getItem({ itemId: 'calls', customCustomerId });
     assert.deepEqual(seen(item), ['calls', 0, 0]);
     await item.increaseQuantity(2);

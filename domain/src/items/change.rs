@@ -1,5 +1,7 @@
 //! Changing what a customer has, for servers.
 
+use std::ops::RangeInclusive;
+
 use postern_entity::item_change::ItemChangeKind;
 use serde_json::json;
 
@@ -20,10 +22,8 @@ pub const MAX_DESCRIPTION_CHARS: usize = 1_000;
 /// How many grants with ends of their own a customer may have of an item at a time. What ends at the same instant, and what
 /// never ends, counts once.
 pub const MAX_OPEN_GRANTS: usize = 1_000;
-/// What expires does so within these years: what either door can write as a time.
-const FIRST_EXPIRY: Timestamp = Timestamp(0);
-/// 9999-12-31T23:59:59.999Z.
-const LAST_EXPIRY: Timestamp = Timestamp(253_402_300_799_999);
+/// The years 1970 to 9999: what either door can write as a time.
+const YEARS: RangeInclusive<Timestamp> = Timestamp(0)..=Timestamp(253_402_300_799_999);
 
 /// What is to be added or taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub async fn change(
     }
     check(customer, &change)?;
     let project_id = &actor.project_id;
-    let (_, item) = require_item(deps, project_id, customer, item_id).await?;
+    let item = require_item(deps, project_id, customer, item_id).await?;
     let (item, change) = (&item, &change);
     deps.mutate(actor, "items.change", |tx| async move {
         let mut balance = balance::hold(deps, &tx, project_id, customer, item_id).await?;
@@ -103,10 +103,15 @@ fn check(customer: &Customer, change: &ItemChange) -> Result<()> {
     customer.check(&mut violations);
     let is_countable = change.delta.unsigned_abs() <= MAX_QUANTITY.unsigned_abs();
     violations.require(is_countable, "delta", format_args!("must lie within -{MAX_QUANTITY} and {MAX_QUANTITY}"));
-    let is_possible = change.expires_at.is_none_or(|at| (FIRST_EXPIRY..=LAST_EXPIRY).contains(&at));
-    violations.require(is_possible, "expires_at", "must lie in the years 1970 to 9999");
+    let can_be = change.expires_at.is_none_or(|at| is_possible(&at));
+    violations.require(can_be, "expires_at", "must lie in the years 1970 to 9999");
     violations.text("description", change.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION_CHARS);
     violations.finish()
+}
+
+/// Whether something may happen then.
+pub(super) fn is_possible(at: &Timestamp) -> bool {
+    YEARS.contains(at)
 }
 
 /// `quantity` is what was to be added, as the contract has it.

@@ -1,6 +1,6 @@
 //! Who has items: users, teams, and what only the application knows. Who may look at what they have (wire: payments §2).
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use postern_entity::{TeamId, UserId};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::{
     Actor, Code, Deps, Failure, ProjectId,
     error::{Result, refuse},
     permissions,
-    projects::{self, ItemConfig, ProjectConfig},
+    projects::{self, ItemConfig},
     teams, users,
     validation::Violations,
 };
@@ -185,7 +185,7 @@ pub async fn require_exists(deps: &Deps, project_id: &ProjectId, customer: &Cust
     if is_there { Ok(()) } else { refuse(customer.not_found()) }
 }
 
-/// The config of a project in which the item is one for customers of this sort.
+/// What the config says of an item for customers of this sort.
 ///
 /// # Errors
 /// `ITEM_NOT_FOUND`, `ITEM_CUSTOMER_TYPE_DOES_NOT_MATCH`.
@@ -194,7 +194,7 @@ pub(super) async fn require_item(
     project_id: &ProjectId,
     customer: &Customer,
     item_id: &str,
-) -> Result<(Arc<ProjectConfig>, ItemConfig)> {
+) -> Result<ItemConfig> {
     let config = projects::config(deps, project_id).await?;
     let Some(item) = config.payments.items.get(item_id).cloned() else {
         let shown: String = item_id.chars().take(MAX_CUSTOM_ID_CHARS).collect();
@@ -202,7 +202,7 @@ pub(super) async fn require_item(
         return refuse(Failure::new(Code::ItemNotFound, text).with(json!({ "item_id": item_id })));
     };
     if item.customer_type == customer.kind {
-        return Ok((config, item));
+        return Ok(item);
     }
     let (wanted, actual) = (item.customer_type.as_str(), customer.kind.as_str());
     let details = json!({

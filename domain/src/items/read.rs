@@ -23,9 +23,9 @@ pub async fn get(deps: &Deps, actor: &Actor, customer: &Customer, item_id: &str)
     require_access(deps, actor, customer).await?;
     check(customer)?;
     let project_id = &actor.project_id;
-    let (_, item) = require_item(deps, project_id, customer, item_id).await?;
-    let rows = store::find(deps.db.read(), project_id, std::slice::from_ref(customer), Some(item_id)).await?;
-    let quantity = match store::with_open(deps.db.read(), rows).await?.pop() {
+    let item = require_item(deps, project_id, customer, item_id).await?;
+    let mut found = store::read(deps.db.read(), project_id, std::slice::from_ref(customer), Some(item_id)).await?;
+    let quantity = match found.pop() {
         Some(balance) => balance.quantity_at(deps.now()),
         None => {
             // While there is a balance, there is its customer.
@@ -84,9 +84,8 @@ async fn of_all(
 ) -> Result<HashMap<Customer, (Vec<Item>, bool)>> {
     let config = projects::config(deps, project_id).await?;
     let now = deps.now();
-    let rows = store::find(deps.db.read(), project_id, customers, None).await?;
     let mut quantities: HashMap<Customer, BTreeMap<String, i64>> = HashMap::new();
-    for balance in store::with_open(deps.db.read(), rows).await? {
+    for balance in store::read(deps.db.read(), project_id, customers, None).await? {
         let of_customer = quantities.entry(balance.customer()).or_default();
         of_customer.insert(balance.item_id().to_owned(), balance.quantity_at(now));
     }
@@ -123,7 +122,6 @@ pub(super) async fn quantity_in(
     customer: &Customer,
     item_id: &str,
 ) -> Result<Option<i64>> {
-    let rows = store::find(connection, project_id, std::slice::from_ref(customer), Some(item_id)).await?;
-    let balance = store::with_open(connection, rows).await?.pop();
-    Ok(balance.map(|balance| balance.quantity_at(deps.now())))
+    let mut found = store::read(connection, project_id, std::slice::from_ref(customer), Some(item_id)).await?;
+    Ok(found.pop().map(|balance| balance.quantity_at(deps.now())))
 }

@@ -7,6 +7,7 @@ pub use postern_entity::item_source::Expires;
 use super::{
     Customer, MAX_QUANTITY,
     balance::{self, Balance, Entry},
+    change::is_possible,
     ledger::Source,
     store,
 };
@@ -90,7 +91,7 @@ pub struct NewSource {
 /// granted to this customer under the same key before is not granted again.
 ///
 /// # Errors
-/// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`; `BAD_REQUEST` for quantities that nobody can have.
+/// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`; `BAD_REQUEST` for quantities that nobody can have, and for times beyond the year 9999.
 pub async fn grant_in(
     deps: &Deps,
     tx: &Tx,
@@ -139,6 +140,9 @@ pub(super) fn add_first(
 fn checked(key: &str, source: &NewSource) -> Result<(String, Source)> {
     if !(1..=MAX_QUANTITY).contains(&source.quantity) {
         return refuse(Failure::bad_request(format!("A purchase grants 1 to {MAX_QUANTITY} of an item.")));
+    }
+    if !is_possible(&source.starts_at) || !source.ends_at.is_none_or(|end| is_possible(&end)) {
+        return refuse(Failure::bad_request("A purchase begins and ends in the years 1970 to 9999."));
     }
     let new = Source {
         place: 0,

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use postern_entity::{item_balance, item_grant, item_source};
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, QueryFilter,
+    QueryOrder, QueryResult, QuerySelect, QueryTrait, Value,
     sea_query::{LockBehavior, LockType, OnConflict},
 };
 
 use super::{Customer, CustomerType, balance::Balance};
 use crate::{
     ItemBalanceId, ProjectId, Timestamp,
-    db::{Backend, Tx},
+    db::{Backend, Tx, statement},
     error::Result,
 };
 
@@ -27,8 +27,11 @@ pub(super) async fn lock(
     customer: &Customer,
     item_id: &str,
 ) -> Result<Option<item_balance::Model>> {
-    let mut select =
-        of_customers(project_id, customer.kind(), [customer.id()]).filter(item_balance::Column::ItemId.eq(item_id));
+    let mut select = item_balance::Entity::find()
+        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
+        .filter(item_balance::Column::CustomerType.eq(customer.kind()))
+        .filter(item_balance::Column::CustomerId.eq(customer.id()))
+        .filter(item_balance::Column::ItemId.eq(item_id));
     if tx.backend() == Backend::Postgres {
         QueryTrait::query(&mut select).lock(LockType::NoKeyUpdate);
     }
@@ -44,36 +47,86 @@ pub(super) async fn insert(tx: &Tx, row: item_balance::Model) -> Result<()> {
     Ok(())
 }
 
-/// The balances of customers: of one item, or of all.
-pub(super) async fn find(
+/// The balances of customers with what is open: of one item, or of all. One statement for each sort of customer and thousand
+/// of them, so that nothing can change between a balance and its grants.
+pub(super) async fn read(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     customers: &[Customer],
     item_id: Option<&str>,
-) -> Result<Vec<item_balance::Model>> {
+) -> Result<Vec<Balance>> {
     let mut found = Vec::new();
     for kind in [CustomerType::User, CustomerType::Team, CustomerType::Custom] {
         let ids: Vec<_> = customers.iter().filter(|customer| customer.kind() == kind).map(Customer::id).collect();
         for ids in ids.chunks(MAX_IDS) {
-            let mut select = of_customers(project_id, kind, ids.iter().copied());
-            if let Some(item_id) = item_id {
-                select = select.filter(item_balance::Column::ItemId.eq(item_id));
-            }
-            found.extend(select.all(connection).await?);
+            let mut values: Vec<Value> = vec![project_id.as_str().into(), kind.as_str().into()];
+            let mut place = |value: &str| {
+                values.push(value.into());
+                format!("${}", values.len())
+            };
+            let ids: Vec<_> = ids.iter().map(|id| place(id)).collect();
+            let of_item = item_id.map(|item_id| format!(" AND item_id = {}", place(item_id))).unwrap_or_default();
+            let sql = reading(&format!("customer_id IN ({}){of_item}", ids.join(", ")));
+            let rows = connection.query_all_raw(statement(connection, &sql, values)).await?;
+            found.extend(together(&rows)?);
         }
     }
     Ok(found)
 }
 
-fn of_customers<'a>(
-    project_id: &ProjectId,
-    kind: CustomerType,
-    ids: impl IntoIterator<Item = &'a str>,
-) -> Select<item_balance::Entity> {
-    item_balance::Entity::find()
-        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
-        .filter(item_balance::Column::CustomerType.eq(kind))
-        .filter(item_balance::Column::CustomerId.is_in(ids))
+/// What the columns of the three tables are called in an answer.
+const BALANCE: &str = "balance_";
+const GRANT: &str = "grant_";
+const SOURCE: &str = "source_";
+
+/// One row for each open grant or source of a balance, and one for a balance without.
+fn reading(which: &str) -> String {
+    let balance = columns::<item_balance::Entity>(BALANCE, Some("chosen"));
+    let with_grant = columns::<item_grant::Entity>(GRANT, Some("item_grant"));
+    let with_source = columns::<item_source::Entity>(SOURCE, Some("item_source"));
+    let (no_grant, no_source) =
+        (columns::<item_grant::Entity>(GRANT, None), columns::<item_source::Entity>(SOURCE, None));
+    format!(
+        "WITH chosen AS (SELECT * FROM item_balance WHERE project_id = $1 AND customer_type = $2 AND {which}) \
+         SELECT {balance}, {with_grant}, {no_source} FROM chosen \
+         LEFT JOIN item_grant ON item_grant.balance_id = chosen.id \
+         UNION ALL SELECT {balance}, {no_grant}, {with_source} FROM chosen \
+         JOIN item_source ON item_source.balance_id = chosen.id AND item_source.next_at IS NOT NULL"
+    )
+}
+
+/// The columns of a table, or nothing in the place of each.
+fn columns<E: EntityTrait>(prefix: &str, table: Option<&str>) -> String {
+    let column = |column: E::Column| {
+        let name = column.as_str();
+        match table {
+            Some(table) => format!("{table}.\"{name}\" AS \"{prefix}{name}\""),
+            None => format!("NULL AS \"{prefix}{name}\""),
+        }
+    };
+    E::Column::iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// A balance with what is open of it.
+type Open = (item_balance::Model, Vec<item_grant::Model>, Vec<item_source::Model>);
+
+fn together(rows: &[QueryResult]) -> Result<Vec<Balance>> {
+    let mut balances: HashMap<ItemBalanceId, Open> = HashMap::new();
+    for row in rows {
+        let balance = item_balance::Model::from_query_result(row, BALANCE)?;
+        let (_, grants, sources) = balances.entry(balance.id).or_insert_with(|| (balance, Vec::new(), Vec::new()));
+        if row.try_get::<Option<i64>>(GRANT, "place")?.is_some() {
+            grants.push(item_grant::Model::from_query_result(row, GRANT)?);
+        }
+        if row.try_get::<Option<i64>>(SOURCE, "place")?.is_some() {
+            sources.push(item_source::Model::from_query_result(row, SOURCE)?);
+        }
+    }
+    let balances = balances.into_values().map(|(balance, grants, mut sources)| {
+        sources.sort_by_key(|source| source.place);
+        Balance::new(balance, grants, sources)
+    });
+    Ok(balances.collect())
 }
 
 /// Balances of whatever project that change by themselves at `now` or before, those due longest first. On PostgreSQL they
@@ -89,7 +142,7 @@ pub(super) async fn lock_due(tx: &Tx, now: Timestamp, limit: u64) -> Result<Vec<
     Ok(select.all(&**tx).await?)
 }
 
-/// What is open of each of these balances, and its sources that will grant again. Two statements at most for each
+/// What is open of each of these balances, which are held, and its sources that will grant again. Two statements at most for each
 /// thousand; none where nothing is open.
 pub(super) async fn with_open(
     connection: &impl ConnectionTrait,

@@ -56,8 +56,8 @@ async fn what_users_have_takes_as_many_statements_for_a_page_as_for_one() {
                 data(ask(&server, change, json!({ "input": input })).await);
             }
         }
-        let query = "query($first: Int!) { users(first: $first) { nodes { items { nodes { key quantity } }
-            teams { nodes { items { nodes { key quantity } } } } } } }";
+        let query = "query($first: Int!) { users(first: $first) { nodes { items(first: 5) { nodes { key quantity } }
+            teams(first: 2) { nodes { items(first: 5) { nodes { key quantity } } } } } } }";
         data(ask(&server, query, json!({"first": 1})).await);
         let mut taken = Vec::new();
         for first in [1, USERS] {

@@ -164,6 +164,32 @@ async fn of_a_hundred_that_try_to_take_as_many_succeed_as_there_is() {
 }
 
 #[tokio::test]
+async fn a_read_never_mixes_two_states() {
+    on_each_database(|bench| async move {
+        let project = project(&bench).await;
+        let customer = custom("a");
+        calls(&bench, &project, &customer, by(5)).await;
+        // Now open grants, now a debt, and never anything else.
+        let changes = async {
+            for round in 0..120 {
+                calls(&bench, &project, &customer, owing(if round % 2 == 0 { -10 } else { 10 })).await;
+            }
+        };
+        let reads = async {
+            loop {
+                let quantity = calls_of(&bench, &project, &customer).await;
+                assert!(quantity == 5 || quantity == -5, "{quantity}");
+            }
+        };
+        tokio::select! {
+            () = changes => {}
+            () = reads => {}
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_long_history_costs_no_more_than_a_short_one() {
     on_each_database(|mut bench| async move {
         let project = project(&bench).await;

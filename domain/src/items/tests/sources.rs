@@ -130,6 +130,18 @@ async fn what_cannot_be_is_refused() {
             (&customer, "k", monthly("calls", 0, Expires::Never), Code::BadRequest),
             (&customer, "k", monthly("calls", MAX_QUANTITY + 1, Expires::Never), Code::BadRequest),
             (&customer, "", monthly("calls", 1, Expires::Never), Code::BadRequest),
+            (
+                &customer,
+                "k",
+                NewSource { starts_at: Timestamp(i64::MIN), ..monthly("calls", 1, Expires::Never) },
+                Code::BadRequest,
+            ),
+            (
+                &customer,
+                "k",
+                NewSource { ends_at: Some(Timestamp(i64::MAX)), ..monthly("calls", 1, Expires::Never) },
+                Code::BadRequest,
+            ),
             (&gone, "k", monthly("credits", 1, Expires::Never), Code::UserNotFound),
         ] {
             let sources = &[source];
