@@ -2,9 +2,9 @@
 //! anything that only the application knows; which items there are is said by the project's config.
 //!
 //! What is promised:
-//! - A balance is the exact fold of its ledger at the instant asked ([`ledger`]). What ends and what repeats is true at its
+//! - A balance is the exact fold of its ledger at the instant asked (`ledger/`). What ends and what repeats is true at its
 //!   instant, whether or not a worker has written it down yet.
-//! - [`change`] without `allow_negative` never overdraws, whatever races: changes of a balance hold its row.
+//! - [`change()`] without `allow_negative` never overdraws, whatever races: changes of a balance hold its row.
 //! - Reading and changing cost what is open, not what has happened: the ledger is only ever appended to.
 //! - A source, which is an item included in a purchase, grants each of its repeats once: how many it has granted is written
 //!   with what it granted, and its key is never used twice.
