@@ -19,6 +19,7 @@ pub mod events;
 pub mod idempotency;
 pub mod identity;
 pub mod images;
+pub mod items;
 pub mod limits;
 pub mod network;
 pub mod nodes;

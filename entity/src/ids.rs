@@ -66,6 +66,10 @@ uuid_id! {
     TeamInvitationId,
     /// An uploaded picture.
     ImageId,
+    /// What a customer has of an item.
+    ItemBalanceId,
+    /// An entry of a ledger of items.
+    ItemChangeId,
     /// An entry of the event log.
     EventId,
     /// A job of the queue.

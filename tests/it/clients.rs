@@ -63,6 +63,11 @@ async fn api_keys_are_made_and_checked_in_every_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_are_read_and_changed_in_every_app() {
+    run("items").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_verify_with_jose_and_pyjwt() {
     run("tokens").await;
 }
@@ -106,6 +111,7 @@ fn every_suite_is_run() {
             "client",
             "graphql-http",
             "invitations",
+            "items",
             "live",
             "server",
             "teams",

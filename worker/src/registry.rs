@@ -7,6 +7,7 @@ use postern_domain::{
     emails::WipeExpiredEmailSecrets,
     events::{self, jobs::PruneEvents},
     idempotency::jobs::PruneOutcomes,
+    items::jobs::FoldItems,
     queue::jobs::PruneJobs,
     sessions::jobs::PruneSessions,
     signal::Signal,
@@ -16,7 +17,7 @@ use postern_domain::{
 use crate::{
     Follow, Registry,
     jobs::{
-        deliver_webhook, erase_user_events, prune, purge_project, recover_webhook_endpoint, send_email,
+        deliver_webhook, erase_user_events, fold_items, prune, purge_project, recover_webhook_endpoint, send_email,
         tell_of_leaked_api_key, wipe_expired_email_secrets,
     },
 };
@@ -31,6 +32,7 @@ pub fn registry() -> Result<Registry> {
     Ok(Registry::new()
         .job(deliver_webhook::handler())
         .job(erase_user_events::run)
+        .job(fold_items::run)
         .job(prune::events)
         .job(prune::idempotency_outcomes)
         .job(prune::jobs)
@@ -42,6 +44,7 @@ pub fn registry() -> Result<Registry> {
         .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(10 * MINUTE, &PruneOutcomes {})?
+        .schedule(MINUTE, &FoldItems {})?
         .schedule(MINUTE, &PruneJobs {})?
         .schedule(60 * MINUTE, &PruneSessions {})?
         .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?

@@ -103,6 +103,9 @@ event_kinds! {
     EmailSent "email.sent" OptIn
     /// A mail was given up. Payload: `{id, user_id}`.
     EmailFailed "email.failed" OptIn
+    /// What a customer has of an item was changed, or changed by the passing of time. Payload: `{customer_type, customer_id,
+    /// item_id, quantity}`.
+    ItemChanged "item.changed" OptIn
 
     // Ours, for audit.
     /// A project was made. Payload: `{id}`.

@@ -87,7 +87,7 @@ pub async fn unsubscribe(deps: &Deps, code: &OneTimeCode) -> Result<Unsubscripti
     let found = find(deps, code).await?;
     let project_id = &found.project_id;
     let actor = &Actor::new(project_id.clone(), Level::Client, None);
-    let ticket = Ticket { kind: CodeKind::Unsubscribe, code, burns_when_refused: false };
+    let ticket = Ticket { kind: CodeKind::Unsubscribe, code, burns_when_refused: |_| false };
     let done = codes::redeem(deps, actor, "notifications.unsubscribe", ticket, |tx, used| async move {
         let Some(user_id) = used.user_id else { return Err(Error::internal("an unsubscribe code without a user")) };
         // A user who is gone gets no mails either.

@@ -22,6 +22,8 @@ const TABLES: &[(&str, u32)] = &[
     ("verification_code", 100),
     // Up to a megabyte each.
     ("image", 5),
+    ("item_change", 100),
+    ("item_balance", 25),
     ("user", 25),
     ("team", 25),
     ("key_set", 100),

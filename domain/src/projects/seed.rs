@@ -21,6 +21,7 @@ use crate::{
     Deps, KeySetId, ProjectId,
     db::{Backend, Tx},
     error::{Error, Result},
+    items::seats,
     rotation::Rotation,
     secrets::Place,
     signal::Signal,
@@ -173,6 +174,7 @@ async fn insert_internal(deps: &Deps, tx: &Tx) -> Result<()> {
         ("onboarding.requireEmailVerification".to_owned(), Value::Bool(false)),
         ("domains.allowLocalhost".to_owned(), Value::Bool(deps.settings.local_mode)),
         ("domains.trustedDomains".to_owned(), Value::Object(own_domain)),
+        seats::setting(),
     ]);
     let mut row = bare_row(id.clone(), "Postern".to_owned(), deps.now());
     insert_in(deps, tx, row.clone(), settings).await?;

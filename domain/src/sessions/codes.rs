@@ -195,8 +195,8 @@ pub(crate) async fn look_at(
 pub(crate) struct Ticket<'a> {
     pub(crate) kind: CodeKind,
     pub(crate) code: &'a OneTimeCode,
-    /// Used up even then, as the contract wants it of the codes it knows.
-    pub(crate) burns_when_refused: bool,
+    /// Whether it is used up even then, by the code of the refusal. The contract wants it of most codes it knows.
+    pub(crate) burns_when_refused: fn(Code) -> bool,
 }
 
 /// Uses a code up and runs `effect` in the same transaction, repeatable as [`Deps::mutate`] says. When the effect is
@@ -228,12 +228,15 @@ where
             effect(tx, used).await
         })
         .await;
-    if matches!(&outcome, Err(Error::Refused(_))) && looked_at.load(Ordering::Relaxed) {
+    if let Err(Error::Refused(failure)) = &outcome
+        && looked_at.load(Ordering::Relaxed)
+    {
+        let burns = burns_when_refused(failure.code);
         // The attempt was rolled back with everything else. Whether somebody else was first by now changes nothing for
         // this caller, so what this transaction finds is not looked at.
         deps.db
             .write(|tx| async move {
-                if burns_when_refused {
+                if burns {
                     use_up(deps, &tx, project_id, kind, code).await.map(drop)
                 } else {
                     attempt(deps, &tx, project_id, kind, code).await.map(drop)

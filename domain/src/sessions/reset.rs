@@ -86,7 +86,7 @@ pub async fn reset_password(
     new_password: &SecretString,
 ) -> Result<UserId> {
     let (project_id, config) = (&actor.project_id, &*projects::config(deps, &actor.project_id).await?);
-    let ticket = Ticket { kind: CodeKind::PasswordReset, code, burns_when_refused: true };
+    let ticket = Ticket { kind: CodeKind::PasswordReset, code, burns_when_refused: |_| true };
     let acceptable = || password::require_enabled(config).and_then(|()| password::require_acceptable(new_password));
     // Hashing is not for guesses, nor for the inside of a transaction.
     let hash = if acceptable().is_ok() && codes::looks_usable(deps, project_id, ticket.kind, code).await? {

@@ -75,7 +75,7 @@ pub async fn sign_up_with_password(
     let new = &New { deps, actor, config, email, password_hash, target };
     let outcome = match &invite {
         Some(code) => {
-            let ticket = Ticket { kind: CodeKind::InternalInvite, code, burns_when_refused: false };
+            let ticket = Ticket { kind: CodeKind::InternalInvite, code, burns_when_refused: |_| false };
             codes::redeem(deps, actor, OPERATION, ticket, |tx, _| async move { new.write(&tx).await }).await?
         }
         None => deps.mutate(actor, OPERATION, |tx| async move { new.write(&tx).await }).await?,

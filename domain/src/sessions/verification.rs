@@ -146,7 +146,7 @@ pub(super) async fn send_in(
 /// # Errors
 /// Those of codes; `BAD_REQUEST` when the user has no such address any more.
 pub async fn verify_email(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<ContactChannel> {
-    let ticket = Ticket { kind: CodeKind::EmailVerification, code, burns_when_refused: true };
+    let ticket = Ticket { kind: CodeKind::EmailVerification, code, burns_when_refused: |_| true };
     codes::redeem(deps, actor, "sessions.verify_email", ticket, |tx, used| async move {
         let Some(user_id) = used.user_id else { return Err(Error::internal("a verification code without a user")) };
         let bound: Bound = serde_json::from_value(used.data).map_err(Error::internal)?;

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result, refuse},
     events::{self, EventKind, NewEvent},
     images::{self, Folder, ImageSource, Picture, Place},
+    items::seats,
     permissions,
     projects::{self, ProjectConfig},
     text_search, users,
@@ -148,7 +149,7 @@ pub(super) fn add(
     new: NewTeam,
     creator: Option<Creator<'_>>,
 ) -> Result<Team> {
-    let team = add_untold(deps, rows, project_id, new, creator);
+    let team = add_untold(deps, rows, project_id, new, creator)?;
     events::add(deps, rows, event(EventKind::TeamCreated, &team)?);
     Ok(team)
 }
@@ -160,7 +161,7 @@ pub(super) fn add_untold(
     project_id: &ProjectId,
     new: NewTeam,
     creator: Option<Creator<'_>>,
-) -> Team {
+) -> Result<Team> {
     let now = deps.now();
     let value = |value: Option<Value>| value.filter(|value| !value.is_null());
     let row = team::Model {
@@ -178,12 +179,13 @@ pub(super) fn add_untold(
     rows.add(row.clone());
     images::add(deps, rows, project_id, Place::Team(row.id), new.picture.as_ref());
     let team = Team::from(row);
+    seats::add_free(deps, rows, project_id, team.id)?;
     if let Some(Creator { user_id, config, selects }) = creator {
         rows.add(store::member(project_id, team.id, user_id, selects, now));
         let granted = &config.rbac.default_permissions.team_creator;
         permissions::add_team_defaults(rows, config, project_id, (team.id, user_id), granted, now);
     }
-    team
+    Ok(team)
 }
 
 pub(super) async fn record(deps: &Deps, tx: &Tx, kind: EventKind, team: &Team) -> Result<()> {

@@ -38,7 +38,7 @@ pub(crate) fn add_personal(
     if is_told {
         create::add(deps, rows, &user.project_id, new, creator)
     } else {
-        Ok(create::add_untold(deps, rows, &user.project_id, new, creator))
+        create::add_untold(deps, rows, &user.project_id, new, creator)
     }
 }
 

@@ -3,7 +3,7 @@
 use postern_entity::{team, team_membership, user};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, Order,
-    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
+    PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, LockType, Query as SeaQuery, WindowStatement},
 };
 
@@ -84,6 +84,19 @@ pub(super) async fn list(
     let order = if descending { Order::Desc } else { Order::Asc };
     let select = select.order_by(team::Column::CreatedAt, order.clone()).order_by(team::Column::Id, order);
     Ok(select.limit(limit).all(connection).await?)
+}
+
+/// How many members a team has.
+pub(super) async fn count_members(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    team_id: TeamId,
+) -> Result<u64> {
+    Ok(team_membership::Entity::find()
+        .filter(beside_key(connection, team_membership::Column::ProjectId, project_id))
+        .filter(team_membership::Column::TeamId.eq(team_id))
+        .count(connection)
+        .await?)
 }
 
 /// Members of a team after a position, by the time of joining.

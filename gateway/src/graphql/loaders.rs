@@ -16,6 +16,7 @@ use async_graphql::{
 };
 use postern_domain::{
     Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
+    items::{self, Customer, Item},
     permissions::{self, ProjectGrant, TeamGrant},
     teams::{self, MemberPage, Position, Team},
     users::{
@@ -128,6 +129,14 @@ impl Loaders {
     /// Internal only.
     pub(crate) async fn project_permissions_of(&self, user: UserId, recursive: bool) -> Result<Vec<ProjectGrant>> {
         Ok(self.loader().load_one(ProjectPermissionsOf { user, recursive }).await?.unwrap_or_default())
+    }
+
+    /// What a customer has of each item for customers of its sort, by key.
+    ///
+    /// # Errors
+    /// Those of [`items::require_access`].
+    pub(crate) async fn items_of(&self, customer: Customer) -> Result<Vec<Item>> {
+        Ok(self.loader().load_one(customer).await?.unwrap_or_else(|| Ok(Vec::new()))?)
     }
 
     /// A webhook endpoint of the project; none once it is deleted.
@@ -300,6 +309,15 @@ impl Loader<ProjectPermissionsOf> for Source {
             found.extend(of_users.into_iter().map(|(user, held)| (ProjectPermissionsOf { user, recursive }, held)));
         }
         Ok(found)
+    }
+}
+
+impl Loader<Customer> for Source {
+    type Value = Result<Vec<Item>, Failure>;
+    type Error = LoadError;
+
+    async fn load(&self, customers: &[Customer]) -> Result<HashMap<Customer, Self::Value>, LoadError> {
+        Ok(items::of_customers(&self.deps, &self.actor, customers).await?)
     }
 }
 

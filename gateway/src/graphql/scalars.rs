@@ -4,7 +4,7 @@ use std::{fmt::Display, str::FromStr};
 
 use async_graphql::{ID, InputValueError, InputValueResult, MaybeUndefined, Scalar, ScalarType, Value};
 use chrono::SecondsFormat;
-use postern_domain::{Failure, Timestamp, patch::Patch};
+use postern_domain::{Failure, Timestamp, items::MAX_QUANTITY, patch::Patch};
 
 use super::error::{Error, Result};
 
@@ -29,6 +29,28 @@ impl ScalarType for DateTime {
 
     fn to_value(&self) -> Value {
         self.0.to_utc().map_or(Value::Null, |time| time.to_rfc3339_opts(SecondsFormat::Millis, true).into())
+    }
+}
+
+/// A whole number from -(2^53 - 1) to 2^53 - 1, which every number of JavaScript holds exactly; `Int` has 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SafeInt(pub(crate) i64);
+
+/// A whole number from -(2^53 - 1) to 2^53 - 1, which every number of JavaScript holds exactly; `Int` has 32 bits.
+#[Scalar]
+impl ScalarType for SafeInt {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::Number(number) = &value else { return Err(InputValueError::expected_type(value)) };
+        match number.as_i64() {
+            Some(number) if number.unsigned_abs() <= MAX_QUANTITY.unsigned_abs() => Ok(Self(number)),
+            _ => Err(InputValueError::custom(format!(
+                "must be a whole number within -{MAX_QUANTITY} and {MAX_QUANTITY}"
+            ))),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.into()
     }
 }
 
@@ -90,6 +112,15 @@ mod tests {
         assert_eq!(parsed.to_value(), Value::from("2030-01-31T12:00:00.500Z"));
         assert!(DateTime::parse(Value::from("yesterday")).is_err());
         assert!(DateTime::parse(Value::from(1)).is_err());
+    }
+
+    #[test]
+    fn whole_numbers_are_those_that_every_client_can_hold() {
+        let max = 9_007_199_254_740_991_i64;
+        assert_eq!(SafeInt::parse(Value::from(-max)).unwrap().to_value(), Value::from(-max));
+        for wrong in [Value::from(max + 1), Value::from(1.5), Value::from("1"), Value::Null] {
+            assert!(SafeInt::parse(wrong.clone()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     error::Result,
     events::{query::EventQuery, subscription::EventSubscription},
     guard::{visible_to_clients_and_user_keys, visible_to_users},
+    items::{mutation::ItemMutation, query::ItemQuery, subscription::ItemSubscription},
     node::NodeQuery,
     notifications::{NotificationMutation, NotificationQuery},
     permissions::{mutation::PermissionMutation, query::PermissionQuery},
@@ -41,7 +42,7 @@ pub(crate) struct Query(PeopleQuery, TogetherQuery, WorkQuery);
 pub(crate) struct PeopleQuery(UserQuery, SessionQuery, NotificationQuery, NodeQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery);
+pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery, ItemQuery);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery);
@@ -64,12 +65,13 @@ pub(crate) struct TogetherMutation(
     TeamInvitationMutation,
     PermissionMutation,
     ApiKeyMutation,
+    ItemMutation,
 );
 
 /// What can be followed. An operation selects exactly one.
 #[derive(Default, MergedSubscription)]
 #[graphql(visible = "visible_to_users")]
-pub(crate) struct Subscription(EventSubscription);
+pub(crate) struct Subscription(EventSubscription, ItemSubscription);
 
 /// The schema, ready to execute.
 pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -61,8 +61,9 @@ impl FromRequest<Gateway> for Call {
         // A repeated key keeps its last value.
         let query = query.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect();
         // The whole path, which nesting has cut from the request's own.
-        let path_of_request = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0).path();
-        let name = format!("{} {path_of_request}", parts.method);
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
+        let name = format!("{} {}", parts.method, uri.path());
+        let query_text = uri.query().unwrap_or_default().to_owned();
         let headers = parts.headers;
         let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
             Failure::new(Code::PayloadTooLarge, format!("The body is cut short or longer than {MAX_BODY_BYTES} bytes."))
@@ -70,7 +71,7 @@ impl FromRequest<Gateway> for Call {
         let body = parse_body(&parts.method, &headers, &bytes)?;
         let mut identified = identity::identify(&gateway.deps, &credentials(&headers)).await?;
         if let Some(identified) = &mut identified {
-            identified.actor.idempotency = idempotency_key(&headers, &name, &bytes);
+            identified.actor.idempotency = idempotency_key(&headers, &name, &query_text, &bytes);
         }
         Ok(Self {
             deps: Arc::clone(&gateway.deps),
@@ -155,9 +156,11 @@ impl Call {
 }
 
 /// What makes the request repeatable, if it asks to be.
-fn idempotency_key(headers: &HeaderMap, name: &str, body: &[u8]) -> Option<IdempotencyKey> {
+fn idempotency_key(headers: &HeaderMap, name: &str, query: &str, body: &[u8]) -> Option<IdempotencyKey> {
     let key = headers.get("idempotency-key")?.to_str().ok().filter(|key| !key.is_empty())?;
-    Some(IdempotencyKey::new(key, &[name.as_bytes(), body]))
+    // A request without a query is hashed as it was before queries counted, so that kept answers stay good.
+    let asked = if query.is_empty() { name.to_owned() } else { format!("{name}?{query}") };
+    Some(IdempotencyKey::new(key, &[asked.as_bytes(), body]))
 }
 
 fn parse_body(method: &Method, headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Value>, Refusal> {

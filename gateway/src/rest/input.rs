@@ -14,7 +14,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ObjectBuilder},
 };
 
-pub(crate) use fields::{LooseEmail, Nullable, OneOf, Positive, StrictEmail, Text, UrlText, Words};
+pub(crate) use fields::{LooseEmail, Nullable, OneOf, Positive, StrictEmail, Text, Time, UrlText, Words};
 
 /// How many violations one answer names; the rest are counted.
 const MAX_VIOLATIONS: usize = 50;

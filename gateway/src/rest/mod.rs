@@ -11,6 +11,7 @@ mod contact_channels;
 mod emails;
 mod greeting;
 pub(crate) mod input;
+mod items;
 mod jwks;
 mod key_sets;
 mod notifications;
@@ -59,6 +60,7 @@ fn routes() -> Routes {
         config::routes(),
         contact_channels::routes(),
         emails::routes(),
+        items::routes(),
         jwks::routes(),
         key_sets::routes(),
         notifications::routes(),

@@ -41,7 +41,7 @@ impl Types {
             BaseType::Named(name) => match name.as_str() {
                 "ID" => format!("\"{}\"", Uuid::new_v4()),
                 "String" => "\"text\"".to_owned(),
-                "Int" | "Float" => "1".to_owned(),
+                "Int" | "Float" | "SafeInt" => "1".to_owned(),
                 "Boolean" => "true".to_owned(),
                 "DateTime" => "\"2026-01-01T00:00:00Z\"".to_owned(),
                 "JSON" => "{}".to_owned(),

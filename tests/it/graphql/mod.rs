@@ -4,6 +4,7 @@
 mod access_table;
 mod api_keys;
 mod events;
+mod items;
 mod live;
 mod pages;
 mod sign_in;

@@ -39,6 +39,45 @@ async fn keys(deps: &Deps, project_id: &ProjectId) -> Keys {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_users_have_takes_as_many_statements_for_a_page_as_for_one() {
+    on_each_database(|bench| async move {
+        const USERS: usize = 20;
+        let (server, watch) = watched(bench).await;
+        let config = json!({ "payments.items": { "credits": {}, "calls": {}, "seats": { "customerType": "team" } } });
+        let path = "/internal/config/override/environment";
+        server.admin().put(path, json!({"config_string": config.to_string()})).await.json(200);
+        let change = "mutation($input: ChangeItemQuantityInput!) { changeItemQuantity(input: $input) { item { id } } }";
+        for _ in 0..USERS {
+            let user = server.post("/users", json!({})).await.json(201);
+            let team =
+                server.post("/teams", json!({"display_name": "", "creator_user_id": user["id"]})).await.json(201);
+            for (kind, id, item) in [("USER", &user["id"], "credits"), ("TEAM", &team["id"], "seats")] {
+                let input = json!({"customer": {"type": kind, "id": id}, "itemId": item, "delta": 3});
+                data(ask(&server, change, json!({ "input": input })).await);
+            }
+        }
+        let query = "query($first: Int!) { users(first: $first) { nodes { items(first: 5) { nodes { key quantity } }
+            teams(first: 2) { nodes { items(first: 5) { nodes { key quantity } } } } } } }";
+        data(ask(&server, query, json!({"first": 1})).await);
+        let mut taken = Vec::new();
+        for first in [1, USERS] {
+            drop(watch.take_statements());
+            let answer = data(ask(&server, query, json!({ "first": first })).await);
+            taken.push(watch.take_statements());
+            let nodes = answer["users"]["nodes"].as_array().unwrap();
+            assert_eq!(nodes.len(), first);
+            for node in nodes {
+                let items = json!([{"key": "calls", "quantity": 0}, {"key": "credits", "quantity": 3}]);
+                assert_eq!(node["items"]["nodes"], items);
+                assert_eq!(node["teams"]["nodes"][0]["items"]["nodes"], json!([{"key": "seats", "quantity": 3}]));
+            }
+        }
+        assert_eq!(taken[0].len(), taken[1].len(), "{taken:#?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_users_takes_as_many_statements_as_one_user() {
     on_each_database(|bench| async move {
         const USERS: usize = 50;

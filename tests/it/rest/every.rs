@@ -178,6 +178,13 @@ async fn everything(app: &App) -> Known {
     know("/emails id", &mail);
     know("/user-api-keys api_key_id", user_key.as_str().unwrap());
     know("/team-api-keys api_key_id", team_key.as_str().unwrap());
+    // An item of both projects, of which the user has something in its own.
+    super::items::configure(&rest).await;
+    super::items::configure(&app.internal_rest()).await;
+    let change = format!("/payments/items/user/{ada}/credits/update-quantity?allow_negative=false");
+    server.post(&change, json!({"delta": 5})).await.json(200);
+    know("customer_id", &ada);
+    know("item_id", "credits");
     known
 }
 
@@ -228,6 +235,8 @@ async fn ids_of_another_project_are_found_through_no_endpoint() {
         let invitations = format!("/team-invitations?team_id={}", known["team_id"]);
         seen.push(own.admin().get(&invitations).await.json(200));
         seen.push(own.admin().get(&format!("/team-member-profiles?team_id={}", known["team_id"])).await.json(200));
+        let item = format!("/payments/items/user/{}/{}", known["customer_id"], known["item_id"]);
+        seen.push(own.admin().get(&item).await.json(200));
         seen
     };
     let before = seen().await;

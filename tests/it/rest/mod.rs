@@ -5,6 +5,7 @@ mod authentication;
 mod every;
 mod images;
 mod invitations;
+pub(crate) mod items;
 mod manners;
 mod notifications;
 mod projects;

@@ -2,6 +2,7 @@
 
 pub(crate) mod deliver_webhook;
 pub(crate) mod erase_user_events;
+pub(crate) mod fold_items;
 pub(crate) mod prune;
 pub(crate) mod purge_project;
 pub(crate) mod recover_webhook_endpoint;

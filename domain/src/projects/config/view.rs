@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use postern_entity::item_balance::CustomerType;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -28,6 +29,8 @@ pub struct ProjectConfig {
     pub domains: Domains,
     /// Mails.
     pub emails: Emails,
+    /// Items and products.
+    pub payments: Payments,
 }
 
 /// `project.*`
@@ -321,6 +324,24 @@ impl EmailServer {
 /// The schema takes any number as a port; only whole ones in range are one.
 fn whole_port(port: f64) -> Option<u16> {
     if port.fract() == 0.0 { format!("{port:.0}").parse().ok() } else { None }
+}
+
+/// `payments.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payments {
+    /// What customers have quantities of, by key.
+    pub items: BTreeMap<String, ItemConfig>,
+}
+
+/// `payments.items.<id>`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemConfig {
+    /// For people.
+    pub display_name: String,
+    /// Who has it.
+    pub customer_type: CustomerType,
 }
 
 /// A record of ids to `true` as the set it means.

@@ -34,7 +34,7 @@ fn parsed(code: &str) -> OneTimeCode {
 }
 
 fn ticket(code: &OneTimeCode) -> Ticket<'_> {
-    Ticket { kind: KIND, code, burns_when_refused: true }
+    Ticket { kind: KIND, code, burns_when_refused: |_| true }
 }
 
 fn client(project_id: &ProjectId) -> Actor {
@@ -182,7 +182,7 @@ async fn a_ticket_that_does_not_burn_outlives_a_refused_effect_but_counts_it() {
         let project = bench.insert_project().await;
         let code = issued(&bench, &project).await;
         let (actor, parsed) = (client(&project), parsed(&code));
-        let ticket = Ticket { burns_when_refused: false, ..ticket(&parsed) };
+        let ticket = Ticket { burns_when_refused: |_| false, ..ticket(&parsed) };
         for _ in 0..20 {
             assert!(looks_usable(&bench.deps, &project, KIND, &parsed).await.unwrap());
             let refused: Result<()> =

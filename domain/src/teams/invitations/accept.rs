@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result, refuse},
     events::{self, EventKind},
     identity::require_user,
+    items::seats,
     projects::{self, ProjectConfig},
     sessions::{
         CodeKind, OneTimeCode,
@@ -37,12 +38,18 @@ impl Bound {
 }
 
 /// Makes the signed-in user a member of the team that a code invites into, whomever the code was mailed to. Being a member
-/// already is fine. The code is used up even when the caller may not use it, as the contract has it.
+/// already is fine. The code is used up even when the caller may not use it, as the contract has it, but not when the team
+/// has no seat left: it is good once there is one.
 ///
 /// # Errors
-/// Those of codes; `USER_AUTHENTICATION_REQUIRED`; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`.
+/// Those of codes; `USER_AUTHENTICATION_REQUIRED`; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`. In project `internal`:
+/// `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`.
 pub async fn accept_by_code(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Membership> {
-    let ticket = Ticket { kind: CodeKind::TeamInvitation, code, burns_when_refused: true };
+    let ticket = Ticket {
+        kind: CodeKind::TeamInvitation,
+        code,
+        burns_when_refused: |code| code != Code::ItemQuantityInsufficientAmount,
+    };
     let config = &*projects::config(deps, &actor.project_id).await?;
     codes::redeem(deps, actor, "teams.accept_invitation_by_code", ticket, |tx, used| async move {
         let user_id = require_user(actor)?.id;
@@ -76,7 +83,8 @@ pub async fn invited_team(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Res
 ///
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER` for another user; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`. Then
-/// `USER_NOT_FOUND`; `VERIFICATION_CODE_NOT_FOUND` when there is no such invitation to an address of the user.
+/// `USER_NOT_FOUND`; `VERIFICATION_CODE_NOT_FOUND` when there is no such invitation to an address of the user. In project
+/// `internal`: `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`.
 pub async fn accept(deps: &Deps, actor: &Actor, id: TeamInvitationId, user_id: UserId) -> Result<Membership> {
     require_own(actor, user_id)?;
     let (config, project_id) = (&*projects::config(deps, &actor.project_id).await?, &actor.project_id);
@@ -124,6 +132,8 @@ async fn join(
     if is_member_in(&**tx, project_id, team_id, user_id).await? {
         return Ok(membership);
     }
+    let members = teams::count_members(&**tx, project_id, team_id).await?;
+    seats::require_free(deps, tx, config, project_id, team_id, members).await?;
     join_in(deps, tx, config, project_id, membership).await
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use async_graphql::Context;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use postern_domain::{
     Deps, ProjectId,
     events::{self, EventFilter, LoggedEvent, MAX_PAGE},
@@ -36,7 +36,7 @@ impl EventSubscription {
         #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
         let filter = EventFilter { kinds: kinds(types.as_deref())?, ..EventFilter::default() };
-        follow(ctx, filter, after.as_deref()).await
+        Ok(shown(follow(ctx, filter, after.as_deref()).await?))
     }
 
     /// What changes about the signed-in user. With `after` from there on, without it from now on.
@@ -47,15 +47,32 @@ impl EventSubscription {
         #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
         let user_id = Some(identity::own_user_id(actor(ctx)?)?);
-        follow(ctx, EventFilter { user_id, ..EventFilter::default() }, after.as_deref()).await
+        let filter = EventFilter { user_id, ..EventFilter::default() };
+        Ok(shown(follow(ctx, filter, after.as_deref()).await?))
     }
 }
 
-async fn follow(
+/// Events as the schema shows them.
+fn shown<S>(events: S) -> impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<S>
+where
+    S: Stream<Item = postern_domain::Result<Arc<LoggedEvent>>>,
+{
+    events.map(|event| match event {
+        Ok(event) => Ok(Some(EventObject(event))),
+        Err(error) => Err(crate::graphql::error::Error::from(error).into()),
+    })
+}
+
+/// The events of the caller's project that fit the filter, from the cursor or from now on; ends after an error. Checks no
+/// access.
+///
+/// # Errors
+/// `BAD_USER_INPUT` and `CURSOR_EXPIRED` for the cursor; internal ones.
+pub(crate) async fn follow(
     ctx: &Context<'_>,
     filter: EventFilter,
     after: Option<&str>,
-) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
+) -> Result<impl Stream<Item = postern_domain::Result<Arc<LoggedEvent>>> + use<>> {
     let (deps, project_id) = (deps(ctx)?.clone(), actor(ctx)?.project_id.clone());
     let after = position(after)?;
     let tails = ctx.data_opt::<Tails>().ok_or_else(|| postern_domain::Error::internal("a schema without its tails"))?;
@@ -75,8 +92,8 @@ async fn follow(
     Ok(stream::unfold(Some(follower), |follower| async move {
         let mut follower = follower?;
         match follower.next().await {
-            Ok(event) => Some((Ok(Some(EventObject(event))), Some(follower))),
-            Err(error) => Some((Err(crate::graphql::error::Error::from(error).into()), None)),
+            Ok(event) => Some((Ok(event), Some(follower))),
+            Err(error) => Some((Err(error), None)),
         }
     }))
 }

@@ -3,6 +3,7 @@
 use async_graphql::{Context, ID};
 use postern_domain::{
     Timestamp,
+    items::Customer,
     teams::{MemberPage, MemberProfile, Position, Team},
 };
 use postern_gateway_macros::guarded;
@@ -11,8 +12,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::graphql::{
-    connection::{Connection, decode_cursor, encode_cursor, page_cost, page_size},
+    connection::{Connection, connection_of, decode_cursor, encode_cursor, page_cost, page_size},
     error::Result,
+    items::types::ItemObject,
     loaders::Loaders,
     scalars::{DateTime, IntoId, json},
     users::types::UserObject,
@@ -78,6 +80,19 @@ impl TeamObject {
         let place = MemberPlace::read(first, after.as_deref())?;
         let page = Loaders::of(ctx)?.members_of(self.0.id, place.after, place.size).await?;
         Ok(Some(place.connection(page)?))
+    }
+
+    /// What the team has of each item for teams, by key. A client needs `team_admin` there.
+    #[access(CLIENT)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Option<Connection<ItemObject>>> {
+        let items = Loaders::of(ctx)?.items_of(Customer::team(self.0.id)).await?;
+        connection_of(items, first, after.as_deref(), |item| item.id.clone(), ItemObject).map(Some)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Enum, ID};
 use postern_domain::{
+    items::Customer,
     permissions::{ProjectGrant, TeamGrant},
     users::{OAuthAccount, RestrictedReason as Reason, RiskScores as Scores, User},
 };
@@ -12,6 +13,7 @@ use crate::graphql::{
     connection::{Connection, connection_of, page_cost},
     contact_channels::types::ContactChannelObject,
     error::Result,
+    items::types::ItemObject,
     loaders::Loaders,
     permissions::types::{ProjectPermissionObject, TeamPermissionObject},
     scalars::{DateTime, IntoId, json},
@@ -213,6 +215,19 @@ impl UserObject {
         let held = Loaders::of(ctx)?.team_permissions_of(self.0.id, recursive).await?;
         let place = |grant: &TeamGrant| (grant.team_id, grant.user_id, grant.id.clone());
         connection_of(held, first, after.as_deref(), place, TeamPermissionObject)
+    }
+
+    /// What the user has of each item for users, by key.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Connection<ItemObject>> {
+        let items = Loaders::of(ctx)?.items_of(Customer::user(self.0.id)).await?;
+        connection_of(items, first, after.as_deref(), |item| item.id.clone(), ItemObject)
     }
 
     /// What the user holds in the whole project, by key.

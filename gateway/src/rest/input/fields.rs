@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, marker::PhantomData, str::FromStr};
 
+use chrono::{DateTime, NaiveDate};
 use postern_domain::{
-    ApiKeyId, ContactChannelId, EmailId, KeySetId, SessionId, TeamId, TeamInvitationId, UserId,
+    ApiKeyId, ContactChannelId, EmailId, KeySetId, SessionId, TeamId, TeamInvitationId, Timestamp, UserId,
     email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
 };
 use serde_json::Value;
@@ -173,11 +174,8 @@ impl<const MAX: u32> Field for Positive<MAX> {
         let number = i64::read(value, at, violations)?;
         let most = if MAX < u32::MAX { u64::from(MAX) } else { u64::MAX };
         let number = u64::try_from(number).ok().filter(|number| (1..=most).contains(number)).map(Self);
-        if number.is_none() {
-            let bounds = if MAX < u32::MAX { format!("1 to {MAX}") } else { "at least 1".to_owned() };
-            violations.note(at, format!("must be {bounds}"));
-        }
-        number
+        let text = if MAX < u32::MAX { format!("must be 1 to {MAX}") } else { "must be at least 1".to_owned() };
+        noted(number, at, text, violations)
     }
 }
 
@@ -295,6 +293,24 @@ impl<const MAX: usize> Field for UrlText<MAX> {
         let Text(text) = Text::<MAX>::read(value, at, violations)?;
         let fits = !text.contains(char::is_whitespace) && url::Url::parse(&text).is_ok();
         noted(fits.then_some(Self(text)), at, "must be an absolute URL without spaces", violations)
+    }
+}
+
+/// An instant, written as ISO 8601 has it with its offset, or a day alone, which begins in UTC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time(pub(crate) Timestamp);
+
+impl Field for Time {
+    fn schema() -> RefOr<Schema> {
+        formatted("date-time")
+    }
+
+    fn read(value: Value, at: &str, violations: &mut Violations) -> Option<Self> {
+        let text = value.as_str().unwrap_or_default();
+        let instant = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc().into()).ok();
+        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+        let time = instant.or_else(|| day().map(|day| day.and_utc().into()));
+        noted(time.map(Self), at, "must be an instant such as 2030-01-31T12:00:00Z", violations)
     }
 }
 

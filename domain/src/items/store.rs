@@ -1,0 +1,284 @@
+//! Queries of balances, their open grants and sources, and the ledger; each is scoped by project. None begins a transaction.
+
+use std::collections::HashMap;
+
+use postern_entity::{item_balance, item_grant, item_source};
+use sea_orm::{
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, QueryFilter,
+    QueryOrder, QueryResult, QuerySelect, QueryTrait, Value,
+    sea_query::{LockBehavior, LockType, OnConflict},
+};
+
+use super::{Customer, CustomerType, balance::Balance};
+use crate::{
+    ItemBalanceId, ProjectId, Timestamp,
+    db::{Backend, Tx, statement},
+    error::Result,
+};
+
+/// How many ids one statement asks for; below what either database takes.
+const MAX_IDS: usize = 1000;
+
+/// The balance of a customer, held until the transaction ends.
+pub(super) async fn lock(
+    tx: &Tx,
+    project_id: &ProjectId,
+    customer: &Customer,
+    item_id: &str,
+) -> Result<Option<item_balance::Model>> {
+    let mut select = item_balance::Entity::find()
+        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
+        .filter(item_balance::Column::CustomerType.eq(customer.kind()))
+        .filter(item_balance::Column::CustomerId.eq(customer.id()))
+        .filter(item_balance::Column::ItemId.eq(item_id));
+    if tx.backend() == Backend::Postgres {
+        QueryTrait::query(&mut select).lock(LockType::NoKeyUpdate);
+    }
+    Ok(select.one(&**tx).await?)
+}
+
+/// Adds a balance, unless there is one of the same customer and item.
+pub(super) async fn insert(tx: &Tx, row: item_balance::Model) -> Result<()> {
+    item_balance::Entity::insert(row.into_active_model())
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// The balances of customers with what is open: of one item, or of all. One statement for each sort of customer and thousand
+/// of them, so that nothing can change between a balance and its grants.
+pub(super) async fn read(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    customers: &[Customer],
+    item_id: Option<&str>,
+) -> Result<Vec<Balance>> {
+    let mut found = Vec::new();
+    for kind in [CustomerType::User, CustomerType::Team, CustomerType::Custom] {
+        let ids: Vec<_> = customers.iter().filter(|customer| customer.kind() == kind).map(Customer::id).collect();
+        for ids in ids.chunks(MAX_IDS) {
+            let mut values: Vec<Value> = vec![project_id.as_str().into(), kind.as_str().into()];
+            let mut place = |value: &str| {
+                values.push(value.into());
+                format!("${}", values.len())
+            };
+            let ids: Vec<_> = ids.iter().map(|id| place(id)).collect();
+            let of_item = item_id.map(|item_id| format!(" AND item_id = {}", place(item_id))).unwrap_or_default();
+            let sql = reading(&format!("customer_id IN ({}){of_item}", ids.join(", ")));
+            let rows = connection.query_all_raw(statement(connection, &sql, values)).await?;
+            found.extend(together(&rows)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What the columns of the three tables are called in an answer.
+const BALANCE: &str = "balance_";
+const GRANT: &str = "grant_";
+const SOURCE: &str = "source_";
+
+/// One row for each open grant or source of a balance, and one for a balance without.
+fn reading(which: &str) -> String {
+    let balance = columns::<item_balance::Entity>(BALANCE, Some("chosen"));
+    let with_grant = columns::<item_grant::Entity>(GRANT, Some("item_grant"));
+    let with_source = columns::<item_source::Entity>(SOURCE, Some("item_source"));
+    let (no_grant, no_source) =
+        (columns::<item_grant::Entity>(GRANT, None), columns::<item_source::Entity>(SOURCE, None));
+    format!(
+        "WITH chosen AS (SELECT * FROM item_balance WHERE project_id = $1 AND customer_type = $2 AND {which}) \
+         SELECT {balance}, {with_grant}, {no_source} FROM chosen \
+         LEFT JOIN item_grant ON item_grant.balance_id = chosen.id \
+         UNION ALL SELECT {balance}, {no_grant}, {with_source} FROM chosen \
+         JOIN item_source ON item_source.balance_id = chosen.id AND item_source.next_at IS NOT NULL"
+    )
+}
+
+/// The columns of a table, or nothing in the place of each.
+fn columns<E: EntityTrait>(prefix: &str, table: Option<&str>) -> String {
+    let column = |column: E::Column| {
+        let name = column.as_str();
+        match table {
+            Some(table) => format!("{table}.\"{name}\" AS \"{prefix}{name}\""),
+            None => format!("NULL AS \"{prefix}{name}\""),
+        }
+    };
+    E::Column::iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// A balance with what is open of it.
+type Open = (item_balance::Model, Vec<item_grant::Model>, Vec<item_source::Model>);
+
+fn together(rows: &[QueryResult]) -> Result<Vec<Balance>> {
+    let mut balances: HashMap<ItemBalanceId, Open> = HashMap::new();
+    for row in rows {
+        let balance = item_balance::Model::from_query_result(row, BALANCE)?;
+        let (_, grants, sources) = balances.entry(balance.id).or_insert_with(|| (balance, Vec::new(), Vec::new()));
+        if row.try_get::<Option<i64>>(GRANT, "place")?.is_some() {
+            grants.push(item_grant::Model::from_query_result(row, GRANT)?);
+        }
+        if row.try_get::<Option<i64>>(SOURCE, "place")?.is_some() {
+            sources.push(item_source::Model::from_query_result(row, SOURCE)?);
+        }
+    }
+    let balances = balances.into_values().map(|(balance, grants, mut sources)| {
+        sources.sort_by_key(|source| source.place);
+        Balance::new(balance, grants, sources)
+    });
+    Ok(balances.collect())
+}
+
+/// Balances of whatever project that change by themselves at `now` or before, those due longest first. On PostgreSQL they
+/// are held until the transaction ends; those that somebody else holds are left out.
+pub(super) async fn lock_due(tx: &Tx, now: Timestamp, limit: u64) -> Result<Vec<item_balance::Model>> {
+    let mut select = item_balance::Entity::find()
+        .filter(item_balance::Column::DueAt.lte(now))
+        .order_by_asc(item_balance::Column::DueAt)
+        .limit(limit);
+    if tx.backend() == Backend::Postgres {
+        QueryTrait::query(&mut select).lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+    }
+    Ok(select.all(&**tx).await?)
+}
+
+/// What is open of each of these balances, which are held, and its sources that will grant again. Two statements at most for each
+/// thousand; none where nothing is open.
+pub(super) async fn with_open(
+    connection: &impl ConnectionTrait,
+    rows: Vec<item_balance::Model>,
+) -> Result<Vec<Balance>> {
+    let ids = |is_wanted: fn(&item_balance::Model) -> bool| -> Vec<ItemBalanceId> {
+        rows.iter().filter(|row| is_wanted(row)).map(|row| row.id).collect()
+    };
+    let (with_grants, with_sources) = (ids(|row| row.open_grants > 0), ids(|row| row.open_sources > 0));
+    let mut grants: HashMap<ItemBalanceId, Vec<item_grant::Model>> = HashMap::new();
+    for ids in with_grants.chunks(MAX_IDS) {
+        let of_balances = item_grant::Column::BalanceId.is_in(ids.iter().copied());
+        for grant in item_grant::Entity::find().filter(of_balances).all(connection).await? {
+            grants.entry(grant.balance_id).or_default().push(grant);
+        }
+    }
+    let mut sources: HashMap<ItemBalanceId, Vec<item_source::Model>> = HashMap::new();
+    for ids in with_sources.chunks(MAX_IDS) {
+        let select = item_source::Entity::find()
+            .filter(item_source::Column::BalanceId.is_in(ids.iter().copied()))
+            .filter(item_source::Column::NextAt.is_not_null())
+            .order_by_asc(item_source::Column::Place);
+        for source in select.all(connection).await? {
+            sources.entry(source.balance_id).or_default().push(source);
+        }
+    }
+    let balances = rows.into_iter().map(|row| {
+        let grants = grants.remove(&row.id).unwrap_or_default();
+        let sources = sources.remove(&row.id).unwrap_or_default();
+        Balance::new(row, grants, sources)
+    });
+    Ok(balances.collect())
+}
+
+/// The sources of a customer with this key, whatever their items, with their balances. The balances are not held.
+pub(super) async fn sources_of(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    customer: &Customer,
+    source_key: &str,
+) -> Result<Vec<item_balance::Model>> {
+    let ids = item_balance::Entity::find()
+        .select_only()
+        .column(item_balance::Column::Id)
+        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
+        .filter(item_balance::Column::CustomerType.eq(customer.kind()))
+        .filter(item_balance::Column::CustomerId.eq(customer.id()))
+        .into_query();
+    let with_source = item_source::Entity::find()
+        .select_only()
+        .column(item_source::Column::BalanceId)
+        .filter(item_source::Column::BalanceId.in_subquery(ids))
+        .filter(item_source::Column::SourceKey.eq(source_key))
+        .into_query();
+    Ok(item_balance::Entity::find()
+        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
+        .filter(item_balance::Column::Id.in_subquery(with_source))
+        .order_by_asc(item_balance::Column::ItemId)
+        .all(connection)
+        .await?)
+}
+
+/// The source with this key, over or not.
+pub(super) async fn source(
+    connection: &impl ConnectionTrait,
+    balance_id: ItemBalanceId,
+    source_key: &str,
+) -> Result<Option<item_source::Model>> {
+    Ok(item_source::Entity::find()
+        .filter(item_source::Column::BalanceId.eq(balance_id))
+        .filter(item_source::Column::SourceKey.eq(source_key))
+        .one(connection)
+        .await?)
+}
+
+/// Writes the row of a balance that is held.
+pub(super) async fn update(tx: &Tx, row: &item_balance::Model) -> Result<()> {
+    let changed = item_balance::ActiveModel {
+        id: Unchanged(row.id),
+        debt: Set(row.debt),
+        folded_at: Set(row.folded_at),
+        next_place: Set(row.next_place),
+        open_grants: Set(row.open_grants),
+        open_sources: Set(row.open_sources),
+        due_at: Set(row.due_at),
+        ..Default::default()
+    };
+    item_balance::Entity::update(changed).exec_without_returning(&**tx).await?;
+    Ok(())
+}
+
+/// Adds or replaces grants.
+pub(super) async fn put_grants(tx: &Tx, rows: Vec<item_grant::Model>) -> Result<()> {
+    use item_grant::Column;
+    let replaced = [
+        Column::Remaining,
+        Column::EndsAt,
+        Column::EndsWithPurchase,
+        Column::GrantedAt,
+        Column::Parts,
+        Column::PartQuantity,
+        Column::PartInterval,
+    ];
+    for rows in rows.chunks(MAX_IDS / 10) {
+        item_grant::Entity::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model))
+            .on_conflict(OnConflict::columns([Column::BalanceId, Column::Place]).update_columns(replaced).to_owned())
+            .exec_without_returning(&**tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes grants that are over or used up.
+pub(super) async fn remove_grants(tx: &Tx, balance_id: ItemBalanceId, places: &[i64]) -> Result<()> {
+    for places in places.chunks(MAX_IDS) {
+        item_grant::Entity::delete_many()
+            .filter(item_grant::Column::BalanceId.eq(balance_id))
+            .filter(item_grant::Column::Place.is_in(places.iter().copied()))
+            .exec(&**tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Adds sources, or writes how far they have come.
+pub(super) async fn put_sources(tx: &Tx, rows: Vec<item_source::Model>) -> Result<()> {
+    use item_source::Column;
+    for rows in rows.chunks(MAX_IDS / 10) {
+        item_source::Entity::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model))
+            .on_conflict(
+                OnConflict::columns([Column::BalanceId, Column::Place])
+                    .update_columns([Column::EndsAt, Column::Granted, Column::NextAt])
+                    .to_owned(),
+            )
+            .exec_without_returning(&**tx)
+            .await?;
+    }
+    Ok(())
+}
