@@ -20,6 +20,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod images;
 pub mod limits;
+pub mod linked_accounts;
 pub mod network;
 pub mod nodes;
 pub mod notifications;

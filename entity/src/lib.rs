@@ -15,6 +15,8 @@ pub mod image;
 pub mod installation_secret;
 pub mod job;
 pub mod key_set;
+pub mod linked_account;
+pub mod linked_account_token;
 pub mod notification_preference;
 pub mod password_hash;
 pub mod project;

@@ -23,6 +23,7 @@ mod m0012_invitations;
 mod m0013_api_keys;
 mod m0014_images;
 mod m0015_search;
+mod m0017_linked_accounts;
 
 /// One change a line.
 macro_rules! changes {
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             m0013_api_keys
             m0014_images
             m0015_search
+            m0017_linked_accounts
         }
     }
 }

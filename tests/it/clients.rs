@@ -63,6 +63,11 @@ async fn api_keys_are_made_and_checked_in_every_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_other_sites_are_linked_in_every_app() {
+    run("linked_accounts").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_verify_with_jose_and_pyjwt() {
     run("tokens").await;
 }
@@ -106,6 +111,7 @@ fn every_suite_is_run() {
             "client",
             "graphql-http",
             "invitations",
+            "linked_accounts",
             "live",
             "server",
             "teams",

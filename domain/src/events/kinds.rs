@@ -89,6 +89,12 @@ event_kinds! {
     ContactChannelUpdated "contact_channel.updated" OptIn
     /// A contact channel was removed. Payload: `{id, user_id}`.
     ContactChannelDeleted "contact_channel.deleted" OptIn
+    /// An account of another site was linked to a user. Payload: the link.
+    LinkedAccountCreated "linked_account.created" OptIn
+    /// A linked account was changed. Payload: the link.
+    LinkedAccountUpdated "linked_account.updated" OptIn
+    /// A linked account was removed. Payload: `{id, user_id}`.
+    LinkedAccountDeleted "linked_account.deleted" OptIn
     /// A user's password was set, changed or removed. Payload: `{user_id}`.
     UserPasswordChanged "user.password_changed" OptIn
     /// Somebody was invited into a team. Payload: `{id, team_id}`; id = invitation.

@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod guard;
 mod http;
+mod linked_accounts;
 mod live;
 mod loaders;
 mod node;

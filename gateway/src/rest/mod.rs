@@ -13,6 +13,7 @@ mod greeting;
 pub(crate) mod input;
 mod jwks;
 mod key_sets;
+mod linked_accounts;
 mod notifications;
 mod oauth_token;
 mod onboarding;
@@ -58,6 +59,7 @@ fn routes() -> Routes {
         emails::routes(),
         jwks::routes(),
         key_sets::routes(),
+        linked_accounts::routes(),
         notifications::routes(),
         oauth_token::routes(),
         onboarding::routes(),

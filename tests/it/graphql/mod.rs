@@ -4,6 +4,7 @@
 mod access_table;
 mod api_keys;
 mod events;
+mod linked_accounts;
 mod live;
 mod pages;
 mod sign_in;

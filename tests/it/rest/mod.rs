@@ -5,6 +5,7 @@ mod authentication;
 mod every;
 mod images;
 mod invitations;
+mod linked_accounts;
 mod manners;
 mod notifications;
 mod projects;
