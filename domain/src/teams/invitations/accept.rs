@@ -26,12 +26,12 @@ use crate::{
 
 /// What a code of an invitation is bound to.
 #[derive(Deserialize)]
-struct Bound {
+pub(super) struct Bound {
     invitation_id: TeamInvitationId,
 }
 
 impl Bound {
-    fn of(data: Value) -> Result<TeamInvitationId> {
+    pub(super) fn of(data: Value) -> Result<TeamInvitationId> {
         serde_json::from_value(data).map(|bound: Self| bound.invitation_id).map_err(Error::internal)
     }
 }
@@ -101,7 +101,7 @@ pub async fn accept(deps: &Deps, actor: &Actor, id: TeamInvitationId, user_id: U
 }
 
 /// Uses an invitation up whose code is used up already.
-async fn join(
+pub(super) async fn join(
     deps: &Deps,
     tx: &Tx,
     config: &ProjectConfig,
@@ -127,7 +127,12 @@ async fn join(
     join_in(deps, tx, config, project_id, membership).await
 }
 
-async fn require_unrestricted(tx: &Tx, config: &ProjectConfig, actor: &Actor, user_id: UserId) -> Result<()> {
+pub(super) async fn require_unrestricted(
+    tx: &Tx,
+    config: &ProjectConfig,
+    actor: &Actor,
+    user_id: UserId,
+) -> Result<()> {
     match users::find_in(tx, config, &actor.project_id, user_id).await? {
         Some(user) => refuse_restricted(user.restricted_reason),
         None => refuse(users::not_found()),

@@ -7,7 +7,7 @@ use crate::{
     Actor, Code, Result, TeamId, TeamInvitationId, UserId, permissions,
     projects::default_settings,
     sessions::{
-        ClientInfo, CodeKind, OneTimeCode, check_code,
+        ClientInfo, CodeKind, LinkTarget, OneTimeCode, check_code,
         test_scene::{CALLBACK, Scene, details, refusal},
     },
     teams::{self, CreateTeam, Membership},
@@ -18,13 +18,13 @@ use crate::{
 const GUEST: &str = "guest@example.com";
 
 /// A project with the permissions that every new one has.
-async fn scene(bench: TestBench) -> Scene {
+pub(super) async fn scene(bench: TestBench) -> Scene {
     let project = bench.insert_project().await;
     Scene::with(bench, project, default_settings().into()).await
 }
 
 impl Scene {
-    async fn member(&self, email: &str, is_verified: bool) -> UserId {
+    pub(super) async fn member(&self, email: &str, is_verified: bool) -> UserId {
         let input = CreateUser {
             primary_email: Some(email.to_owned()),
             primary_email_verified: Some(is_verified),
@@ -33,14 +33,15 @@ impl Scene {
         users::create(self.deps(), &server(&self.project), input).await.unwrap().id
     }
 
-    async fn team(&self, creator: UserId) -> TeamId {
+    pub(super) async fn team(&self, creator: UserId) -> TeamId {
         let input =
             CreateTeam { display_name: "Crew".to_owned(), creator_user_id: Some(creator), ..CreateTeam::default() };
         teams::create(self.deps(), &server(&self.project), input).await.unwrap().id
     }
 
-    async fn invite(&self, actor: &Actor, team: TeamId, email: &str) -> Result<super::Invitation> {
-        send(self.deps(), actor, team, email, CALLBACK, &ClientInfo::default()).await
+    pub(super) async fn invite(&self, actor: &Actor, team: TeamId, email: &str) -> Result<super::Invitation> {
+        let target = LinkTarget::Callback(CALLBACK.to_owned());
+        send(self.deps(), actor, team, email, &target, &ClientInfo::default()).await
     }
 
     async fn of_invitations(&self) -> Vec<(String, Value)> {
@@ -181,7 +182,8 @@ async fn permissions_decide_who_invites_lists_and_takes_back() {
         assert_eq!(refusal(scene.invite(&server(project), TeamId::random(), GUEST).await), Code::TeamNotFound);
         assert_eq!(refusal(scene.invite(owner, team, "nobody").await), Code::SchemaError);
         let info = &ClientInfo::default();
-        let elsewhere_url = send(deps, owner, team, GUEST, "https://evil.example", info).await;
+        let evil = LinkTarget::Callback("https://evil.example".to_owned());
+        let elsewhere_url = send(deps, owner, team, GUEST, &evil, info).await;
         assert_eq!(refusal(elsewhere_url), Code::RedirectUrlNotWhitelisted);
 
         for (team, id) in [(elsewhere, sent.id), (team, TeamInvitationId::random())] {
