@@ -71,6 +71,8 @@ pub struct Actor {
     pub user: Option<ActingUser>,
     /// The API key by which it speaks, if there is one.
     pub key: Option<ActingKey>,
+    /// The user of project `internal` by whose admin access token it administers the project, if by one.
+    pub owner: Option<UserId>,
     /// Makes the one mutation of this request repeatable (see [`crate::idempotency`]).
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -99,10 +101,10 @@ impl IdempotencyKey {
 }
 
 impl Actor {
-    /// A caller without an idempotency key.
+    /// A caller with a key of the application, without an idempotency key.
     #[must_use]
     pub fn new(project_id: ProjectId, level: Level, user: Option<ActingUser>) -> Self {
-        Self { project_id, level, user, key: None, idempotency: None }
+        Self { project_id, level, user, key: None, owner: None, idempotency: None }
     }
 
     /// A caller who showed an API key of the project.

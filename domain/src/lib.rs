@@ -21,6 +21,7 @@ pub mod identity;
 pub mod images;
 pub mod items;
 pub mod limits;
+pub mod linked_accounts;
 pub mod network;
 pub mod nodes;
 pub mod notifications;

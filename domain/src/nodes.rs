@@ -2,7 +2,7 @@
 //! caller may see of it is the business of the feature that owns it.
 
 use postern_entity::{
-    api_key, contact_channel, session, team, team_invitation, user, webhook_endpoint, webhook_message,
+    api_key, contact_channel, linked_account, session, team, team_invitation, user, webhook_endpoint, webhook_message,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -11,8 +11,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    ApiKeyId, ContactChannelId, Deps, ProjectId, SessionId, TeamId, TeamInvitationId, UserId, WebhookEndpointId,
-    WebhookMessageId,
+    ApiKeyId, ContactChannelId, Deps, LinkedAccountId, ProjectId, SessionId, TeamId, TeamInvitationId, UserId,
+    WebhookEndpointId, WebhookMessageId,
     error::{Error, Result},
 };
 
@@ -27,6 +27,8 @@ pub enum Node {
     TeamInvitation(TeamInvitationId),
     /// A contact channel, and whose it is.
     ContactChannel(ContactChannelId, UserId),
+    /// A linked account of another site, and whose it is.
+    LinkedAccount(LinkedAccountId, UserId),
     /// A session, and whose it is.
     Session(SessionId, UserId),
     /// An API key of a user or a team.
@@ -58,6 +60,14 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
             contact_channel::Column::Id,
             contact_channel::Column::ProjectId,
             Some(contact_channel::Column::UserId),
+            project_id,
+            id,
+        ),
+        part::<linked_account::Entity>(
+            "linked_account",
+            linked_account::Column::Id,
+            linked_account::Column::ProjectId,
+            Some(linked_account::Column::UserId),
             project_id,
             id,
         ),
@@ -98,6 +108,7 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
         "team" => Node::Team(TeamId(id)),
         "team_invitation" => Node::TeamInvitation(TeamInvitationId(id)),
         "contact_channel" => Node::ContactChannel(ContactChannelId(id), UserId(owner)),
+        "linked_account" => Node::LinkedAccount(LinkedAccountId(id), UserId(owner)),
         "session" => Node::Session(SessionId(id), UserId(owner)),
         "api_key" => Node::ApiKey(ApiKeyId(id)),
         "webhook_endpoint" => Node::WebhookEndpoint(WebhookEndpointId(id)),
@@ -126,11 +137,14 @@ fn part<E: EntityTrait>(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
+        linked_accounts,
         teams::{self, CreateTeam},
         testing::{on_each_database, server},
-        users::{self, CreateUser, channels},
+        users::{self, CreateUser, OAuthLink, channels},
     };
 
     #[tokio::test]
@@ -138,15 +152,22 @@ mod tests {
         on_each_database(|bench| async move {
             let (project_id, other) = (bench.insert_project().await, bench.insert_project().await);
             let (deps, actor) = (&bench.deps, server(&project_id));
-            let input = CreateUser { primary_email: Some("a@example.com".to_owned()), ..CreateUser::default() };
+            bench.set_config(&project_id, json!({ "auth.oauth.providers": { "github": { "type": "github" } } })).await;
+            let input = CreateUser {
+                primary_email: Some("a@example.com".to_owned()),
+                oauth_providers: vec![OAuthLink::new("github".to_owned(), "1".to_owned(), None)],
+                ..CreateUser::default()
+            };
             let user = users::create(deps, &actor, input).await.unwrap();
             let channel = channels::list(deps, &actor, Some(user.id), None).await.unwrap().remove(0);
             let team = CreateTeam { display_name: "T".to_owned(), ..CreateTeam::default() };
             let team = teams::create(deps, &actor, team).await.unwrap();
+            let link = linked_accounts::list(deps, &actor, Some(user.id)).await.unwrap().remove(0);
             for (id, expected) in [
                 (user.id.0, Node::User(user.id)),
                 (channel.id.0, Node::ContactChannel(channel.id, user.id)),
                 (team.id.0, Node::Team(team.id)),
+                (link.id.0, Node::LinkedAccount(link.id, user.id)),
             ] {
                 assert_eq!(find(deps, &project_id, id).await.unwrap(), Some(expected));
                 assert_eq!(find(deps, &other, id).await.unwrap(), None);

@@ -15,7 +15,7 @@ use crate::{
     db::{Backend, Tx},
     emails,
     error::Result,
-    idempotency, projects,
+    idempotency, linked_accounts, projects,
     secrets::Keyring,
     users, webhooks,
 };
@@ -42,6 +42,7 @@ pub async fn rotate(deps: &Deps) -> Result<Vec<Resealed>> {
     let mut rotation = Rotation { deps, done: Vec::new() };
     projects::reseal(&mut rotation).await?;
     users::reseal(&mut rotation).await?;
+    linked_accounts::reseal(&mut rotation).await?;
     emails::reseal(&mut rotation).await?;
     webhooks::reseal(&mut rotation).await?;
     idempotency::reseal(&mut rotation).await?;

@@ -56,6 +56,10 @@ uuid_id! {
     SessionId,
     /// A contact channel (an e-mail address) of a user.
     ContactChannelId,
+    /// A link between a user and its account at another site.
+    LinkedAccountId,
+    /// What another site gave to act in a user's name.
+    LinkedAccountTokenId,
     /// A set of project keys.
     KeySetId,
     /// An API key of a user or a team.

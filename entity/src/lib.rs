@@ -19,6 +19,8 @@ pub mod item_grant;
 pub mod item_source;
 pub mod job;
 pub mod key_set;
+pub mod linked_account;
+pub mod linked_account_token;
 pub mod notification_preference;
 pub mod password_hash;
 pub mod project;

@@ -24,6 +24,7 @@ mod m0013_api_keys;
 mod m0014_images;
 mod m0015_search;
 mod m0016_items;
+mod m0017_linked_accounts;
 mod m0018_members_by_joining;
 mod m0019_search_scope;
 mod m0020_team_search;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             m0014_images
             m0015_search
             m0016_items
+            m0017_linked_accounts
             m0018_members_by_joining
             m0019_search_scope
             m0020_team_search

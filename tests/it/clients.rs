@@ -68,6 +68,11 @@ async fn items_are_read_and_changed_in_every_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_other_sites_are_linked_in_every_app() {
+    run("linked_accounts").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_verify_with_jose_and_pyjwt() {
     run("tokens").await;
 }
@@ -112,6 +117,7 @@ fn every_suite_is_run() {
             "graphql-http",
             "invitations",
             "items",
+            "linked_accounts",
             "live",
             "server",
             "teams",

@@ -5,12 +5,16 @@ use std::collections::HashMap;
 
 use postern_entity::api_key;
 use sea_orm::ActiveValue::{Set, Unchanged};
+use serde_json::json;
 
-use super::{ApiKey, KeyOwner, MANAGE, expired, is_over, jobs::TellOfLeakedApiKey, not_found, store, text::KeyText};
+use super::{
+    ApiKey, KeyOwner, MANAGE, event, expired, is_over, jobs::TellOfLeakedApiKey, not_found, store, text::KeyText,
+};
 use crate::{
     Code, Deps,
     emails::{self, NewEmail, Recipient, Template},
     error::{Failure, Result, refuse},
+    events::{self, EventKind},
     limits, permissions,
     queue::{self, Enqueue},
     sessions::ClientInfo,
@@ -41,15 +45,17 @@ pub async fn report_leaked(deps: &Deps, text: &str, client: &ClientInfo) -> Resu
     let (project_id, id) = (&found.project_id, found.id);
     deps.db
         .write(|tx| async move {
-            match store::lock(&tx, project_id, id).await? {
+            let api_key = match store::lock(&tx, project_id, id).await? {
                 None => return refuse(not_found()),
                 Some(row) if row.revoked_at.is_some() => return Ok(()),
-                Some(_) => {}
-            }
+                Some(row) => ApiKey::try_from(row)?,
+            };
             let revoked_at = Set(Some(deps.now()));
             let revoked = api_key::ActiveModel { id: Unchanged(id), revoked_at, ..Default::default() };
             store::update(&tx, revoked).await?;
             tx.raise(Signal::ApiKeyRevoked { api_key_id: id });
+            let told = event(project_id, EventKind::ApiKeyRevoked, (id, api_key.owner), json!({ "leaked": true }));
+            events::record(deps, &tx, events::by(None, told)).await?;
             let job = TellOfLeakedApiKey { project_id: project_id.clone(), api_key_id: id };
             queue::enqueue(deps, &tx, Enqueue::new(&job)?.project(project_id.clone())).await.map(drop)
         })

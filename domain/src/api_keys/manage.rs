@@ -6,14 +6,16 @@ use sea_orm::{
     ActiveValue::{Set, Unchanged},
     ConnectionTrait,
 };
+use serde_json::{Value, json};
 
 use super::{
-    ApiKey, ApiKeyType, CreatedApiKey, KeyOwner, MANAGE, not_found, require_enabled, require_no_key, store, text,
+    ApiKey, ApiKeyType, CreatedApiKey, KeyOwner, MANAGE, event, not_found, require_enabled, require_no_key, store, text,
 };
 use crate::{
     Actor, ApiKeyId, Deps, Timestamp,
     db::Tx,
     error::{Failure, Result, refuse},
+    events::{self, EventKind, NewEvent},
     identity::require_user,
     permissions,
     random::hash_token,
@@ -94,11 +96,18 @@ pub async fn create(deps: &Deps, actor: &Actor, new: NewApiKey) -> Result<Create
             hold_owner(&tx, actor, owner).await?;
             // Once more, now that nothing about it can change.
             require_access(deps, &*tx, actor, owner).await?;
+            let told = audit(actor, EventKind::ApiKeyCreated, &created.api_key, json!({ "is_public": row.is_public }));
             store::insert(&tx, row).await?;
+            events::record(deps, &tx, told).await?;
             Ok(created.clone())
         }
     })
     .await
+}
+
+/// An entry for audit about a key: whose it is, `more`, and who did it.
+fn audit(actor: &Actor, kind: EventKind, api_key: &ApiKey, more: Value) -> NewEvent {
+    events::by(Some(actor), event(&actor.project_id, kind, (api_key.id, api_key.owner), more))
 }
 
 async fn hold_owner(tx: &Tx, actor: &Actor, owner: KeyOwner) -> Result<()> {
@@ -167,12 +176,17 @@ pub async fn update(
     deps.mutate(actor, "api_keys.update", |tx| async move {
         let row = store::lock(&tx, &actor.project_id, id).await?;
         let mut api_key = accessible(deps, &*tx, actor, kind, row).await?;
-        if let Some(description) = &change.description {
+        let mut told = Vec::new();
+        if let Some(description) = &change.description
+            && *description != api_key.description
+        {
             api_key.description.clone_from(description);
+            told.push(audit(actor, EventKind::ApiKeyUpdated, &api_key, json!({})));
         }
         if change.revoke && api_key.revoked_at.is_none() {
             api_key.revoked_at = Some(deps.now());
             tx.raise(Signal::ApiKeyRevoked { api_key_id: id });
+            told.push(audit(actor, EventKind::ApiKeyRevoked, &api_key, json!({ "leaked": false })));
         }
         let changed = api_key::ActiveModel {
             id: Unchanged(id),
@@ -181,6 +195,7 @@ pub async fn update(
             ..Default::default()
         };
         store::update(&tx, changed).await?;
+        events::record_all(deps, &tx, told).await?;
         Ok(api_key)
     })
     .await

@@ -22,6 +22,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 pub(crate) use self::check::authenticate;
 pub use self::{
@@ -34,6 +35,7 @@ pub use crate::actor::{ActingKey, KeyOwner};
 use crate::{
     Actor, ApiKeyId, Code, Deps, ProjectId, Timestamp,
     error::{Error, Failure, Result, refuse},
+    events::{EventKind, NewEvent},
     projects,
 };
 
@@ -166,6 +168,17 @@ async fn require_enabled(deps: &Deps, project_id: &ProjectId, kind: ApiKeyType) 
         return Ok(());
     }
     refuse(Failure::bad_request(format!("This project has not switched on API keys of {whose}.")))
+}
+
+/// An event about a key: whose it is, and what `more` (an object) tells.
+fn event(project_id: &ProjectId, kind: EventKind, (id, owner): (ApiKeyId, KeyOwner), more: Value) -> NewEvent {
+    let (user_id, team_id, whose) = match owner {
+        KeyOwner::User(id) => (Some(id), None, json!({ "user_id": id })),
+        KeyOwner::Team(id) => (None, Some(id), json!({ "team_id": id })),
+    };
+    let mut payload = Map::from_iter([("id".to_owned(), json!(id))]);
+    payload.extend([whose, more].into_iter().filter_map(|part| part.as_object().cloned()).flatten());
+    NewEvent { project_id: project_id.clone(), kind, user_id, team_id, payload: Value::Object(payload) }
 }
 
 fn not_found() -> Failure {

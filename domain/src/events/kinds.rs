@@ -89,6 +89,12 @@ event_kinds! {
     ContactChannelUpdated "contact_channel.updated" OptIn
     /// A contact channel was removed. Payload: `{id, user_id}`.
     ContactChannelDeleted "contact_channel.deleted" OptIn
+    /// An account of another site was linked to a user. Payload: the link.
+    LinkedAccountCreated "linked_account.created" OptIn
+    /// A linked account was changed. Payload: the link.
+    LinkedAccountUpdated "linked_account.updated" OptIn
+    /// A linked account was removed. Payload: `{id, user_id}`.
+    LinkedAccountDeleted "linked_account.deleted" OptIn
     /// A user's password was set, changed or removed. Payload: `{user_id}`.
     UserPasswordChanged "user.password_changed" OptIn
     /// Somebody was invited into a team. Payload: `{id, team_id}`; id = invitation.
@@ -108,14 +114,29 @@ event_kinds! {
     ItemChanged "item.changed" OptIn
 
     // Ours, for audit.
-    /// A project was made. Payload: `{id}`.
+    // Those about projects, config and keys also tell the `actor`: `{project_id, level, user_id?, api_key_id?, owner_id?}`, or
+    // null when the installation itself did it; `owner_id` is a user of project `internal`.
+    /// A project was made. Payload: `{id, owner_team_id, actor}`.
     ProjectCreated "project.created" None
-    /// A project or its config was changed. Payload: `{id}`.
+    /// A project was changed. Payload: `{id, changed: [field], actor}`.
     ProjectUpdated "project.updated" None
-    /// A key set was made. Payload: `{id}`.
+    /// A project was handed over. Payload: `{id, from_team_id, to_team_id, actor}`; teams of project `internal`.
+    ProjectTransferred "project.transferred" None
+    /// A project was deleted, its own log with it: stands in that of project `internal`. Payload: `{id, actor}`.
+    ProjectDeleted "project.deleted" None
+    /// The config of a project was changed. Payload: `{level, change: replaced | merged | reset | unlinked, keys: [path],
+    /// actor}`.
+    ConfigUpdated "config.updated" None
+    /// A key set was made. Payload: `{id, actor}`.
     KeySetCreated "key_set.created" None
-    /// A key set was changed or revoked. Payload: `{id}`.
+    /// A key set was changed or revoked. Payload: `{id, changed: [description | revoked], actor}`.
     KeySetUpdated "key_set.updated" None
+    /// An API key was made. Payload: `{id, user_id | team_id, is_public, actor}`.
+    ApiKeyCreated "api_key.created" None
+    /// An API key was described anew. Payload: `{id, user_id | team_id, actor}`.
+    ApiKeyUpdated "api_key.updated" None
+    /// An API key was revoked. Payload: `{id, user_id | team_id, leaked, actor}`; nobody is known who reports a leaked one.
+    ApiKeyRevoked "api_key.revoked" None
     /// A webhook endpoint was made. Payload: `{id}`.
     WebhookEndpointCreated "webhook_endpoint.created" None
     /// A webhook endpoint was changed, by its owner or by being disabled. Payload: `{id}`.

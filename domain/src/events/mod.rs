@@ -20,6 +20,7 @@ use crate::{
     trace,
 };
 
+mod audit;
 mod consume;
 pub mod jobs;
 mod kinds;
@@ -28,6 +29,7 @@ mod read;
 mod retention;
 mod sequencer;
 
+pub(crate) use audit::{audit, by, names};
 pub use consume::{consume, has_unconsumed, pass, upcoming};
 pub use kinds::{Audience, EventKind, UnknownEventKind};
 pub use lag::{LogLag, lag};

@@ -7,7 +7,7 @@ use postern_entity::{
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 
-use super::{EventKind, sequencer::head};
+use super::{Audience, EventKind, sequencer::head};
 use crate::{Code, Deps, Failure, Result, error::refuse, trace::TraceContext};
 
 /// The longest page of [`read`].
@@ -43,6 +43,15 @@ pub struct EventFilter {
     pub user_id: Option<UserId>,
     /// Only what is about this team.
     pub team_id: Option<TeamId>,
+}
+
+impl EventFilter {
+    /// What a user may follow: everything about it but what is there for audit alone.
+    #[must_use]
+    pub fn of_user(user_id: UserId) -> Self {
+        let kinds = EventKind::ALL.iter().copied().filter(|kind| kind.audience() != Audience::None).collect();
+        Self { kinds, user_id: Some(user_id), team_id: None }
+    }
 }
 
 /// A stretch of the log.

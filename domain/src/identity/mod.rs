@@ -132,6 +132,7 @@ pub async fn identify(deps: &Deps, credentials: &Credentials) -> Result<Option<I
         Some(key) => Actor::of_key(project_id, key),
         None => Actor::new(project_id, level, claims.as_deref().map(acting_user)),
     };
+    let actor = Actor { owner: owner.as_ref().map(|owner| owner.id), ..actor };
     Ok(Some(Identified { actor, project, claims, owner }))
 }
 

@@ -209,7 +209,7 @@ async fn change<T: Send>(
     change: impl FnOnce(&mut Record) -> Result<T> + Send,
 ) -> Result<T> {
     let mut outcome = None;
-    projects::change_environment_in(deps, tx, &actor.project_id, |config| {
+    projects::change_environment_in(deps, tx, actor, |config| {
         let mut record = Record(config.get("rbac").cloned().unwrap_or_default());
         let before = record.0.get("defaultPermissions").cloned();
         outcome = Some(change(&mut record)?);

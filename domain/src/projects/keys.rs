@@ -5,11 +5,13 @@ use std::fmt;
 
 use postern_entity::key_set;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::store;
 use crate::{
     Actor, Code, Deps, KeySetId, Level, ProjectId, Timestamp,
     error::{Failure, Result, refuse},
+    events::{self, EventKind},
     random::{hash_token, random_token},
     signal::Signal,
 };
@@ -159,6 +161,9 @@ pub async fn create_key_set(deps: &Deps, actor: &Actor, new: NewKeySet) -> Resul
         store::lock_project(&tx, &actor.project_id).await?;
         let row = key_set_row(deps, &actor.project_id, new, keys);
         store::insert_key_set(&tx, row.clone()).await?;
+        let made = json!({ "id": row.id });
+        let made = events::audit(&actor.project_id, EventKind::KeySetCreated, Some(actor), made);
+        events::record(deps, &tx, made).await?;
         Ok(CreatedKeySet { key_set: row.into(), keys: keys.clone() })
     })
     .await
@@ -215,7 +220,8 @@ pub async fn update_key_set(deps: &Deps, actor: &Actor, id: KeySetId, change: Ke
     let change = &change;
     deps.mutate(actor, "update_key_set", |tx| async move {
         store::lock_project(&tx, &actor.project_id).await?;
-        let mut key_set = found(store::key_set(&*tx, &actor.project_id, id).await?)?;
+        let before = found(store::key_set(&*tx, &actor.project_id, id).await?)?;
+        let mut key_set = before.clone();
         if let Some(description) = &change.description {
             key_set.description.clone_from(description);
         }
@@ -224,6 +230,16 @@ pub async fn update_key_set(deps: &Deps, actor: &Actor, id: KeySetId, change: Ke
             tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
         }
         store::update_key_set(&tx, &actor.project_id, &key_set).await?;
+        let fields = [
+            ("description", key_set.description != before.description),
+            ("revoked", key_set.revoked_at != before.revoked_at),
+        ];
+        let changed: Vec<_> = fields.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name).collect();
+        if !changed.is_empty() {
+            let changed = json!({ "id": id, "changed": changed });
+            let changed = events::audit(&actor.project_id, EventKind::KeySetUpdated, Some(actor), changed);
+            events::record(deps, &tx, changed).await?;
+        }
         Ok(key_set)
     })
     .await

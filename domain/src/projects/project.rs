@@ -3,7 +3,7 @@
 //! Owners are users of project `internal`: every member of the team that owns a project administers it. Reading and changing
 //! the current project needs ADMIN there, however it was proven.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     ConfigLevel, NewProject, Project, ProjectChange, ProjectConfig, config,
@@ -15,6 +15,7 @@ use crate::{
     Actor, Code, Deps, Level, ProjectId, TeamId, Timestamp, UserId,
     db::Tx,
     error::{Error, Failure, Result, refuse},
+    events::{self, EventKind},
     identity::require_user_in_schema,
     images::{self, Picture, Place},
     patch::Patch,
@@ -79,6 +80,8 @@ pub async fn create_project(deps: &Deps, actor: &Actor, new: NewProject) -> Resu
         settings.extend(new.settings.config.settings());
         insert_in(deps, &tx, row.clone(), settings).await?;
         keep(deps, &tx, id, logos).await?;
+        let made = json!({ "id": id, "owner_team_id": new.owner_team_id });
+        events::record(deps, &tx, events::audit(id, EventKind::ProjectCreated, Some(actor), made)).await?;
         let described = described(deps, &*tx, row).await?;
         check_theme(&new.settings, &described)?;
         Ok(described)
@@ -108,13 +111,24 @@ pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -
     let logos = change.logos(deps, &actor.project_id)?;
     let (change, logos) = (&change, &logos);
     deps.mutate(actor, "update_project", |tx| async move {
-        let mut row = store::lock_project(&tx, &actor.project_id).await?;
+        let before = store::lock_project(&tx, &actor.project_id).await?;
+        let mut row = before.clone();
         apply(&mut row, change, logos)?;
+        record_update(deps, &tx, actor, &before, &row).await?;
         row.updated_at = deps.now();
         store::update_project(&tx, row.clone()).await?;
         keep(deps, &tx, &actor.project_id, logos).await?;
         let settings = change.config.settings();
         if !settings.is_empty() {
+            config::record(
+                deps,
+                &tx,
+                Some(actor),
+                &actor.project_id,
+                (ConfigLevel::Environment, "merged"),
+                settings.keys(),
+            )
+            .await?;
             config::write_settings(deps, &tx, &actor.project_id, ConfigLevel::Environment, settings).await?;
         }
         tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
@@ -157,6 +171,8 @@ pub async fn transfer_project(deps: &Deps, actor: &Actor, id: &ProjectId, new_te
         row.owner_team_id = Some(new_team_id);
         row.updated_at = deps.now();
         store::update_project(&tx, row).await?;
+        let moved = json!({ "id": id, "from_team_id": team_id, "to_team_id": new_team_id });
+        events::record(deps, &tx, events::audit(id, EventKind::ProjectTransferred, Some(actor), moved)).await?;
         tx.raise(Signal::ProjectChanged { project_id: id.clone() });
         Ok(())
     })
@@ -177,12 +193,36 @@ pub async fn delete_project(deps: &Deps, actor: &Actor) -> Result<()> {
         let mut row = store::lock_project(&tx, &actor.project_id).await?;
         row.deleted_at = Some(deps.now());
         store::update_project(&tx, row).await?;
+        let gone = json!({ "id": actor.project_id });
+        let gone = events::audit(&ProjectId::internal(), EventKind::ProjectDeleted, Some(actor), gone);
+        events::record(deps, &tx, gone).await?;
         let purge = PurgeProject { project_id: actor.project_id.clone() };
         queue::enqueue(deps, &tx, Enqueue::new(&purge)?.key(actor.project_id.as_str())).await?;
         tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
         Ok(())
     })
     .await
+}
+
+/// Tells which fields of a project somebody changed, if any.
+async fn record_update(deps: &Deps, tx: &Tx, actor: &Actor, before: &Project, after: &Project) -> Result<()> {
+    let fields = [
+        ("display_name", before.display_name != after.display_name),
+        ("description", before.description != after.description),
+        ("logo_url", before.logo_url != after.logo_url),
+        ("logo_full_url", before.logo_full_url != after.logo_full_url),
+        ("logo_dark_mode_url", before.logo_dark_mode_url != after.logo_dark_mode_url),
+        ("logo_full_dark_mode_url", before.logo_full_dark_mode_url != after.logo_full_dark_mode_url),
+        ("is_production_mode", before.is_production_mode != after.is_production_mode),
+        ("onboarding_status", before.onboarding_status != after.onboarding_status),
+        ("onboarding_state", before.onboarding_state != after.onboarding_state),
+    ];
+    let changed: Vec<_> = fields.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let changed = json!({ "id": after.id, "changed": changed });
+    events::record(deps, tx, events::audit(&after.id, EventKind::ProjectUpdated, Some(actor), changed)).await
 }
 
 /// The user of project `internal` that the caller speaks for.

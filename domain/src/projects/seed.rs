@@ -102,7 +102,7 @@ pub async fn seed(deps: &Deps, seed: &Seed) -> Result<Seeded> {
             let applied = match &seed.config {
                 Some(file) => {
                     let project_id = file.project_id.clone().unwrap_or_else(ProjectId::internal);
-                    Some(config::apply_in(deps, &tx, &project_id, file).await?)
+                    Some(config::apply_in(deps, &tx, None, &project_id, file).await?)
                 }
                 None => None,
             };

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use postern_entity::{EmailId, ProjectId, UserId, email, idempotency, user, webhook_endpoint};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Database};
+use postern_entity::{
+    EmailId, LinkedAccountId, LinkedAccountTokenId, ProjectId, UserId, email, idempotency, linked_account,
+    linked_account_token, user, webhook_endpoint,
+};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Database, IntoActiveModel};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -34,6 +37,7 @@ fn done(done: Vec<Resealed>) -> Vec<(&'static str, u64, u64)> {
 struct Scene {
     admin: Actor,
     user: UserId,
+    token: LinkedAccountTokenId,
     email: EmailId,
     endpoint: webhook_endpoint::Model,
     endpoint_secret: String,
@@ -81,7 +85,8 @@ impl Scene {
         };
         let update = email::Entity::update_many().set(rendered).filter(email::Column::Id.eq(email));
         deps.db.write(async |tx| Ok(update.clone().exec(&*tx).await?)).await.unwrap();
-        let scene = Self { admin, user, email, endpoint, endpoint_secret };
+        let token = consent(bench, &project_id, user).await;
+        let scene = Self { admin, user, token, email, endpoint, endpoint_secret };
         assert_eq!(scene.repeatable(bench, 1).await, 1);
         scene
     }
@@ -108,6 +113,12 @@ impl Scene {
         let id = self.user.to_string();
         let place = Place { project: project_id.as_str(), table: "user", row: &id, column: "totp_secret" };
         assert_eq!(deps.keyring.open(&place, &row.totp_secret.unwrap()).unwrap(), TOTP);
+        let row = linked_account_token::Entity::find_by_id(self.token).one(deps.db.read()).await.unwrap().unwrap();
+        let id = self.token.to_string();
+        for (column, sealed) in [("access_token", row.access_token), ("refresh_token", row.refresh_token)] {
+            let place = token_place(project_id, &id, column);
+            assert_eq!(deps.keyring.open(&place, &sealed.unwrap()).unwrap(), column.as_bytes());
+        }
         let row = email::Entity::find_by_id(self.email).one(deps.db.read()).await.unwrap().unwrap();
         let id = self.email.to_string();
         let place = mail_place(project_id, &id, "sealed_variables");
@@ -116,6 +127,46 @@ impl Scene {
         let place = mail_place(project_id, &id, "sealed_content");
         assert_eq!(deps.keyring.open(&place, &row.sealed_content.unwrap()).unwrap(), b"{}");
     }
+}
+
+/// A linked account of the user, and what the other site gave.
+async fn consent(bench: &TestBench, project_id: &ProjectId, user_id: UserId) -> LinkedAccountTokenId {
+    let deps = &bench.deps;
+    let account = linked_account::Model {
+        id: LinkedAccountId::random(),
+        project_id: project_id.clone(),
+        user_id,
+        provider_config_id: "github".to_owned(),
+        kind: "github".to_owned(),
+        account_id: "1".to_owned(),
+        email: None,
+        allow_sign_in: true,
+        allow_connected_accounts: true,
+        created_at: deps.now(),
+    };
+    let id = LinkedAccountTokenId::random();
+    let sealed =
+        |column: &str| deps.keyring.seal(&token_place(project_id, &id.to_string(), column), column.as_bytes()).unwrap();
+    let token = linked_account_token::Model {
+        id,
+        project_id: project_id.clone(),
+        linked_account_id: account.id,
+        scopes: String::new(),
+        access_token: Some(sealed("access_token")),
+        access_expires_at: None,
+        refresh_token: Some(sealed("refresh_token")),
+        created_at: deps.now(),
+    };
+    let write = async |tx: Tx| {
+        linked_account::Entity::insert(account.clone().into_active_model()).exec_without_returning(&*tx).await?;
+        Ok(linked_account_token::Entity::insert(token.clone().into_active_model()).exec_without_returning(&*tx).await?)
+    };
+    deps.db.write(write).await.unwrap();
+    id
+}
+
+fn token_place<'a>(project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
+    Place { project: project_id.as_str(), table: "linked_account_token", row, column }
 }
 
 fn mail_place<'a>(project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
@@ -197,11 +248,13 @@ async fn a_transaction_takes_a_hundred_rows_and_one_that_was_cut_off_is_begun_ag
 
 #[tokio::test]
 async fn every_binary_column_is_sealed_and_rotated_or_neither() {
-    const SEALED: [&str; 7] = [
+    const SEALED: [&str; 9] = [
         "email.sealed_content",
         "email.sealed_variables",
         "idempotency.outcome",
         "installation_secret.value",
+        "linked_account_token.access_token",
+        "linked_account_token.refresh_token",
         "user.totp_secret",
         "webhook_endpoint.headers",
         "webhook_secret.sealed",

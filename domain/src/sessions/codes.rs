@@ -280,6 +280,11 @@ pub(crate) fn expired() -> Failure {
     Failure::new(Code::VerificationCodeExpired, "This code has expired.")
 }
 
+/// The code was used, or taken back.
+pub(crate) fn already_used() -> Failure {
+    Failure::new(Code::VerificationCodeAlreadyUsed, "This code was used before.")
+}
+
 /// There is no such code, or what it was for is gone.
 pub(crate) fn not_found() -> Failure {
     Failure::new(Code::VerificationCodeNotFound, "There is no such code.")
@@ -355,7 +360,7 @@ async fn attempt(
     let refused = if row.expires_at <= deps.now() {
         expired()
     } else if row.used_at.is_some() {
-        Failure::new(Code::VerificationCodeAlreadyUsed, "This code was used before.")
+        already_used()
     } else if row.attempts > MAX_ATTEMPTS {
         Failure::new(Code::VerificationCodeMaxAttemptsReached, "This code was tried too often. Ask for a new one.")
     } else {

@@ -29,7 +29,7 @@ impl LinkTarget {
     }
 
     /// Where to, once trust is settled. `page` is the path of our own page.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         &self,
         deps: &Deps,
         config: &ProjectConfig,
@@ -55,7 +55,7 @@ pub(crate) struct TrustedTarget(Url);
 
 impl TrustedTarget {
     /// A callback URL that the project trusts.
-    pub(crate) fn callback(config: &ProjectConfig, url: &str) -> Result<Self> {
+    fn callback(config: &ProjectConfig, url: &str) -> Result<Self> {
         Ok(Self(projects::trusted_url(config, url)?))
     }
 

@@ -35,6 +35,9 @@ pub use invite::{Invite, create_invite};
 pub use keys::{JwkSet, PublicKey};
 pub use links::LinkTarget;
 pub use live::{alive_among, is_alive, user_exists};
+pub(crate) use password::{offers_passwords, prove_password};
+pub(crate) use sign_up::{new_password, offers_sign_up};
+
 pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};
 pub use reset::{RESET_PASSWORD_PAGE, reset_password, send_password_reset};
 pub use session::{

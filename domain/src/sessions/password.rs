@@ -23,7 +23,7 @@ use crate::{
     limits,
     passwords::Checked,
     projects::{self, ProjectConfig},
-    users::{self, Credentials, MAX_PASSWORD_CHARS},
+    users::{self, Credentials, MAX_PASSWORD_CHARS, User},
 };
 
 /// The shortest password that users may choose, in characters.
@@ -58,6 +58,11 @@ pub(super) fn require_enabled(config: &ProjectConfig) -> Result<()> {
         return Ok(());
     }
     refuse(Failure::new(Code::PasswordAuthenticationNotEnabled, "This project does not let users sign in by password."))
+}
+
+/// Whether users sign in by password in this project.
+pub(crate) fn offers_passwords(config: &ProjectConfig) -> bool {
+    require_enabled(config).is_ok()
 }
 
 /// A new password is long enough, and not too long.
@@ -113,21 +118,68 @@ pub async fn sign_in_with_password(
         Err(rule) => return refuse(Failure::schema(format!("email {rule}"))),
     };
     require_possible("password", password)?;
-    let (project_id, config) = (&actor.project_id, &*projects::config(deps, &actor.project_id).await?);
-    require_enabled(config)?;
-    limits::password_tried(deps, actor, client, email.as_str()).await?;
-    let find = || users::credentials_by_email(deps, project_id, &email);
-    let subject = Check { deps, actor, operation: "sessions.sign_in", password, mismatch: email_password_mismatch };
-    let outcome = subject
-        .run(find, |tx, checked| async move {
-            let user = checked.credentials.user;
-            if let (Some(stored), Some(hash)) = (&checked.credentials.password_hash, &checked.rehashed) {
-                users::replace_outdated_hash_in(&tx, project_id, user.id, stored, hash).await?;
-            }
-            second_factor::pass_in(deps, &tx, &user, false).await
-        })
-        .await?;
+    let proof = Proof { deps, actor, operation: "sessions.sign_in", email: &email, password };
+    let outcome: Outcome =
+        proof.run(client, |tx, user| async move { second_factor::pass_in(deps, &tx, &user, false).await }).await?;
     outcome.finish(deps, actor, client).await
+}
+
+/// Somebody who signs in with the address and knows its password, without signing in: for what a page of ours does at once.
+///
+/// # Errors
+/// Those of [`sign_in_with_password`]; `BAD_REQUEST` in place of `MULTI_FACTOR_AUTHENTICATION_REQUIRED`.
+pub(crate) async fn prove_password(
+    deps: &Deps,
+    actor: &Actor,
+    email: &EmailAddress,
+    password: &SecretString,
+    client: &ClientInfo,
+) -> Result<UserId> {
+    require_possible("password", password)?;
+    let proof = Proof { deps, actor, operation: "sessions.prove_password", email, password };
+    let proven = |_tx, user: User| async move {
+        if user.requires_totp_mfa {
+            return refuse(Failure::bad_request("This account needs its second factor, too."));
+        }
+        Ok(user.id)
+    };
+    proof.run(client, proven).await
+}
+
+/// Somebody who says to be the one who signs in with an address.
+struct Proof<'a> {
+    deps: &'a Deps,
+    actor: &'a Actor,
+    operation: &'static str,
+    email: &'a EmailAddress,
+    password: &'a SecretString,
+}
+
+impl Proof<'_> {
+    /// Checks the password as often as is allowed, then runs `effect` in a transaction that holds the user.
+    async fn run<T, F, Fut>(&self, client: &ClientInfo, effect: F) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        F: Fn(Tx, User) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        let Self { deps, actor, operation, email, password } = *self;
+        let project_id = &actor.project_id;
+        require_enabled(&*projects::config(deps, project_id).await?)?;
+        limits::password_tried(deps, actor, client, email.as_str()).await?;
+        let find = || users::credentials_by_email(deps, project_id, email);
+        let (subject, effect) =
+            (Check { deps, actor, operation, password, mismatch: email_password_mismatch }, &effect);
+        subject
+            .run(find, |tx, checked| async move {
+                let user = checked.credentials.user;
+                if let (Some(stored), Some(hash)) = (&checked.credentials.password_hash, &checked.rehashed) {
+                    users::replace_outdated_hash_in(&tx, project_id, user.id, stored, hash).await?;
+                }
+                effect(tx, user).await
+            })
+            .await
+    }
 }
 
 /// Gives the user the caller speaks for a first password.

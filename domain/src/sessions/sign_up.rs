@@ -107,6 +107,28 @@ async fn require_open(
     Ok(Some(code))
 }
 
+/// Whether anybody may sign up here.
+pub(crate) fn offers_sign_up(deps: &Deps, actor: &Actor, config: &ProjectConfig) -> bool {
+    config.auth.allow_sign_up && !needs_invite(deps, actor)
+}
+
+/// The password of an account about to be made where [`offers_sign_up`], in its stored form. Counts as a sign-up.
+///
+/// # Errors
+/// Those of [`sign_up_with_password`], as far as they concern the password and how often.
+pub(crate) async fn new_password(
+    deps: &Deps,
+    actor: &Actor,
+    config: &ProjectConfig,
+    password: &SecretString,
+    client: &ClientInfo,
+) -> Result<SecretString> {
+    password::require_enabled(config)?;
+    password::require_acceptable(password)?;
+    limits::signed_up(deps, actor, client).await?;
+    Ok(deps.passwords.hash(password.expose_secret()).await?.into())
+}
+
 fn needs_invite(deps: &Deps, actor: &Actor) -> bool {
     actor.project_id.is_internal() && deps.settings.internal_sign_up == InternalSignUp::Invite
 }

@@ -2,7 +2,7 @@
 
 use postern_entity::user;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -58,7 +58,7 @@ pub async fn affected_by_verification(
         .add(Expr::exists(verified_primary_email()).not());
     let reader = deps.db.read();
     let counted = user::Entity::find().select_only().column(user::Column::Id).filter(affected.clone());
-    let newest = store::loaded(affected)
+    let newest = store::loaded(reader.get_database_backend(), affected)
         .order_by_desc(user::Column::SignedUpAt)
         .order_by_desc(user::Column::Id)
         .limit(limit)

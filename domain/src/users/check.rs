@@ -11,6 +11,7 @@ use crate::{
     email_address::EmailAddress,
     error::{Result, refuse},
     images::{Folder, ImageSource, Picture},
+    linked_accounts,
     passwords::check_importable,
     patch::Patch,
     validation::Violations,
@@ -36,6 +37,7 @@ impl CreateUser {
             risk_scores: self.risk_scores,
             ..UpdateUser::default()
         };
+        let linked_accounts = linked_accounts::check_new(&self.oauth_providers)?;
         let changes = update.check(deps, project_id, ImageSource::Server).await?;
         let (verified, for_auth) =
             (self.primary_email_verified.unwrap_or(false), self.primary_email_auth_enabled.unwrap_or(false));
@@ -64,6 +66,7 @@ impl CreateUser {
             }),
             country_code: changes.country_code.set(),
             risk_scores: self.risk_scores.unwrap_or_default(),
+            linked_accounts,
         })
     }
 }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use serde_json::Value;
 
 use super::{
-    CreateUser, NewPrimaryEmail, NewUser, User,
+    CreateUser, NewPrimaryEmail, NewUser, OAuthAccount, User,
     channels::{self, EMAIL},
     email_already_exists, event,
 };
@@ -15,7 +15,7 @@ use crate::{
     error::{Result, refuse},
     events::{self, EventKind},
     images::{self, Place},
-    permissions,
+    linked_accounts, permissions,
     projects::{self, ProjectConfig},
     rotation::Rotation,
     secrets,
@@ -45,7 +45,8 @@ impl Created {
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for ways to sign in that the project has switched off, flags of an
-/// address that is not given, pictures and linked accounts; `USER_EMAIL_ALREADY_EXISTS`.
+/// address that is not given, pictures and linked accounts; `USER_EMAIL_ALREADY_EXISTS`;
+/// `OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN`.
 pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<User> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can create users."));
@@ -55,7 +56,7 @@ pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<Use
     let new = &input.check(deps, &actor.project_id).await?;
     let mut rows = NewRows::default();
     let user = add(deps, &mut rows, config, &actor.project_id, new)?.snapshot;
-    or_email_taken(deps.add(actor, "users.create", rows, user).await, new)
+    or_taken(deps.add(actor, "users.create", rows, user).await, new)
 }
 
 /// The ways to sign in that the user is to have are among those of the project.
@@ -67,16 +68,7 @@ pub(super) fn check_ways_to_sign_in(config: &ProjectConfig, input: &CreateUser) 
     if input.otp_auth_enabled == Some(true) && !config.auth.otp.allow_sign_in {
         return refuse(super::otp_sign_in_is_off());
     }
-    if let Some(link) =
-        input.oauth_providers.iter().find(|link| !config.auth.oauth.providers.contains_key(&link.provider_config_id))
-    {
-        let provider = &link.provider_config_id;
-        return refuse(Failure::bad_request(format!("oauth_providers: {provider} is not set up in this project.")));
-    }
-    if !input.oauth_providers.is_empty() {
-        return refuse(Failure::bad_request("oauth_providers: linking accounts of other sites is not available."));
-    }
-    Ok(())
+    linked_accounts::check_providers(config, &input.oauth_providers)
 }
 
 /// Makes a user in the caller's transaction, with its primary address, its personal team where the project wants one, and
@@ -93,7 +85,7 @@ pub async fn create_in(
 ) -> Result<Created> {
     let mut rows = NewRows::default();
     let created = add(deps, &mut rows, config, project_id, new)?;
-    or_email_taken(rows.write(tx).await, new)?;
+    or_taken(rows.write(tx).await, new)?;
     Ok(created)
 }
 
@@ -127,7 +119,8 @@ impl Origin {
     }
 }
 
-/// Adds the rows of a user, its primary address, its personal team where the project wants one, and their events.
+/// Adds the rows of a user, its primary address, its linked accounts, its personal team where the project wants one, and their
+/// events.
 fn add(
     deps: &Deps,
     rows: &mut NewRows,
@@ -159,8 +152,12 @@ pub(super) fn add_from(
     for (id, created_at, email) in &origin.others {
         rows.add(channel((*id, *created_at), email, false));
     }
+    let linked = linked_accounts::new_rows(config, project_id, origin.id, &new.linked_accounts, origin.signed_up_at)?;
+    for row in &linked {
+        rows.add(row.clone());
+    }
     permissions::add_sign_up_defaults(rows, config, project_id, row.id, now);
-    let snapshot = User::new(row, primary, None, config);
+    let snapshot = User::new(row, primary, None, linked.into_iter().map(OAuthAccount::from).collect(), config);
     let personal_team = if config.teams.create_personal_team_on_sign_up {
         Some(teams::add_personal(deps, rows, config, &snapshot, origin.is_told)?)
     } else {
@@ -172,8 +169,8 @@ pub(super) fn add_from(
     Ok(Created { snapshot, personal_team })
 }
 
-fn or_email_taken<T>(written: Result<T>, new: &NewUser) -> Result<T> {
-    channels::or_taken(written, || {
+fn or_taken<T>(written: Result<T>, new: &NewUser) -> Result<T> {
+    channels::or_taken(linked_accounts::or_taken(written), || {
         email_already_exists(new.primary_email.as_ref().map_or("", |email| email.address.as_str()))
     })
 }

@@ -5,7 +5,7 @@ use secrecy::{SecretSlice, SecretString};
 use serde_json::Value;
 
 use super::RiskScores;
-use crate::{TeamId, email_address::EmailAddress, images::Picture, patch::Patch};
+use crate::{LinkedAccountId, TeamId, Timestamp, email_address::EmailAddress, images::Picture, patch::Patch};
 
 /// The longest display name, in characters.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 256;
@@ -60,10 +60,34 @@ pub struct CreateUser {
 pub struct OAuthLink {
     /// Key of the provider in the project's config.
     pub provider_config_id: String,
-    /// The account's id there.
+    /// The account's id there, 1 to [`crate::linked_accounts::MAX_ACCOUNT_ID_CHARS`].
     pub account_id: String,
-    /// The account's address there.
+    /// The account's address there; loose syntax, normalised.
     pub email: Option<String>,
+    /// The user signs in with it.
+    pub allow_sign_in: bool,
+    /// The application reaches the other site by it.
+    pub allow_connected_accounts: bool,
+    /// The link, where it was one elsewhere before.
+    pub id: Option<LinkedAccountId>,
+    /// When it was linked. Default: the sign-up.
+    pub created_at: Option<Timestamp>,
+}
+
+impl OAuthLink {
+    /// An account that is good for everything, as a link is that is made with its user (wire/users-teams-permissions §1.4).
+    #[must_use]
+    pub fn new(provider_config_id: String, account_id: String, email: Option<String>) -> Self {
+        Self {
+            provider_config_id,
+            account_id,
+            email,
+            allow_sign_in: true,
+            allow_connected_accounts: true,
+            id: None,
+            created_at: None,
+        }
+    }
 }
 
 /// What a server changes. `None` and [`Patch::Keep`] leave as it is; metadata is replaced whole, null included.
@@ -191,6 +215,8 @@ pub struct NewUser {
     pub country_code: Option<String>,
     /// How risky the sign-up looked.
     pub risk_scores: RiskScores,
+    /// Accounts of other sites. Of providers that the project has, and one of a type to sign in with.
+    pub linked_accounts: Vec<OAuthLink>,
 }
 
 /// The first address of a user.

@@ -196,7 +196,7 @@ pub(super) fn page(
     ways: Ways,
 ) -> Select<user::Entity> {
     let order = if input.descending { Order::Desc } else { Order::Asc };
-    store::loaded(filters(connection, project_id, config, input, ways))
+    store::loaded(connection.get_database_backend(), filters(connection, project_id, config, input, ways))
         .order_by(input.order_by.column(), order.clone())
         .order_by(user::Column::Id, order)
 }

@@ -3,12 +3,13 @@
 use futures::FutureExt;
 use postern_entity::{contact_channel, team, team_membership, user};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, JoinType, QueryFilter,
-    QueryResult, QuerySelect, QueryTrait, RelationDef, Select,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, JoinType,
+    QueryFilter, QueryResult, QuerySelect, QueryTrait, RelationDef, Select,
     sea_query::{Condition, Expr, ExprTrait, IntoCondition, LockType},
 };
+use serde::Deserialize;
 
-use super::{User, channels::EMAIL};
+use super::{OAuthAccount, User, channels::EMAIL};
 use crate::{
     ProjectId, UserId,
     db::{Backend, Fetched, KeptLookup, KeptQuery, Reader, Tx, beside_key, constant},
@@ -23,16 +24,19 @@ pub(super) struct Loaded {
     pub(super) row: user::Model,
     pub(super) primary: Option<contact_channel::Model>,
     pub(super) selected_team: Option<team::Model>,
+    /// Oldest first.
+    pub(super) oauth_accounts: Vec<OAuthAccount>,
 }
 
 impl Loaded {
     pub(super) fn into_user(self, config: &ProjectConfig) -> User {
-        User::new(self.row, self.primary, self.selected_team, config)
+        User::new(self.row, self.primary, self.selected_team, self.oauth_accounts, config)
     }
 }
 
 const PRIMARY: &str = "primary_";
 const TEAM: &str = "team_";
+const ACCOUNTS: &str = "linked_accounts";
 
 impl FromQueryResult for Loaded {
     fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
@@ -40,13 +44,44 @@ impl FromQueryResult for Loaded {
             row: user::Model::from_query_result(row, "")?,
             primary: contact_channel::Model::from_query_result_optional(row, PRIMARY)?,
             selected_team: team::Model::from_query_result_optional(row, TEAM)?,
+            oauth_accounts: match row.try_get::<Option<String>>("", ACCOUNTS)? {
+                Some(json) => read_accounts(&json).map_err(|error| DbErr::Json(error.to_string()))?,
+                None => Vec::new(),
+            },
         })
     }
 }
 
+/// The linked accounts of the user of the outer statement as one JSON text: a join would make a row of each.
+fn accounts_as_json(backend: DbBackend) -> Expr {
+    let (list, object, id, text) = match backend {
+        DbBackend::Sqlite => ("json_group_array", "json_object", "hex(a.id)", ""),
+        _ => ("json_agg", "json_build_object", "a.id", "::text"),
+    };
+    Expr::cust(format!(
+        r#"(SELECT {list}({object}('id', {id}, 'created_at', a.created_at, 'provider_config_id', a.provider_config_id,
+            'account_id', a.account_id, 'email', a.email)){text}
+            FROM "linked_account" AS a WHERE a.user_id = "user"."id")"#
+    ))
+}
+
+/// Sorted here: the databases would sort the accounts of each user anew.
+fn read_accounts(json: &str) -> serde_json::Result<Vec<OAuthAccount>> {
+    #[derive(Deserialize)]
+    struct Account {
+        id: String,
+        created_at: i64,
+        #[serde(flatten)]
+        account: OAuthAccount,
+    }
+    let mut accounts: Vec<Account> = serde_json::from_str(json)?;
+    accounts.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    Ok(accounts.into_iter().map(|account| account.account).collect())
+}
+
 /// Users of the project with what their views are made of: one statement, however many they are. The caller adds `scope`,
 /// the condition that they are of the project.
-pub(super) fn loaded(scope: impl IntoCondition) -> Select<user::Entity> {
+pub(super) fn loaded(backend: DbBackend, scope: impl IntoCondition) -> Select<user::Entity> {
     let mut select = user::Entity::find()
         .join(JoinType::LeftJoin, to_primary_email())
         .join(JoinType::LeftJoin, to_selected_membership())
@@ -58,11 +93,11 @@ pub(super) fn loaded(scope: impl IntoCondition) -> Select<user::Entity> {
     for column in team::Column::iter() {
         select = select.column_as(column, format!("{TEAM}{}", column.as_str()));
     }
-    select
+    select.expr_as(accounts_as_json(backend), ACCOUNTS)
 }
 
 fn loaded_by_key(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Select<user::Entity> {
-    loaded(beside_key(connection, user::Column::ProjectId, project_id))
+    loaded(connection.get_database_backend(), beside_key(connection, user::Column::ProjectId, project_id))
 }
 
 fn to_primary_email() -> RelationDef {
@@ -107,8 +142,9 @@ pub(super) async fn find(
 pub(super) fn find_all<'a>(connection: &'a Reader, ids: &'a [UserId]) -> Fetched<'a, UserId, Loaded> {
     static BY_IDS: KeptLookup = KeptLookup::new();
     async move {
-        let statement =
-            BY_IDS.with(connection, ids, |backend| loaded(user::Column::Id.is_in(ids.iter().copied())).build(backend));
+        let statement = BY_IDS.with(connection, ids, |backend| {
+            loaded(backend, user::Column::Id.is_in(ids.iter().copied())).build(backend)
+        });
         let found = Loaded::find_by_statement(statement).all(connection).await?;
         Ok(found.into_iter().map(|loaded| (loaded.row.id, loaded)).collect())
     }

@@ -1,7 +1,7 @@
 //! A user as everybody above this feature sees it: the row, its primary address, its selected team, and why it is
 //! restricted.
 
-use postern_entity::{contact_channel, team, user};
+use postern_entity::{contact_channel, linked_account, team, user};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub struct User {
     pub passkey_auth_enabled: bool,
     /// Sign-in asks for a second factor.
     pub requires_totp_mfa: bool,
-    /// Linked accounts of other sites.
+    /// Linked accounts of other sites, whatever they are good for; oldest first.
     pub oauth_accounts: Vec<OAuthAccount>,
     /// The selected team, if there is one.
     pub selected_team: Option<Team>,
@@ -79,6 +79,12 @@ pub struct OAuthAccount {
     pub account_id: String,
     /// The account's address there.
     pub email: Option<String>,
+}
+
+impl From<linked_account::Model> for OAuthAccount {
+    fn from(row: linked_account::Model) -> Self {
+        Self { provider_config_id: row.provider_config_id, account_id: row.account_id, email: row.email }
+    }
 }
 
 /// Why a user may not do everything.
@@ -151,6 +157,7 @@ impl User {
         row: user::Model,
         primary: Option<contact_channel::Model>,
         selected_team: Option<team::Model>,
+        oauth_accounts: Vec<OAuthAccount>,
         config: &ProjectConfig,
     ) -> Self {
         let restricted_reason = RestrictedReason::of(&row, primary.as_ref(), config);
@@ -173,7 +180,7 @@ impl User {
             otp_auth_enabled: row.otp_auth_enabled,
             passkey_auth_enabled: false,
             requires_totp_mfa: row.requires_totp_mfa,
-            oauth_accounts: Vec::new(),
+            oauth_accounts,
             selected_team: selected_team.map(Team::from),
             is_anonymous: row.is_anonymous,
             restricted_reason,

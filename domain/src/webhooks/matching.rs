@@ -64,9 +64,15 @@ mod tests {
 
     #[test]
     fn audit_events_and_unknown_types_are_never_sent() {
-        for (event_type, expected) in
-            [("user.created", true), ("session.created", true), ("key_set.created", false), ("no.such", false)]
-        {
+        for (event_type, expected) in [
+            ("user.created", true),
+            ("session.created", true),
+            ("key_set.created", false),
+            ("api_key.revoked", false),
+            ("config.updated", false),
+            ("project.deleted", false),
+            ("no.such", false),
+        ] {
             assert_eq!(is_sent(event_type), expected, "{event_type}");
         }
     }

@@ -17,6 +17,7 @@ use async_graphql::{
 use postern_domain::{
     Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
     items::{self, Customer, Item},
+    linked_accounts::{self, LinkedAccount},
     permissions::{self, ProjectGrant, TeamGrant},
     teams::{self, MemberPage, Position, Team},
     users::{
@@ -82,6 +83,14 @@ impl Loaders {
     /// Internal only.
     pub(crate) async fn contact_channels_of(&self, user: UserId) -> Result<Vec<ContactChannel>> {
         Ok(self.loader().load_one(ContactChannelsOf(user)).await?.unwrap_or_default())
+    }
+
+    /// The accounts of other sites that a user has linked, oldest first.
+    ///
+    /// # Errors
+    /// Internal only.
+    pub(crate) async fn linked_accounts_of(&self, user: UserId) -> Result<Vec<LinkedAccount>> {
+        Ok(self.loader().load_one(LinkedAccountsOf(user)).await?.unwrap_or_default())
     }
 
     /// The teams of a user, oldest first.
@@ -225,6 +234,20 @@ impl Loader<ContactChannelsOf> for Source {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
         let found = channels::of_users(&self.deps, &self.actor.project_id, &ids).await?;
         Ok(found.into_iter().map(|(id, channels)| (ContactChannelsOf(id), channels)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct LinkedAccountsOf(UserId);
+
+impl Loader<LinkedAccountsOf> for Source {
+    type Value = Vec<LinkedAccount>;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[LinkedAccountsOf]) -> Result<HashMap<LinkedAccountsOf, Self::Value>, LoadError> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let found = linked_accounts::by_users(&self.deps, &self.actor.project_id, &ids).await?;
+        Ok(found.into_iter().map(|(id, accounts)| (LinkedAccountsOf(id), accounts)).collect())
     }
 }
 

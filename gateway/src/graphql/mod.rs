@@ -18,6 +18,7 @@ mod events;
 mod guard;
 mod http;
 mod items;
+mod linked_accounts;
 mod live;
 mod loaders;
 mod node;

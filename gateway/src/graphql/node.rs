@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Interface};
 use postern_domain::{
-    Actor, Deps, Kind, api_keys,
+    Actor, Deps, Kind, api_keys, linked_accounts,
     nodes::{self, Node as Found},
     sessions,
     teams::{self, invitations},
@@ -16,6 +16,7 @@ use super::{
     api_keys::types::ApiKeyObject,
     contact_channels::types::ContactChannelObject,
     error::Result,
+    linked_accounts::types::LinkedAccountObject,
     scalars::parse_id,
     schema::{actor, deps},
     sessions::types::SessionObject,
@@ -37,6 +38,8 @@ pub(crate) enum Node {
     TeamInvitation(TeamInvitationObject),
     /// A contact channel.
     ContactChannel(ContactChannelObject),
+    /// A linked account of another site.
+    LinkedAccount(LinkedAccountObject),
     /// A session.
     Session(SessionObject),
     /// An API key.
@@ -82,6 +85,9 @@ async fn see(deps: &Deps, actor: &Actor, found: Found) -> postern_domain::Result
         }
         Found::ContactChannel(id, user_id) => {
             Some(Node::ContactChannel(ContactChannelObject(channels::get(deps, actor, user_id, id).await?)))
+        }
+        Found::LinkedAccount(id, user_id) => {
+            Some(Node::LinkedAccount(LinkedAccountObject(linked_accounts::get(deps, actor, user_id, id).await?)))
         }
         Found::Session(id, user_id) => {
             let sessions = sessions::list(deps, actor, user_id).await?;

@@ -16,6 +16,7 @@ use super::{
     events::{query::EventQuery, subscription::EventSubscription},
     guard::{visible_to_clients_and_user_keys, visible_to_users},
     items::{mutation::ItemMutation, query::ItemQuery, subscription::ItemSubscription},
+    linked_accounts::{mutation::LinkedAccountMutation, query::LinkedAccountQuery},
     node::NodeQuery,
     notifications::{NotificationMutation, NotificationQuery},
     permissions::{mutation::PermissionMutation, query::PermissionQuery},
@@ -39,7 +40,7 @@ use super::{
 pub(crate) struct Query(PeopleQuery, TogetherQuery, WorkQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct PeopleQuery(UserQuery, SessionQuery, NotificationQuery, NodeQuery);
+pub(crate) struct PeopleQuery(UserQuery, LinkedAccountQuery, SessionQuery, NotificationQuery, NodeQuery);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery, ItemQuery);
@@ -56,7 +57,7 @@ pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, We
 pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutation, VerificationMutation);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct PeopleMutation(UserMutation, ContactChannelMutation, NotificationMutation);
+pub(crate) struct PeopleMutation(UserMutation, ContactChannelMutation, LinkedAccountMutation, NotificationMutation);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct TogetherMutation(

@@ -1,11 +1,12 @@
-//! The one look of the plain pages: a title, a few sentences, at most one button. No script; light and dark.
+//! The one look of the plain pages: a title, a few sentences, at most one button, perhaps a password to go with it. No
+//! script; light and dark.
 
 use axum::{
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
 use minijinja::{Environment, Value, context};
-use postern_domain::{Error, random::random_token};
+use postern_domain::{Error, random::random_token, sessions::MIN_PASSWORD_CHARS, users::MAX_PASSWORD_CHARS};
 
 use super::guarded;
 use crate::rest::reply::Refusal;
@@ -38,6 +39,17 @@ pub(super) struct Action<'a> {
     pub(super) label: &'a str,
     pub(super) fields: &'a [(&'a str, &'a str)],
     pub(super) to: Option<&'a str>,
+    pub(super) login: Option<Login<'a>>,
+}
+
+/// A password to be posted as `password`, under the address that it belongs to, by which browsers know whose it is.
+#[derive(Debug)]
+pub(super) struct Login<'a> {
+    pub(super) email: &'a str,
+    /// A password is chosen, not asked for.
+    pub(super) is_new: bool,
+    /// Why the one before was not good.
+    pub(super) alert: Option<&'a str>,
 }
 
 impl Plain<'_> {
@@ -63,7 +75,11 @@ impl Plain<'_> {
         let action = self.action.as_ref().map(|action| {
             let fields: Vec<_> =
                 action.fields.iter().map(|(name, value)| context! { name => *name, value => *value }).collect();
-            context! { label => action.label, fields, to => action.to }
+            let login = action.login.as_ref().map(|login| {
+                context! { email => login.email, is_new => login.is_new, alert => login.alert,
+                min_chars => MIN_PASSWORD_CHARS, max_chars => MAX_PASSWORD_CHARS }
+            });
+            context! { label => action.label, fields, to => action.to, login }
         });
         let paragraphs: Vec<_> = self.paragraphs.iter().map(|text| Value::from(*text)).collect();
         // The name ends in .html, so that everything put into it is escaped.
@@ -86,11 +102,16 @@ mod tests {
             title: evil,
             project: evil,
             paragraphs: &[evil],
-            action: Some(Action { label: evil, fields: &[("code", evil)], to: Some(evil) }),
+            action: Some(Action {
+                label: evil,
+                fields: &[("code", evil)],
+                to: Some(evil),
+                login: Some(Login { email: evil, is_new: true, alert: Some(evil) }),
+            }),
             ..Plain::default()
         };
         let html = page.html("n").unwrap();
         assert!(!html.contains("<script"), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;").count(), 8);
+        assert_eq!(html.matches("&lt;script&gt;").count(), 10);
     }
 }

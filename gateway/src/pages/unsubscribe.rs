@@ -48,7 +48,12 @@ pub(crate) async fn ask(deps: &Deps, code: Option<&str>) -> Result<Response, Ref
             title: "Unsubscribe?",
             project: &about.project_display_name,
             paragraphs: &[&format!("Press the button to get no more {} from this sender.", mails(&about))],
-            action: Some(Action { label: "Unsubscribe", fields: &[("code", text)], to: Some(UNSUBSCRIBE_PAGE) }),
+            action: Some(Action {
+                label: "Unsubscribe",
+                fields: &[("code", text)],
+                to: Some(UNSUBSCRIBE_PAGE),
+                login: None,
+            }),
             ..Plain::default()
         }
         .respond(StatusCode::OK),

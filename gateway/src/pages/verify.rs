@@ -44,6 +44,7 @@ async fn ask(State(gateway): State<Gateway>, link: Result<Query<Link>, QueryReje
             label: "Verify my email",
             fields: &[("project_id", &link.project_id), ("code", &link.code)],
             to: None,
+            login: None,
         }),
         ..Plain::default()
     }

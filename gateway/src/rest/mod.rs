@@ -14,6 +14,7 @@ pub(crate) mod input;
 mod items;
 mod jwks;
 mod key_sets;
+mod linked_accounts;
 mod notifications;
 mod oauth_token;
 mod onboarding;
@@ -63,6 +64,7 @@ fn routes() -> Routes {
         items::routes(),
         jwks::routes(),
         key_sets::routes(),
+        linked_accounts::routes(),
         notifications::routes(),
         oauth_token::routes(),
         onboarding::routes(),

@@ -3,7 +3,7 @@
 use postern_domain::{
     Failure, TeamId, TeamInvitationId, Timestamp,
     identity::UserRef,
-    sessions::{self, CodeKind, OneTimeCode},
+    sessions::{self, CodeKind, LinkTarget, OneTimeCode},
     teams::invitations::{self, Invitation},
 };
 use schemars::JsonSchema;
@@ -99,8 +99,8 @@ struct Invited {
 async fn send(mut call: Call) -> Answer<Sent> {
     let actor = call.actor(OPEN)?;
     let body: SendBody = call.body()?;
-    let invitation =
-        invitations::send(&call.deps, &actor, body.team_id, &body.email, &body.callback_url.0, &call.client).await?;
+    let target = LinkTarget::Callback(body.callback_url.0);
+    let invitation = invitations::send(&call.deps, &actor, body.team_id, &body.email, &target, &call.client).await?;
     Ok(Reply::ok(Sent { success: true, id: invitation.id }))
 }
 

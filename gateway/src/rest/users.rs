@@ -282,10 +282,8 @@ impl TryFrom<NewUser> for CreateUser {
     type Error = Failure;
 
     fn try_from(new: NewUser) -> Result<Self, Failure> {
-        let oauth_providers = new.oauth_providers.unwrap_or_default().into_iter().map(|provider| OAuthLink {
-            provider_config_id: provider.id,
-            account_id: provider.account_id,
-            email: given(provider.email).map(|email| email.0),
+        let oauth_providers = new.oauth_providers.unwrap_or_default().into_iter().map(|provider| {
+            OAuthLink::new(provider.id, provider.account_id, given(provider.email).map(|email| email.0))
         });
         Ok(Self {
             display_name: given(new.display_name).map(|text| text.0),

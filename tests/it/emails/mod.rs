@@ -4,3 +4,4 @@ mod outbox;
 mod pages;
 mod rest;
 mod smtp;
+mod team_invitation;

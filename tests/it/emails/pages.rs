@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{App, client::Answer};
 
-async fn get(app: &App, path: &str) -> Answer {
+pub(super) async fn get(app: &App, path: &str) -> Answer {
     app.rest().raw(Method::GET, path, None).await
 }
 
@@ -22,7 +22,7 @@ async fn user_with_mail(app: &App, address: &str) -> String {
     id
 }
 
-fn code_in(mail: &Value) -> String {
+pub(super) fn code_in(mail: &Value) -> String {
     let text = mail["text"].as_str().unwrap();
     text.split("code=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
 }

@@ -5,6 +5,7 @@ mod access_table;
 mod api_keys;
 mod events;
 mod items;
+mod linked_accounts;
 mod live;
 mod pages;
 mod sign_in;

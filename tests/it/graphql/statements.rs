@@ -168,3 +168,33 @@ async fn a_page_of_teams_with_their_members_takes_as_many_statements_as_one_team
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linked_accounts_of_many_users_take_as_many_statements_as_those_of_one() {
+    on_each_database(|bench| async move {
+        const USERS: usize = 20;
+        let (server, watch) = watched(bench).await;
+        let config = json!({ "auth.oauth.providers.github": { "type": "github" } }).to_string();
+        let path = "/internal/config/override/environment";
+        server.admin().put(path, json!({ "config_string": config })).await.json(200);
+        for number in 0..USERS {
+            let account = json!({"id": "github", "account_id": number.to_string()});
+            server.post("/users", json!({"oauth_providers": [account]})).await.json(201);
+        }
+        let query = "query($first: Int!) { users(first: $first) { nodes { oauthProviders { accountId }
+            linkedAccounts { nodes { accountId } } } } }";
+        data(ask(&server, query, json!({"first": 1})).await);
+        let mut taken = Vec::new();
+        for first in [1, USERS] {
+            drop(watch.take_statements());
+            let answer = data(ask(&server, query, json!({ "first": first })).await);
+            taken.push(watch.take_statements().len());
+            for node in answer["users"]["nodes"].as_array().unwrap() {
+                assert_eq!(node["oauthProviders"], node["linkedAccounts"]["nodes"]);
+                assert_eq!(node["oauthProviders"].as_array().unwrap().len(), 1);
+            }
+        }
+        assert_eq!(taken, [2, 2]);
+    })
+    .await;
+}

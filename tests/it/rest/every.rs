@@ -119,6 +119,7 @@ fn value_of(schema: &Value, name: &str) -> Value {
         return first.clone();
     }
     match (name, schema["format"].as_str(), schema["type"].as_str()) {
+        ("provider_config_id", ..) => json!("github"),
         ("code", ..) => json!("0".repeat(45)),
         ("api_key", ..) => json!("sk_nothing"),
         ("level", ..) => json!("branch"),
@@ -150,6 +151,10 @@ async fn everything(app: &App) -> Known {
     let channel = first(&server, format!("/contact-channels?user_id={ada}")).await;
     let session = first(&own, "/auth/sessions?user_id=me".to_owned()).await;
     let key_set = first(&admin, "/internal/api-keys".to_owned()).await;
+    super::linked_accounts::providers(&rest).await;
+    super::linked_accounts::providers(&app.internal_rest()).await;
+    let link = super::linked_accounts::of(&ada, "github", "1");
+    let link = server.post("/oauth-providers", link).await.json(201)["id"].as_str().unwrap().to_owned();
     let invite = json!({"team_id": team, "email": "b@example.com", "callback_url": "http://localhost:3000/"});
     let invitation = server.post("/team-invitations/send-code", invite).await.json(200)["id"].clone();
     let config = json!({"config": {"allow_user_api_keys": true, "allow_team_api_keys": true}});
@@ -174,6 +179,7 @@ async fn everything(app: &App) -> Known {
     know("contact_channel_id", &channel);
     know("session_id", &session);
     know("api_key_id", &key_set);
+    know("provider_id", &link);
     know("/team-invitations id", invitation.as_str().unwrap());
     know("/emails id", &mail);
     know("/user-api-keys api_key_id", user_key.as_str().unwrap());
@@ -224,9 +230,15 @@ async fn ids_of_another_project_are_found_through_no_endpoint() {
     let (own, foreign) = (app.rest(), app.internal_rest());
     let seen = async || {
         let mut seen = Vec::new();
-        for path in
-            ["/users", "/teams", "/contact-channels", "/emails/outbox", "/internal/api-keys", "/team-permissions"]
-        {
+        for path in [
+            "/users",
+            "/teams",
+            "/contact-channels",
+            "/oauth-providers",
+            "/emails/outbox",
+            "/internal/api-keys",
+            "/team-permissions",
+        ] {
             seen.push(own.admin().get(path).await.json(200));
         }
         for (path, name) in [("/user-api-keys", "user_id"), ("/team-api-keys", "team_id")] {

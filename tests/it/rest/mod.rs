@@ -6,6 +6,7 @@ mod every;
 mod images;
 mod invitations;
 pub(crate) mod items;
+mod linked_accounts;
 mod manners;
 mod notifications;
 mod projects;

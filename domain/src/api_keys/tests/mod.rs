@@ -1,6 +1,7 @@
 //! API keys on both databases. What the tests stand on comes first.
 
 mod acting;
+mod audit;
 mod leaked;
 mod manage;
 

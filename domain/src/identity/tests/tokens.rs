@@ -103,6 +103,7 @@ async fn step_8_an_admin_access_token_replaces_the_key_of_every_access_type() {
             };
             let identified = scene.passes(&credentials).await;
             assert_eq!((identified.actor.level, identified.actor.user_id()), (level, Some(own_user)));
+            assert_eq!(identified.actor.owner, Some(user_id));
             assert_eq!(identified.owner.unwrap().id, user_id);
             let branch = Credentials { branch_id: text("dev"), ..credentials };
             assert_eq!(scene.refusal(&branch).await.0, Code::BranchDoesNotExist);

@@ -13,7 +13,7 @@ use crate::{
     },
     projects::{Seed, default_settings, seed},
     sessions::{
-        ClientInfo,
+        ClientInfo, LinkTarget,
         test_scene::{CALLBACK, Scene},
     },
     teams::{
@@ -50,8 +50,8 @@ async fn team(scene: &Scene, creator: UserId) -> TeamId {
 }
 
 async fn invite(scene: &Scene, team: TeamId, email: &str) -> crate::TeamInvitationId {
-    let actor = server(&scene.project);
-    send(scene.deps(), &actor, team, email, CALLBACK, &ClientInfo::default()).await.unwrap().id
+    let (actor, target) = (server(&scene.project), LinkTarget::Callback(CALLBACK.to_owned()));
+    send(scene.deps(), &actor, team, email, &target, &ClientInfo::default()).await.unwrap().id
 }
 
 #[tokio::test]

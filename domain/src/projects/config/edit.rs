@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     ConfigLevel, MAX_OVERRIDE_CHARS, ProjectConfig,
@@ -16,6 +16,7 @@ use crate::{
     Actor, Deps, Level,
     db::Tx,
     error::{Error, Failure, Result, refuse},
+    events::{self, EventKind},
     projects::store,
     signal::Signal,
 };
@@ -89,8 +90,7 @@ pub async fn replace_override(
         } else {
             store::put_override(&tx, &actor.project_id, level.as_str(), given, Some(None), deps.now()).await?;
         }
-        changed(&tx, actor);
-        Ok(())
+        changed(deps, &tx, actor, (level, "replaced"), given.keys()).await
     })
     .await
 }
@@ -119,8 +119,7 @@ pub async fn merge_override(deps: &Deps, actor: &Actor, level: ConfigLevel, text
     deps.mutate(actor, "merge_config_override", |tx| async move {
         store::lock_project(&tx, &actor.project_id).await?;
         merge(deps, &tx, &actor.project_id, level, given.clone()).await?;
-        changed(&tx, actor);
-        Ok(())
+        changed(deps, &tx, actor, (level, "merged"), given.keys()).await
     })
     .await
 }
@@ -140,8 +139,7 @@ pub async fn reset_config_keys(deps: &Deps, actor: &Actor, level: ConfigLevel, k
         let mut stored = store::override_value(&*tx, &actor.project_id, level.as_str()).await?;
         overrides::reset(&mut stored, keys);
         store::put_override(&tx, &actor.project_id, level.as_str(), &stored, None, deps.now()).await?;
-        changed(&tx, actor);
-        Ok(())
+        changed(deps, &tx, actor, (level, "reset"), keys).await
     })
     .await
 }
@@ -166,7 +164,8 @@ pub async fn config_source(deps: &Deps, actor: &Actor) -> Result<ConfigSource> {
 pub async fn unlink_config_source(deps: &Deps, actor: &Actor) -> Result<()> {
     require(actor, Level::Admin)?;
     deps.mutate(actor, "unlink_config_source", |tx| async move {
-        store::forget_source(&tx, &actor.project_id, deps.now()).await
+        store::forget_source(&tx, &actor.project_id, deps.now()).await?;
+        record(deps, &tx, Some(actor), &actor.project_id, (ConfigLevel::Branch, "unlinked"), []).await
     })
     .await
 }
@@ -192,14 +191,15 @@ pub(in crate::projects) async fn write_settings(
 pub(crate) async fn change_environment_in(
     deps: &Deps,
     tx: &Tx,
-    project_id: &crate::ProjectId,
+    actor: &Actor,
     change: impl FnOnce(&Value) -> Result<Map<String, Value>>,
 ) -> Result<()> {
+    let project_id = &actor.project_id;
     store::lock_project(tx, project_id).await?;
-    let current = rendered(&**tx, &deps.keyring, project_id).await?;
-    write_settings(deps, tx, project_id, ConfigLevel::Environment, change(&current)?).await?;
-    tx.raise(Signal::ProjectChanged { project_id: project_id.clone() });
-    Ok(())
+    let settings = change(&rendered(&**tx, &deps.keyring, project_id).await?)?;
+    let keys: Vec<_> = settings.keys().cloned().collect();
+    write_settings(deps, tx, project_id, ConfigLevel::Environment, settings).await?;
+    changed(deps, tx, actor, (ConfigLevel::Environment, "merged"), &keys).await
 }
 
 /// The config as it is until the transaction ends: nobody changes it meanwhile.
@@ -241,8 +241,30 @@ fn to_row(source: Option<ConfigSource>) -> Result<Option<Value>> {
         .transpose()
 }
 
-fn changed(tx: &Tx, actor: &Actor) {
+/// What follows from a change that the caller made.
+async fn changed(
+    deps: &Deps,
+    tx: &Tx,
+    actor: &Actor,
+    change: (ConfigLevel, &str),
+    keys: impl IntoIterator<Item = &String>,
+) -> Result<()> {
     tx.raise(Signal::ProjectChanged { project_id: actor.project_id.clone() });
+    record(deps, tx, Some(actor), &actor.project_id, change, keys).await
+}
+
+/// Notes for audit how a level was changed, and which of its settings; never to what.
+pub(in crate::projects) async fn record(
+    deps: &Deps,
+    tx: &Tx,
+    actor: Option<&Actor>,
+    project_id: &crate::ProjectId,
+    (level, change): (ConfigLevel, &str),
+    keys: impl IntoIterator<Item = &String>,
+) -> Result<()> {
+    let keys = events::names(keys.into_iter().map(String::as_str));
+    let payload = json!({ "level": level.as_str(), "change": change, "keys": keys });
+    events::record(deps, tx, events::audit(project_id, EventKind::ConfigUpdated, actor, payload)).await
 }
 
 fn access(level: ConfigLevel) -> Level {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::{
     ConfigLevel, MAX_OVERRIDE_CHARS,
-    edit::{ConfigSource, put_branch, require, write_settings},
+    edit::{ConfigSource, put_branch, record, require, write_settings},
     overrides::{self, Wrong},
     schema::{self, Inside, Node},
     seal::{self, At},
@@ -161,14 +161,17 @@ impl Flat {
 /// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`; `BAD_REQUEST` when the environment level would become too long.
 pub async fn apply_config_file(deps: &Deps, actor: &Actor, file: &ConfigFile) -> Result<Applied> {
     require(actor, Level::Admin)?;
-    deps.mutate(actor, "apply_config_file", |tx| async move { apply_in(deps, &tx, &actor.project_id, file).await })
-        .await
+    deps.mutate(actor, "apply_config_file", |tx| async move {
+        apply_in(deps, &tx, Some(actor), &actor.project_id, file).await
+    })
+    .await
 }
 
-/// The same within a transaction.
+/// The same within a transaction; by nobody where the settings name the file.
 pub(in crate::projects) async fn apply_in(
     deps: &Deps,
     tx: &Tx,
+    actor: Option<&Actor>,
     project_id: &ProjectId,
     file: &ConfigFile,
 ) -> Result<Applied> {
@@ -182,6 +185,7 @@ pub(in crate::projects) async fn apply_in(
         let mut sealed = given.clone();
         seal::seal(At { keyring: &deps.keyring, project_id, level: ConfigLevel::Branch }, &mut sealed)?;
         put_branch(deps, tx, project_id, &sealed, Some(ConfigSource::PushedFromUnknown)).await?;
+        record(deps, tx, actor, project_id, (ConfigLevel::Branch, "replaced"), given.keys()).await?;
         applied.branch_changed = true;
     }
     let mut environment = stored(deps, tx, project_id, ConfigLevel::Environment).await?;
@@ -190,6 +194,7 @@ pub(in crate::projects) async fn apply_in(
         overrides::combine(&mut environment, given.clone());
         if environment != before {
             write_settings(deps, tx, project_id, ConfigLevel::Environment, given.clone()).await?;
+            record(deps, tx, actor, project_id, (ConfigLevel::Environment, "merged"), given.keys()).await?;
             applied.environment_changed = true;
         }
     }

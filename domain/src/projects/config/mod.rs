@@ -20,7 +20,6 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value};
 
 pub(crate) use self::edit::{change_environment_in, config_in};
-pub(super) use self::{edit::write_settings, file::apply_in, seal::reseal};
 pub use self::{
     edit::{
         ConfigSource, config_source, config_text, merge_override, override_text, replace_override, reset_config_keys,
@@ -31,6 +30,11 @@ pub use self::{
     schema::ConfigLevel,
     table::{APPS, OAUTH_PROVIDERS},
     view::*,
+};
+pub(super) use self::{
+    edit::{record, write_settings},
+    file::apply_in,
+    seal::reseal,
 };
 use super::store;
 use crate::{

@@ -1,5 +1,6 @@
 //! Projects, their config and the seed, on both databases.
 
+mod audit;
 mod config;
 mod config_file;
 mod project;

@@ -27,34 +27,45 @@ use crate::{
 
 /// What a code of an invitation is bound to.
 #[derive(Deserialize)]
-struct Bound {
+pub(super) struct Bound {
     invitation_id: TeamInvitationId,
 }
 
 impl Bound {
-    fn of(data: Value) -> Result<TeamInvitationId> {
+    pub(super) fn of(data: Value) -> Result<TeamInvitationId> {
         serde_json::from_value(data).map(|bound: Self| bound.invitation_id).map_err(Error::internal)
     }
 }
 
-/// Makes the signed-in user a member of the team that a code invites into, whomever the code was mailed to. Being a member
-/// already is fine. The code is used up even when the caller may not use it, as the contract has it, but not when the team
-/// has no seat left: it is good once there is one.
+/// Makes the signed-in user a member of the team that a code invites into, if the invited address is one of the user's: the
+/// code was mailed there, so it need not be verified. Being a member already is fine. The code is used up even when the caller
+/// may not use it, as the contract has it, but not when the address is another's or the team has no seat left: then it stays
+/// good for whom it was meant, and for when there is a seat.
 ///
 /// # Errors
-/// Those of codes; `USER_AUTHENTICATION_REQUIRED`; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`. In project `internal`:
-/// `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`.
+/// Those of codes; `USER_AUTHENTICATION_REQUIRED`; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`;
+/// `TEAM_INVITATION_EMAIL_MISMATCH`. In project `internal`: `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`.
 pub async fn accept_by_code(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Membership> {
     let ticket = Ticket {
         kind: CodeKind::TeamInvitation,
         code,
-        burns_when_refused: |code| code != Code::ItemQuantityInsufficientAmount,
+        burns_when_refused: |code| {
+            !matches!(code, Code::ItemQuantityInsufficientAmount | Code::TeamInvitationEmailMismatch)
+        },
     };
     let config = &*projects::config(deps, &actor.project_id).await?;
     codes::redeem(deps, actor, "teams.accept_invitation_by_code", ticket, |tx, used| async move {
         let user_id = require_user(actor)?.id;
         require_unrestricted(&tx, config, actor, user_id).await?;
-        join(deps, &tx, config, actor, Bound::of(used.data)?, user_id).await
+        let id = Bound::of(used.data)?;
+        if store::find(&*tx, &actor.project_id, id).await?.is_none() {
+            return refuse(codes::not_found());
+        }
+        if !store::is_invited(&*tx, &actor.project_id, id, user_id).await? {
+            let text = "This invitation went to another address: sign in with that one, or add it to your account.";
+            return refuse(Failure::new(Code::TeamInvitationEmailMismatch, text));
+        }
+        join(deps, &tx, config, actor, id, user_id).await
     })
     .await
 }
@@ -109,7 +120,7 @@ pub async fn accept(deps: &Deps, actor: &Actor, id: TeamInvitationId, user_id: U
 }
 
 /// Uses an invitation up whose code is used up already.
-async fn join(
+pub(super) async fn join(
     deps: &Deps,
     tx: &Tx,
     config: &ProjectConfig,
@@ -137,7 +148,12 @@ async fn join(
     join_in(deps, tx, config, project_id, membership).await
 }
 
-async fn require_unrestricted(tx: &Tx, config: &ProjectConfig, actor: &Actor, user_id: UserId) -> Result<()> {
+pub(super) async fn require_unrestricted(
+    tx: &Tx,
+    config: &ProjectConfig,
+    actor: &Actor,
+    user_id: UserId,
+) -> Result<()> {
     match users::find_in(tx, config, &actor.project_id, user_id).await? {
         Some(user) => refuse_restricted(user.restricted_reason),
         None => refuse(users::not_found()),

@@ -1,9 +1,12 @@
 //! Invitations into teams (wire/users-teams-permissions §4): a code is mailed to an address, and whoever brings it within 7
 //! days becomes a member. A user who has proven to hold the address can also find and accept the invitation without the code.
 //!
+//! The link of a mail leads to the application, or to a page of ours, where people join with a password (`page.rs`).
+//!
 //! Sending twice to one address makes two invitations. An invitation that was accepted or taken back is gone.
 
 mod accept;
+mod page;
 mod read;
 mod send;
 mod store;
@@ -14,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::{
     accept::{accept, accept_by_code, invited_team},
+    page::{TEAM_INVITATION_PAGE, WayIn, Welcome, join_by_page, may_try_again, welcome},
     read::{get, of_recipient, of_team},
     send::{revoke, send},
 };

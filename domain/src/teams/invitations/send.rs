@@ -3,7 +3,7 @@
 use postern_entity::team_invitation;
 use serde_json::json;
 
-use super::{Invitation, event, store};
+use super::{Invitation, TEAM_INVITATION_PAGE, event, store};
 use crate::{
     Actor, Deps, TeamId, TeamInvitationId,
     email_address::EmailAddress,
@@ -12,15 +12,13 @@ use crate::{
     events::{self, EventKind},
     limits, permissions, projects,
     sessions::{
-        ClientInfo, CodeKind,
+        ClientInfo, CodeKind, LinkTarget,
         codes::{self, CODE_SECONDS, NewCode},
-        links::TrustedTarget,
     },
     teams::{read::not_found, store as teams},
 };
 
-/// Mails an invitation to an address, whoever holds it. The link in it leads to `callback_url`, which must be trusted and
-/// gets the code in its parameter `code`.
+/// Mails an invitation to an address, whoever holds it. The link in it leads to `target`.
 ///
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without
@@ -30,7 +28,7 @@ pub async fn send(
     actor: &Actor,
     team_id: TeamId,
     email: &str,
-    callback_url: &str,
+    target: &LinkTarget,
     client: &ClientInfo,
 ) -> Result<Invitation> {
     let project_id = &actor.project_id;
@@ -39,7 +37,8 @@ pub async fn send(
         Ok(address) => address,
         Err(rule) => return refuse(Failure::schema(format!("email {rule}"))),
     };
-    let target = &TrustedTarget::callback(&*projects::config(deps, project_id).await?, callback_url)?;
+    let config = projects::config(deps, project_id).await?;
+    let target = &target.resolve(deps, &config, project_id, TEAM_INVITATION_PAGE)?;
     limits::code_mailed(deps, actor, client, address.as_str()).await?;
     deps.mutate(actor, "teams.invite", |tx| async move {
         let Some(team) = teams::lock(&tx, project_id, team_id).await? else { return refuse(not_found(team_id)) };

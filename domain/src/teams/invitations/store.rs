@@ -76,6 +76,26 @@ pub(super) async fn of_recipient(
     Ok(select.limit(MAX_LISTED).into_model().all(connection).await?)
 }
 
+/// Whether the invitation went to an address of the user, verified or not.
+pub(super) async fn is_invited(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    id: TeamInvitationId,
+    user_id: UserId,
+) -> Result<bool> {
+    let addresses = contact_channel::Entity::find()
+        .select_only()
+        .column(contact_channel::Column::Value)
+        .filter(contact_channel::Column::ProjectId.eq(project_id.clone()))
+        .filter(contact_channel::Column::UserId.eq(user_id))
+        .into_query();
+    let select = team_invitation::Entity::find()
+        .filter(team_invitation::Column::ProjectId.eq(project_id.clone()))
+        .filter(team_invitation::Column::Id.eq(id))
+        .filter(team_invitation::Column::RecipientEmail.in_subquery(addresses));
+    Ok(select.one(connection).await?.is_some())
+}
+
 /// The invitation of that id, expired or not.
 pub(super) async fn find(
     connection: &impl ConnectionTrait,

@@ -7,24 +7,27 @@ use crate::{
     Actor, Code, Result, TeamId, TeamInvitationId, UserId, permissions,
     projects::default_settings,
     sessions::{
-        ClientInfo, CodeKind, OneTimeCode, check_code,
+        ClientInfo, CodeKind, LinkTarget, OneTimeCode, check_code,
         test_scene::{CALLBACK, Scene, details, refusal},
     },
     teams::{self, CreateTeam, Membership},
     testing::{TestBench, TestDatabase, client, on_each_database, server, stranger},
-    users::{self, CreateUser, UpdateUser, channels},
+    users::{
+        self, CreateUser, UpdateUser,
+        channels::{self, CreateChannel},
+    },
 };
 
 const GUEST: &str = "guest@example.com";
 
 /// A project with the permissions that every new one has.
-async fn scene(bench: TestBench) -> Scene {
+pub(super) async fn scene(bench: TestBench) -> Scene {
     let project = bench.insert_project().await;
     Scene::with(bench, project, default_settings().into()).await
 }
 
 impl Scene {
-    async fn member(&self, email: &str, is_verified: bool) -> UserId {
+    pub(super) async fn member(&self, email: &str, is_verified: bool) -> UserId {
         let input = CreateUser {
             primary_email: Some(email.to_owned()),
             primary_email_verified: Some(is_verified),
@@ -33,14 +36,27 @@ impl Scene {
         users::create(self.deps(), &server(&self.project), input).await.unwrap().id
     }
 
-    async fn team(&self, creator: UserId) -> TeamId {
+    pub(super) async fn team(&self, creator: UserId) -> TeamId {
         let input =
             CreateTeam { display_name: "Crew".to_owned(), creator_user_id: Some(creator), ..CreateTeam::default() };
         teams::create(self.deps(), &server(&self.project), input).await.unwrap().id
     }
 
-    async fn invite(&self, actor: &Actor, team: TeamId, email: &str) -> Result<super::Invitation> {
-        send(self.deps(), actor, team, email, CALLBACK, &ClientInfo::default()).await
+    pub(super) async fn invite(&self, actor: &Actor, team: TeamId, email: &str) -> Result<super::Invitation> {
+        let target = LinkTarget::Callback(CALLBACK.to_owned());
+        send(self.deps(), actor, team, email, &target, &ClientInfo::default()).await
+    }
+
+    /// Adds an address to a user, which has not proven to hold it.
+    async fn also(&self, user_id: UserId, address: &str) {
+        let input = CreateChannel {
+            user_id,
+            value: address.to_owned(),
+            used_for_auth: false,
+            is_primary: None,
+            is_verified: None,
+        };
+        channels::create(self.deps(), &server(&self.project), input).await.unwrap();
     }
 
     async fn of_invitations(&self) -> Vec<(String, Value)> {
@@ -66,6 +82,12 @@ async fn whoever_brings_the_code_joins_once() {
         assert_eq!(refusal(invited_team(deps, &stranger(project), code).await), Code::UserAuthenticationRequired);
         assert_eq!(invited_team(deps, &client(project, guest), code).await.unwrap().id, team);
 
+        // Not with another address, and the code stays good; then with the invited one, which only the code proves.
+        for _ in 0..2 {
+            let mismatch = accept_by_code(deps, &client(project, guest), code).await;
+            assert_eq!(refusal(mismatch), Code::TeamInvitationEmailMismatch);
+        }
+        scene.also(guest, GUEST).await;
         let joined = accept_by_code(deps, &client(project, guest), code).await.unwrap();
         assert_eq!(joined, Membership { team_id: team, user_id: guest });
         assert_eq!(
@@ -181,7 +203,8 @@ async fn permissions_decide_who_invites_lists_and_takes_back() {
         assert_eq!(refusal(scene.invite(&server(project), TeamId::random(), GUEST).await), Code::TeamNotFound);
         assert_eq!(refusal(scene.invite(owner, team, "nobody").await), Code::SchemaError);
         let info = &ClientInfo::default();
-        let elsewhere_url = send(deps, owner, team, GUEST, "https://evil.example", info).await;
+        let evil = LinkTarget::Callback("https://evil.example".to_owned());
+        let elsewhere_url = send(deps, owner, team, GUEST, &evil, info).await;
         assert_eq!(refusal(elsewhere_url), Code::RedirectUrlNotWhitelisted);
 
         for (team, id) in [(elsewhere, sent.id), (team, TeamInvitationId::random())] {
@@ -212,6 +235,9 @@ async fn of_many_who_bring_one_code_one_joins() {
         let mut guests = Vec::new();
         for i in 0..20 {
             guests.push(scene.member(&format!("user{i}@example.com"), true).await);
+            if i > 0 {
+                scene.also(guests[i], "user0@example.com").await;
+            }
         }
         let by_code =
             guests.iter().map(|guest| async move { accept_by_code(deps, &client(project, *guest), code).await });

@@ -141,7 +141,7 @@ async fn an_address_to_sign_in_with_is_unique_in_its_project_only() {
 async fn bad_input_is_refused_and_leaves_nothing() {
     on_each_database(|bench| async move {
         let project_id = bench.insert_project().await;
-        let link = OAuthLink { provider_config_id: "github".to_owned(), account_id: "1".to_owned(), email: None };
+        let link = OAuthLink::new("github".to_owned(), "1".to_owned(), None);
         let default = CreateUser::default;
         let cases = [
             (named(&"x".repeat(257)), Code::SchemaError),

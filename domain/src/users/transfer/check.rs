@@ -15,6 +15,7 @@ use crate::{
     ContactChannelId, Deps, Error, Failure, ProjectId, Timestamp, UserId,
     email_address::EmailAddress,
     error::{Result, refuse},
+    linked_accounts::MAX_OF_USER,
     passwords::{self, FirebaseHash},
     projects::ProjectConfig,
     users::{
@@ -95,6 +96,12 @@ pub(super) async fn check(
     let last_active_at = time(&mut violations, "last_active_at_millis", line.last_active_at_millis, signed_up_at);
     let channels = line.contact_channels.as_deref().unwrap_or_default();
     let (primary, others) = check_channels(&mut violations, channels, signed_up_at);
+    for (number, account) in line.oauth_providers.iter().flatten().enumerate().take(MAX_OF_USER) {
+        let field = |name: &str| format!("oauth_providers[{number}].{name}");
+        let fits = account.link_id.is_none_or(|id| is_taken_by_the_doors(id.0));
+        violations.require(fits, &field("link_id"), "must be a UUID of version 1 to 5");
+        time(&mut violations, &field("created_at_millis"), account.created_at_millis, signed_up_at);
+    }
     let has_two = primary.is_some() && line.primary_email.is_some();
     violations.require(!has_two, "primary_email", "cannot be given beside a primary one of contact_channels");
     let own = violations.finish();
@@ -183,10 +190,15 @@ fn check_channels<'a>(
 /// The input of making a user, as far as the line is one.
 fn to_input(line: UserLine) -> CreateUser {
     let primary = line.contact_channels.as_deref().and_then(primary_line);
-    let oauth_providers = line.oauth_providers.unwrap_or_default().into_iter().map(|account| OAuthLink {
-        provider_config_id: account.id,
-        account_id: account.account_id,
-        email: account.email,
+    let oauth_providers = line.oauth_providers.unwrap_or_default().into_iter().map(|account| {
+        let link = OAuthLink::new(account.id, account.account_id, account.email);
+        OAuthLink {
+            allow_sign_in: account.allow_sign_in.unwrap_or(link.allow_sign_in),
+            allow_connected_accounts: account.allow_connected_accounts.unwrap_or(link.allow_connected_accounts),
+            id: account.link_id,
+            created_at: account.created_at_millis,
+            ..link
+        }
     });
     CreateUser {
         display_name: line.display_name,

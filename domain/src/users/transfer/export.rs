@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use postern_entity::{contact_channel, user};
+use postern_entity::{contact_channel, linked_account, user};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use secrecy::ExposeSecret;
 
-use super::line::{ChannelLine, HashLine, NamedHash, UserLine};
+use super::line::{ChannelLine, HashLine, NamedHash, OAuthLine, UserLine};
 use crate::{
     Actor, Deps, Failure, Level, UserId,
     error::{Result, refuse},
-    passwords,
+    linked_accounts, passwords,
     users::{ListUsers, RiskScores, UserPosition, channels, create, list, view, wire::WireRiskScores},
 };
 
@@ -21,7 +21,7 @@ const PAGE: u64 = 100;
 /// Some users of an export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportPage {
-    /// By sign-up and id, each with its channels by age.
+    /// By sign-up and id, each with its channels and linked accounts by age.
     pub users: Vec<UserLine>,
     /// Behind which position the next page begins; none at the end.
     pub next: Option<UserPosition>,
@@ -60,9 +60,14 @@ pub async fn export_page(
     for row in channels::store::of_users(connection, &actor.project_id, &ids).all(connection).await? {
         channels.entry(row.user_id).or_default().push(channel(row));
     }
+    let mut accounts: HashMap<UserId, Vec<OAuthLine>> = HashMap::new();
+    for row in linked_accounts::of_users(connection, &actor.project_id, &ids).await? {
+        accounts.entry(row.user_id).or_default().push(account(row));
+    }
     let line = |row: user::Model| {
         let channels = channels.remove(&row.id).unwrap_or_default();
-        line(deps, row, channels, with_secrets)
+        let oauth_providers = accounts.remove(&row.id);
+        Ok(UserLine { oauth_providers, ..line(deps, row, channels, with_secrets)? })
     };
     Ok(ExportPage { users: rows.into_iter().map(line).collect::<Result<_>>()?, next })
 }
@@ -74,6 +79,18 @@ fn channel(row: contact_channel::Model) -> ChannelLine {
         is_primary: row.is_primary,
         is_verified: row.is_verified,
         used_for_auth: row.used_for_auth,
+        created_at_millis: Some(row.created_at),
+    }
+}
+
+fn account(row: linked_account::Model) -> OAuthLine {
+    OAuthLine {
+        id: row.provider_config_id,
+        account_id: row.account_id,
+        email: row.email,
+        link_id: Some(row.id),
+        allow_sign_in: Some(row.allow_sign_in),
+        allow_connected_accounts: Some(row.allow_connected_accounts),
         created_at_millis: Some(row.created_at),
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     db::{Backend, NewRows, violates_unique},
     email_address::EmailAddress,
     error::{Result, refuse},
+    linked_accounts,
     projects::{self, ProjectConfig},
     users::{channels, create, email_already_exists},
 };
@@ -237,6 +238,11 @@ impl<'a> Import<'a> {
         if self.present([one.id].into_iter()).await?.contains(&one.id) {
             return Ok(Ok(Imported::Present(one.id)));
         }
+        let error = match linked_accounts::or_taken::<()>(Err(error)) {
+            Err(Error::Refused(failure)) => return Ok(Err(failure)),
+            Err(error) => error,
+            Ok(()) => return Err(Error::internal("a refusal without an error")),
+        };
         let failure = match channels::or_taken::<()>(Err(error), || email_already_exists("")) {
             Err(Error::Refused(_)) => self.taken(one).await?,
             Err(Error::Database(error)) if violates_unique(&error, "user_pkey", "user.id") => {

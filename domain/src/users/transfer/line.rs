@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ContactChannelId, Failure, Timestamp, UserId,
+    ContactChannelId, Failure, LinkedAccountId, Timestamp, UserId,
     error::{Result, refuse},
     users::wire::WireRiskScores,
 };
@@ -103,7 +103,8 @@ pub struct ChannelLine {
     pub created_at_millis: Option<Timestamp>,
 }
 
-/// An account of another site, as `POST /users` has it.
+/// An account of another site: as `POST /users` has it, and what it was elsewhere before. What the other site gave to act in
+/// the user's name is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OAuthLine {
@@ -113,6 +114,18 @@ pub struct OAuthLine {
     pub account_id: String,
     /// The account's address there.
     pub email: Option<String>,
+    /// The link, a UUID of version 1 to 5. Default: a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_id: Option<LinkedAccountId>,
+    /// The user signs in with it. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_sign_in: Option<bool>,
+    /// The application reaches the other site by it. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_connected_accounts: Option<bool>,
+    /// Milliseconds since the epoch. Default: the sign-up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at_millis: Option<Timestamp>,
 }
 
 /// A password hash.

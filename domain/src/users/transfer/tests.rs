@@ -4,10 +4,11 @@ use postern_entity::user;
 use sea_orm::EntityTrait;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Actor, Code, ContactChannelId, Failure, ProjectId, UserId,
+    Actor, Code, ContactChannelId, Failure, LinkedAccountId, ProjectId, UserId,
     email_address::EmailAddress,
     sessions,
     testing::{START, TestBench, TestDatabase, admin, on_each_database, server, stranger},
@@ -18,7 +19,10 @@ const ADA: &str = "11111111-1111-4111-8111-111111111111";
 const GRACE: &str = "22222222-2222-1222-9222-222222222222";
 
 fn everything_on() -> Value {
-    json!({ "auth.password.allowSignIn": true, "auth.otp.allowSignIn": true })
+    json!({
+        "auth.password.allowSignIn": true, "auth.otp.allowSignIn": true,
+        "auth.oauth.providers": { "github": { "type": "github" }, "google": { "type": "google" } },
+    })
 }
 
 async fn project(bench: &TestBench) -> ProjectId {
@@ -79,6 +83,12 @@ fn full(id: &str) -> Value {
              "is_verified": true, "used_for_auth": true, "created_at_millis": 5},
             {"id": ContactChannelId::random(), "value": "shared@example.com", "is_primary": false,
              "is_verified": false, "used_for_auth": false, "created_at_millis": 7},
+        ],
+        "oauth_providers": [
+            {"id": "google", "account_id": id, "email": "a@gmail.com", "link_id": LinkedAccountId::random(),
+             "allow_sign_in": true, "allow_connected_accounts": false, "created_at_millis": 6},
+            {"id": "github", "account_id": "shared", "email": null, "link_id": LinkedAccountId::random(),
+             "allow_sign_in": false, "allow_connected_accounts": true, "created_at_millis": 8},
         ],
         "client_metadata": {"a": [1, null, 0.1, 1e300, 123456789.12345679, 0.30000000000000004]},
         "client_read_only_metadata": "text", "server_metadata": {"ünï": "cödé 🎈 \" \\ \u{1}"},
@@ -179,6 +189,12 @@ async fn a_line_that_does_not_fit_keeps_no_other_back() {
         import(&bench, &other, &[json!({"id": ADA})]).await;
         users::create(&bench.deps, &server(&project_id), users::tests::with_email("taken@example.com")).await.unwrap();
         let channel = ContactChannelId::random();
+        let link = LinkedAccountId::random();
+        let linked = |more: Value| {
+            let mut account = json!({"id": "github", "account_id": "1"});
+            account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"oauth_providers": [account]})
+        };
         let auth = |address: &str| json!({"primary_email": address, "primary_email_auth_enabled": true});
         let mut second = auth("g@example.com");
         second["contact_channels"] = json!([{"value": "TAKEN@example.com", "used_for_auth": true}]);
@@ -196,6 +212,10 @@ async fn a_line_that_does_not_fit_keeps_no_other_back() {
                 json!({"country_code": "?"}),
                 json!("text"),
                 auth("d@example.com"),
+                linked(json!({})),
+                linked(json!({})),
+                linked(json!({"account_id": "2", "link_id": link})),
+                linked(json!({"account_id": "3", "link_id": link})),
             ],
         )
         .await;
@@ -204,9 +224,11 @@ async fn a_line_that_does_not_fit_keeps_no_other_back() {
         assert_eq!(details["email"], "taken@example.com");
         let taken = Some(Code::UserEmailAlreadyExists);
         let (conflict, schema) = (Some(Code::Conflict), Some(Code::SchemaError));
-        let expected = [None, conflict, None, taken, taken, None, conflict, schema, schema, None];
+        let linked = Some(Code::OauthProviderAccountIdAlreadyUsedForSignIn);
+        let expected =
+            [None, conflict, None, taken, taken, None, conflict, schema, schema, None, None, linked, None, conflict];
         assert_eq!(codes(outcomes), expected);
-        assert_eq!(export(&bench, &project_id, false).await.len(), 5);
+        assert_eq!(export(&bench, &project_id, false).await.len(), 7);
         assert_eq!(export(&bench, &other, false).await.len(), 1);
     })
     .await;
@@ -257,6 +279,23 @@ async fn lines_follow_the_rules_of_making_a_user_and_those_of_what_they_bring() 
             assert!(failure.code == *code && failure.message.contains(part), "{failure}");
         }
         bench.set_config(&project_id, everything_on()).await;
+        let linked = |more: Value| {
+            let mut account = json!({"id": "github", "account_id": "1"});
+            account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"oauth_providers": [{"id": "google", "account_id": "1"}, account]})
+        };
+        for (more, code, part) in [
+            (json!({"link_id": Uuid::nil()}), schema, "oauth_providers[1].link_id must be"),
+            (json!({"created_at_millis": -1}), schema, "oauth_providers[1].created_at_millis must be"),
+            (json!({"account_id": ""}), schema, "oauth_providers[1].account_id must"),
+            (json!({"email": "?"}), schema, "oauth_providers[1].email must"),
+            (json!({"id": "google"}), bad, "signs in with another google account"),
+            (json!({"id": "google", "allow_sign_in": false}), bad, "linked this account already"),
+        ] {
+            let outcome = import(&bench, &project_id, &[linked(more)]).await.remove(0);
+            let failure = outcome.expect_err(part);
+            assert!(failure.code == code && failure.message.contains(part), "{failure}");
+        }
         let hash = |algorithm: &str| json!({"password_hash": {"algorithm": algorithm, "hash": bcrypt}});
         let firebase = json!({"algorithm": "firebase-scrypt", "hash": "AAAA", "salt": "AAAA"});
         let hashes = [

@@ -46,9 +46,8 @@ impl EventSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
-        let user_id = Some(identity::own_user_id(actor(ctx)?)?);
-        let filter = EventFilter { user_id, ..EventFilter::default() };
-        Ok(shown(follow(ctx, filter, after.as_deref()).await?))
+        let user_id = identity::own_user_id(actor(ctx)?)?;
+        Ok(shown(follow(ctx, EventFilter::of_user(user_id), after.as_deref()).await?))
     }
 }
 

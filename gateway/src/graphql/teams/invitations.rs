@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject};
 use postern_domain::{
     TeamInvitationId, identity,
-    sessions::OneTimeCode,
+    sessions::{LinkTarget, OneTimeCode},
     teams::invitations::{self, Invitation},
 };
 use postern_gateway_macros::guarded;
@@ -101,8 +101,8 @@ impl TeamInvitationMutation {
     ) -> Result<Option<TeamInvitationPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
         let (deps, team_id) = (deps(ctx)?, parse_id(&input.team_id, "teamId")?);
-        let (email, callback) = (&input.email, &input.callback_url);
-        let invitation = invitations::send(deps, &actor, team_id, email, callback, &client_info(ctx)).await?;
+        let target = LinkTarget::or_own_page(input.callback_url);
+        let invitation = invitations::send(deps, &actor, team_id, &input.email, &target, &client_info(ctx)).await?;
         Ok(Some(TeamInvitationPayload { invitation: TeamInvitationObject(invitation) }))
     }
 
@@ -154,8 +154,9 @@ pub(crate) struct InviteToTeamInput {
     team_id: ID,
     /// Where the mail goes.
     email: String,
-    /// Where the link in the mail leads: a trusted URL, which gets the code in its parameter `code`.
-    callback_url: String,
+    /// Where the link in the mail leads: a trusted URL, which gets the code in its parameter `code`. When not given, a page of
+    /// this server, where the invited person joins with a password.
+    callback_url: Option<String>,
     /// Makes the mutation repeatable for 24 hours.
     idempotency_key: Option<String>,
 }

@@ -96,7 +96,7 @@ pub(crate) struct OAuthProviderInput {
 
 impl From<OAuthProviderInput> for OAuthLink {
     fn from(input: OAuthProviderInput) -> Self {
-        Self { provider_config_id: input.key, account_id: input.account_id, email: input.email }
+        Self::new(input.key, input.account_id, input.email)
     }
 }
 

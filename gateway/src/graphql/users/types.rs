@@ -14,6 +14,7 @@ use crate::graphql::{
     contact_channels::types::ContactChannelObject,
     error::Result,
     items::types::ItemObject,
+    linked_accounts::types::LinkedAccountObject,
     loaders::Loaders,
     permissions::types::{ProjectPermissionObject, TeamPermissionObject},
     scalars::{DateTime, IntoId, json},
@@ -116,10 +117,23 @@ impl UserObject {
         self.0.requires_totp_mfa
     }
 
-    /// Accounts of other sites that are linked to the user.
+    /// Accounts of other sites that are linked to the user, oldest first.
     #[access(CLIENT, self)]
     fn oauth_providers(&self) -> Vec<OAuthProviderObject<'_>> {
         self.0.oauth_accounts.iter().map(|account| OAuthProviderObject { user: &self.0, account }).collect()
+    }
+
+    /// The same accounts with what each is good for, oldest first.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn linked_accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+    ) -> Result<Connection<LinkedAccountObject>> {
+        let accounts = Loaders::of(ctx)?.linked_accounts_of(self.0.id).await?;
+        connection_of(accounts, first, after.as_deref(), |account| account.id.0, LinkedAccountObject)
     }
 
     /// The team that the user has selected.

@@ -4,8 +4,8 @@ use std::{borrow::Cow, marker::PhantomData, str::FromStr};
 
 use chrono::{DateTime, NaiveDate};
 use postern_domain::{
-    ApiKeyId, ContactChannelId, EmailId, KeySetId, SessionId, TeamId, TeamInvitationId, Timestamp, UserId,
-    email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
+    ApiKeyId, ContactChannelId, EmailId, KeySetId, LinkedAccountId, SessionId, TeamId, TeamInvitationId, Timestamp,
+    UserId, email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
 };
 use serde_json::Value;
 use utoipa::openapi::{
@@ -341,7 +341,18 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(UserId, TeamId, TeamInvitationId, SessionId, ContactChannelId, ApiKeyId, KeySetId, EmailId, uuid::Uuid);
+ids!(
+    UserId,
+    TeamId,
+    TeamInvitationId,
+    SessionId,
+    ContactChannelId,
+    ApiKeyId,
+    KeySetId,
+    LinkedAccountId,
+    EmailId,
+    uuid::Uuid
+);
 
 /// UUIDs of versions 1 to 5 with the RFC 4122 variant, or the nil UUID, in the hyphenated form.
 fn read_uuid<T: FromStr>(value: Value, at: &str, violations: &mut Violations) -> Option<T> {
