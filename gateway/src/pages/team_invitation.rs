@@ -155,6 +155,10 @@ impl<'a> Opened<'a> {
             Code::TeamInvitationRestrictedUserNotAllowed => {
                 ("Your account cannot join teams yet", "Open the application and sign in to see what is missing.")
             }
+            Code::ItemQuantityInsufficientAmount => (
+                "There is no seat left in this team",
+                "Ask whoever invited you to get one more. This invitation stays good.",
+            ),
             Code::BadRequest => (
                 "This page cannot do that",
                 "Open the application and sign in with the invited address: the invitation waits for you there.",
