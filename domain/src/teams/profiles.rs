@@ -124,7 +124,7 @@ fn page_of(rows: Vec<ProfileRow>, limit: u64) -> MemberPage {
 }
 
 /// The same page of the members of each team, for loaders; teams without any there are left out. Checks no access. One
-/// statement for up to [`MAX_IDS`] teams, which passes over the members of each from the position on.
+/// statement for up to a thousand teams, which passes over the members of each from the position on.
 ///
 /// # Errors
 /// Internal only.
