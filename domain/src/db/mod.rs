@@ -27,7 +27,8 @@ use std::{
 use postern_entity::ProjectId;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, sea_query::Expr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, Query, SelectStatement},
 };
 
 pub use connect::{Address, may_come_back};
@@ -357,6 +358,22 @@ pub fn violates_unique(error: &DbErr, constraint: &str, columns: &str) -> bool {
         Some(sea_orm::SqlErr::UniqueConstraintViolation(text)) => text.contains(constraint) || text.contains(columns),
         _ => false,
     }
+}
+
+/// Whether `select` finds `many` rows or more; it looks for no more than that.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn finds_at_least(
+    connection: &impl ConnectionTrait,
+    select: SelectStatement,
+    many: u64,
+) -> Result<bool> {
+    let some = Query::select().expr_as(Expr::val(1), "one").from_subquery(select, "found").limit(many).to_owned();
+    let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
+    let row = connection.query_one(&counted).await?;
+    let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
+    Ok(u64::try_from(count).unwrap_or_default() >= many)
 }
 
 /// The text of `statement` as the backend of `connection` wants its placeholders: written with `$1`, which both know.

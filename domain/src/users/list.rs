@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Actor, Deps, Failure, ProjectId, TeamId, Timestamp, UserId,
-    db::{beside_key, constant},
+    db::{beside_key, constant, finds_at_least},
     error::{Result, refuse},
     projects::{self, ProjectConfig},
     validation::Violations,
@@ -180,11 +180,8 @@ pub(super) async fn way_of_team(
     let Some(team_id) = input.team_id.filter(|_| connection.get_database_backend() == DbBackend::Sqlite) else {
         return Ok(Way::LookUp);
     };
-    let some = members(project_id, team_id).limit(many).to_owned();
-    let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
-    let row = connection.query_one(&counted).await?;
-    let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
-    Ok(if u64::try_from(count).unwrap_or_default() >= many { Way::Walk } else { Way::LookUp })
+    let is_many = finds_at_least(connection, members(project_id, team_id), many).await?;
+    Ok(if is_many { Way::Walk } else { Way::LookUp })
 }
 
 /// The users asked for in the order asked for, wherever the page begins and ends.

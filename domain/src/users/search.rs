@@ -11,7 +11,12 @@ use sea_orm::{
 };
 
 use super::channels::EMAIL;
-use crate::{ProjectId, UserId, db::constant, error::Result, text_search::TextSearch};
+use crate::{
+    ProjectId, UserId,
+    db::{constant, finds_at_least},
+    error::Result,
+    text_search::TextSearch,
+};
 
 /// Of the project's id, what SQLite's index has beside each text: one trigram.
 const SCOPE_CHARS: usize = 3;
@@ -48,15 +53,7 @@ impl Search {
 
     /// Whether so many match that users are better walked in order.
     pub(super) async fn finds_many(&self, connection: &impl ConnectionTrait) -> Result<bool> {
-        let some = Query::select()
-            .expr_as(Expr::val(1), "one")
-            .from_subquery(self.matches(), "matches")
-            .limit(self.many)
-            .to_owned();
-        let counted = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(some, "some").to_owned();
-        let row = connection.query_one(&counted).await?;
-        let count: i64 = row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default();
-        Ok(u64::try_from(count).unwrap_or_default() >= self.many)
+        finds_at_least(connection, self.matches(), self.many).await
     }
 
     /// The ids of all matches.
