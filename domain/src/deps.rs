@@ -53,6 +53,7 @@ impl Deps {
     ///
     /// # Errors
     /// Those of the database: this asks it in any case.
+    #[crate::boxed]
     pub async fn clock_difference(&self) -> Result<Option<i64>> {
         if self.db.backend() == Backend::Sqlite || self.clock.fixed().is_some() {
             self.db.ping().await?;

@@ -216,6 +216,7 @@ pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let now: Timestamp = deps.now();
     let statement = "DELETE FROM idempotency WHERE (project_id, caller, operation, key) IN \

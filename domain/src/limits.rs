@@ -63,6 +63,7 @@ impl Limit {
 ///
 /// # Errors
 /// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
 pub async fn password_tried(deps: &Deps, actor: &Actor, client: &ClientInfo, account: &str) -> Result<()> {
     if let Some(address) = address_of(actor, client) {
         take(deps, actor, Limit::PasswordsByAddress, &[&address]).await?;
@@ -75,6 +76,7 @@ pub async fn password_tried(deps: &Deps, actor: &Actor, client: &ClientInfo, acc
 ///
 /// # Errors
 /// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
 pub async fn signed_up(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
     match address_of(actor, client) {
         Some(address) => take(deps, actor, Limit::SignUpsByAddress, &[&address]).await,
@@ -86,6 +88,7 @@ pub async fn signed_up(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Resul
 ///
 /// # Errors
 /// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
 pub async fn code_mailed(deps: &Deps, actor: &Actor, client: &ClientInfo, recipient: &str) -> Result<()> {
     if let Some(address) = address_of(actor, client) {
         take(deps, actor, Limit::CodeMailsByAddress, &[&address]).await?;
@@ -97,6 +100,7 @@ pub async fn code_mailed(deps: &Deps, actor: &Actor, client: &ClientInfo, recipi
 ///
 /// # Errors
 /// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
 pub async fn leak_reported(deps: &Deps, client: &ClientInfo) -> Result<()> {
     match network_of(client) {
         Some(address) => take_in(deps, WHOLE_INSTALLATION, Limit::LeakReportsByAddress, &[&address]).await,

@@ -43,6 +43,7 @@ pub enum Node {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Option<Node>> {
     let mut question = part::<user::Entity>("user", user::Column::Id, user::Column::ProjectId, None, project_id, id);
     let others = [

@@ -91,6 +91,7 @@ impl Passwords {
     ///
     /// # Errors
     /// Internal only.
+    #[crate::boxed]
     pub async fn hash(&self, password: &str) -> Result<String> {
         let password = password.to_owned();
         self.run(move || hash(password.as_bytes())).await
@@ -101,6 +102,7 @@ impl Passwords {
     ///
     /// # Errors
     /// Internal only: a stored string that is no hash.
+    #[crate::boxed]
     pub async fn check(&self, password: &str, stored: Option<&str>) -> Result<Checked> {
         let known = stored.is_some();
         let stored = stored.map_or_else(|| self.dummy.to_string(), str::to_owned);

@@ -38,6 +38,7 @@ pub struct Resealed {
 ///
 /// # Errors
 /// Those of the database. What was sealed again until then stays so.
+#[crate::boxed]
 pub async fn rotate(deps: &Deps) -> Result<Vec<Resealed>> {
     let mut rotation = Rotation { deps, done: Vec::new() };
     projects::reseal(&mut rotation).await?;

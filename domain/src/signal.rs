@@ -127,6 +127,7 @@ pub struct Listener(Receiver<Signal>);
 
 impl Listener {
     /// The next signal, when it comes. Safe to drop while it waits. Waits for ever when the process ends.
+    #[crate::boxed]
     pub async fn next(&mut self) -> Signal {
         match self.0.recv().await {
             Ok(signal) => signal,

@@ -85,6 +85,7 @@ impl Addresses {
     ///
     /// # Errors
     /// [`AddressError`] when there is none.
+    #[postern_domain::boxed]
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AddressError> {
         let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let found = match literal.parse::<IpAddr>() {

@@ -55,6 +55,7 @@ fn recorder() -> std::result::Result<PrometheusRecorder, BuildError> {
 }
 
 /// Keeps what was measured small, until `stop`.
+#[postern_domain::boxed]
 pub async fn keep_up(handle: &'static PrometheusHandle, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

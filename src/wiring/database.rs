@@ -56,6 +56,7 @@ impl Shape {
     ///
     /// # Errors
     /// Those of the database.
+    #[postern_domain::boxed]
     pub async fn of(db: &Db) -> Result<Self> {
         let transaction = db.begin().await?;
         let shape = Self::within(&transaction).await?;
@@ -78,6 +79,7 @@ impl Shape {
 ///
 /// # Errors
 /// Those of the database; a database of a newer version; a config file that is wrong, before anything is changed.
+#[postern_domain::boxed]
 pub async fn migrate_and_seed(deps: &Deps, settings: &Settings) -> Result<Seeded> {
     let config = settings.config_file.as_deref().map(config_file::read).transpose().map_err(Error::internal)?;
     // All changes in one transaction: a start that is cut off leaves the database as it was. On PostgreSQL the lock in it

@@ -45,6 +45,7 @@ pub fn install_crypto_provider() {
 ///
 /// # Errors
 /// When the database cannot be reached or the secret cannot be read.
+#[postern_domain::boxed]
 pub async fn connect(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<Deps> {
     let redis = redis(settings)?;
     connect_with(settings, clock, redis.as_ref()).await

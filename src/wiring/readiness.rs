@@ -76,6 +76,7 @@ impl Readiness {
     ///
     /// # Errors
     /// The reason, when it cannot do its work.
+    #[postern_domain::boxed]
     pub async fn check(&self) -> Result<String, String> {
         match self.phase.borrow().clone() {
             Phase::Waiting(why) => return Err(format!("waiting: {why}")),

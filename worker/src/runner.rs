@@ -57,6 +57,7 @@ impl Worker {
     ///
     /// # Errors
     /// Internal, when the workers ended by themselves.
+    #[postern_domain::boxed]
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let Self { deps, settings, registry } = self;
         queue::take_over_clock(&deps).await?;

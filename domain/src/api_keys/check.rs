@@ -13,6 +13,7 @@ use crate::{
 /// # Errors
 /// `FORBIDDEN` for clients; `BAD_REQUEST` where the project has no such keys. Then, in this order: `API_KEY_NOT_FOUND`;
 /// `WRONG_API_KEY_TYPE`; `API_KEY_REVOKED`; `API_KEY_EXPIRED`.
+#[crate::boxed]
 pub async fn check(deps: &Deps, actor: &Actor, kind: Option<ApiKeyType>, text: &str) -> Result<ApiKey> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can check API keys."));

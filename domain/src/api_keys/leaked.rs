@@ -30,6 +30,7 @@ const BATCH: usize = 50;
 ///
 /// # Errors
 /// In this order: `RATE_LIMITED`; `API_KEY_NOT_FOUND`; `PUBLIC_API_KEY_CANNOT_BE_REVOKED`; `API_KEY_EXPIRED`.
+#[crate::boxed]
 pub async fn report_leaked(deps: &Deps, text: &str, client: &ClientInfo) -> Result<()> {
     limits::leak_reported(deps, client).await?;
     let Some(text) = &KeyText::parse(text) else { return refuse(not_found()) };
@@ -67,6 +68,7 @@ pub async fn report_leaked(deps: &Deps, text: &str, client: &ClientInfo) -> Resu
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn tell_of_leak(deps: &Deps, job: &TellOfLeakedApiKey) -> Result<()> {
     let project_id = &job.project_id;
     let Some(row) = store::find(deps.db.read(), project_id, job.api_key_id).await? else { return Ok(()) };

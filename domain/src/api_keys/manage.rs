@@ -61,6 +61,7 @@ pub struct ApiKeyChange {
 /// In this order: `BAD_REQUEST` where the project has no such keys. Clients: `USER_AUTHENTICATION_REQUIRED`; `FORBIDDEN` for
 /// another user; `API_KEY_NOT_FOUND` for a team in which they do not hold `$manage_api_keys`. Both: `SCHEMA_ERROR`;
 /// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, new: NewApiKey) -> Result<CreatedApiKey> {
     let (project_id, owner) = (&actor.project_id, new.owner);
     require_enabled(deps, project_id, owner.key_type()).await?;
@@ -140,6 +141,7 @@ async fn require_access(deps: &Deps, connection: &impl ConnectionTrait, actor: &
 ///
 /// # Errors
 /// `BAD_REQUEST` where the project has no such keys. Clients: those of [`create`].
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, owner: KeyOwner) -> Result<Vec<ApiKey>> {
     require_enabled(deps, &actor.project_id, owner.key_type()).await?;
     require_access(deps, deps.db.read(), actor, owner).await?;
@@ -151,6 +153,7 @@ pub async fn list(deps: &Deps, actor: &Actor, owner: KeyOwner) -> Result<Vec<Api
 ///
 /// # Errors
 /// `BAD_REQUEST` where the project has no such keys; `API_KEY_NOT_FOUND`. Clients: those of [`create`], by whose the key is.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, kind: Option<ApiKeyType>, id: ApiKeyId) -> Result<ApiKey> {
     require_some_access(deps, actor, kind).await?;
     let row = store::find(deps.db.read(), &actor.project_id, id).await?;
@@ -161,6 +164,7 @@ pub async fn get(deps: &Deps, actor: &Actor, kind: Option<ApiKeyType>, id: ApiKe
 ///
 /// # Errors
 /// Those of [`get`]; `SCHEMA_ERROR`.
+#[crate::boxed]
 pub async fn update(
     deps: &Deps,
     actor: &Actor,

@@ -132,6 +132,7 @@ impl Db {
     ///
     /// # Errors
     /// Those of the database.
+    #[crate::boxed]
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
         Ok(begin(&self.writer, self.reader.pooled).await?)
     }
@@ -140,6 +141,7 @@ impl Db {
     ///
     /// # Errors
     /// Those of the database.
+    #[crate::boxed]
     pub async fn close(&self) -> Result<()> {
         self.reader.pool.close_by_ref().await?;
         Ok(self.writer.close_by_ref().await?)
@@ -149,6 +151,7 @@ impl Db {
     ///
     /// # Errors
     /// Those of the database.
+    #[crate::boxed]
     pub async fn ping(&self) -> Result<()> {
         Ok(self.reader.pool.ping().await?)
     }

@@ -148,6 +148,7 @@ impl Template {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
     let NewEmail { project_id, recipient, template, skip_deliverability_check, dedup_key } = new;
     let (kind, user_id, emails) = recipient.parts();

@@ -38,6 +38,7 @@ pub struct Message {
 ///
 /// # Errors
 /// `NOT_FOUND` outside local mode.
+#[crate::boxed]
 pub async fn list(deps: &Deps, to: Option<&str>, limit: u32) -> Result<Vec<Message>> {
     require_local_mode(deps)?;
     let mut found = email::Entity::find().filter(email::Column::MailboxRecipients.is_not_null());
@@ -57,6 +58,7 @@ pub async fn list(deps: &Deps, to: Option<&str>, limit: u32) -> Result<Vec<Messa
 ///
 /// # Errors
 /// `NOT_FOUND` when there is none, and outside local mode.
+#[crate::boxed]
 pub async fn get(deps: &Deps, id: EmailId) -> Result<Message> {
     require_local_mode(deps)?;
     let row = email::Entity::find_by_id(id)
@@ -73,6 +75,7 @@ pub async fn get(deps: &Deps, id: EmailId) -> Result<Message> {
 ///
 /// # Errors
 /// `NOT_FOUND` when there is none, and outside local mode.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, id: EmailId) -> Result<()> {
     require_local_mode(deps)?;
     let changes = || email::ActiveModel { mailbox_recipients: Set(None), updated_at: Set(deps.now()), ..wiped() };

@@ -200,6 +200,7 @@ pub struct Sending {
 ///
 /// # Errors
 /// `FORBIDDEN` below server level; `BAD_REQUEST` for a limit out of range or a cursor that is no mail of the project.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, wanted: &ListEmails) -> Result<Page> {
     require_server(actor)?;
     let limit = wanted.limit.unwrap_or(MAX_PAGE);
@@ -233,6 +234,7 @@ pub async fn list(deps: &Deps, actor: &Actor, wanted: &ListEmails) -> Result<Pag
 ///
 /// # Errors
 /// `FORBIDDEN` below server level; `NOT_FOUND` when the project has no such mail.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, id: EmailId) -> Result<OutboxEmail> {
     require_server(actor)?;
     match store::find(deps.db.read(), &actor.project_id, id).await? {

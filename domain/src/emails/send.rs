@@ -32,6 +32,7 @@ const CUT_OFF_AFTER_MILLIS: i64 = 60 * 1000;
 ///
 /// # Errors
 /// Internal only; the queue tries again.
+#[crate::boxed]
 pub async fn send(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending> {
     let (Some(project), Some(mut email)) = (
         crate::projects::lookup(deps, &job.project_id).await?,

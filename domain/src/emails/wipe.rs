@@ -14,6 +14,7 @@ const BATCH: u64 = 100;
 ///
 /// # Errors
 /// Internal only; the queue tries again.
+#[crate::boxed]
 pub async fn wipe_expired_secrets(deps: &Deps) -> Result<Ending> {
     while wipe_some(deps).await? == BATCH {}
     Ok(Ending::done())

@@ -20,6 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn has_unconsumed(deps: &Deps, name: &str) -> Result<bool> {
     let cursor = event_consumer::Entity::find_by_id(name).one(deps.db.read()).await?;
     Ok(head(deps).await?.position > cursor.map_or(0, |cursor| cursor.position))
@@ -31,6 +32,7 @@ pub async fn has_unconsumed(deps: &Deps, name: &str) -> Result<bool> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn consume(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEvent>> {
     let events = upcoming(deps, tx, name).await?;
     if let Some(last) = events.last() {
@@ -44,6 +46,7 @@ pub async fn consume(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEvent
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn upcoming(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEvent>> {
     let insert =
         "INSERT INTO event_consumer (name, position, updated_at) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING";
@@ -67,6 +70,7 @@ pub async fn upcoming(deps: &Deps, tx: &Tx, name: &str) -> Result<Vec<LoggedEven
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn pass(deps: &Deps, tx: &Tx, name: &str, position: i64) -> Result<()> {
     let sql = "UPDATE event_consumer SET position = $2, updated_at = $3 WHERE name = $1";
     let values = [name.into(), position.into(), deps.now().millis().into()];

@@ -17,6 +17,7 @@ pub struct LogLag {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn lag(deps: &Deps) -> Result<LogLag> {
     let connection = deps.db.read();
     let sql = "SELECT NULL AS name, position, (SELECT created_at FROM event WHERE position IS NULL ORDER BY seq LIMIT 1) \

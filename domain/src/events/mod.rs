@@ -59,6 +59,7 @@ pub struct NewEvent {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn record(deps: &Deps, tx: &Tx, event: NewEvent) -> Result<()> {
     record_all(deps, tx, [event]).await
 }

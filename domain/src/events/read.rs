@@ -52,6 +52,14 @@ impl EventFilter {
         let kinds = EventKind::ALL.iter().copied().filter(|kind| kind.audience() != Audience::None).collect();
         Self { kinds, user_id: Some(user_id), team_id: None }
     }
+
+    /// What members of a team may follow: the same about the team, but for what it has, which is for those who administer it.
+    #[must_use]
+    pub fn of_team(team_id: TeamId) -> Self {
+        let is_shown = |kind: &EventKind| kind.audience() != Audience::None && *kind != EventKind::ItemChanged;
+        let kinds = EventKind::ALL.iter().copied().filter(is_shown).collect();
+        Self { kinds, user_id: None, team_id: Some(team_id) }
+    }
 }
 
 /// A stretch of the log.
@@ -70,6 +78,7 @@ pub struct EventPage {
 /// # Errors
 /// `CURSOR_EXPIRED` when events after that position are no longer kept, or when it lies beyond the end of the log: the
 /// reader cannot go on without a gap. Those of the database.
+#[crate::boxed]
 pub async fn read(
     deps: &Deps,
     project_id: &ProjectId,
@@ -109,6 +118,7 @@ pub async fn read(
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn newest(deps: &Deps) -> Result<i64> {
     Ok(head(deps).await?.position)
 }
@@ -117,6 +127,7 @@ pub async fn newest(deps: &Deps) -> Result<i64> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn oldest(deps: &Deps) -> Result<i64> {
     Ok(head(deps).await?.pruned_position)
 }

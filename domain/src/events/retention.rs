@@ -24,6 +24,7 @@ pub const RETENTION_DAYS: i64 = 90;
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn erase_user(deps: &Deps, tx: &Tx, project_id: &ProjectId, user_id: UserId) -> Result<()> {
     let job = EraseUserEvents { project_id: project_id.clone(), user_id };
     queue::enqueue(deps, tx, Enqueue::new(&job)?.project(project_id.clone())).await?;
@@ -45,6 +46,7 @@ pub enum Left {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn erase_step(deps: &Deps, job: &EraseUserEvents) -> Result<Left> {
     let end = head(deps).await?.position;
     deps.db
@@ -72,6 +74,7 @@ pub async fn erase_step(deps: &Deps, job: &EraseUserEvents) -> Result<Left> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let cutoff = deps.now().plus_seconds(-RETENTION_DAYS * 24 * 60 * 60).millis();
     if !oldest_is_before(deps, cutoff).await? {

@@ -18,6 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn sequence(deps: &Deps) -> Result<bool> {
     // Looking takes no lock; an idle worker looks often.
     let connection = deps.db.read();

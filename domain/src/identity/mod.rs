@@ -94,6 +94,7 @@ pub struct Identified {
 ///
 /// # Errors
 /// The first failing step of wire/requests-and-errors §3.
+#[crate::boxed]
 pub async fn identify(deps: &Deps, credentials: &Credentials) -> Result<Option<Identified>> {
     let Some((level, given_project)) = target(credentials)? else { return Ok(None) };
     let api_key = api_key::alone(credentials, level)?;

@@ -12,6 +12,7 @@ use crate::{
 ///
 /// # Errors
 /// `INVALID_OAUTH_CLIENT_ID_OR_SECRET`; `PUBLISHABLE_CLIENT_KEY_REQUIRED_FOR_PROJECT` when the project wants a real key.
+#[crate::boxed]
 pub async fn oauth_client(deps: &Deps, client_id: Option<&str>, client_secret: Option<&str>) -> Result<ProjectId> {
     let (id, branch) = client_id.unwrap_or_default().split_once('#').unwrap_or((client_id.unwrap_or_default(), "main"));
     let id = super::project_id(id);

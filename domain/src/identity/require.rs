@@ -109,6 +109,7 @@ pub fn require_internal_project(actor: &Actor) -> Result<()> {
 ///
 /// # Errors
 /// `ACCESS_TOKEN_EXPIRED`, `ADMIN_ACCESS_TOKEN_EXPIRED`.
+#[crate::boxed]
 pub async fn require_live_sessions(deps: &Deps, identified: &Identified) -> Result<()> {
     if let Some(claims) = &identified.claims
         && !sessions::is_alive(deps, &claims.project_id, claims.refresh_token_id).await?

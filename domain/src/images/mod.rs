@@ -75,6 +75,7 @@ pub struct Kept {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn find(deps: &Deps, project_id: &ProjectId, id: ImageId) -> Result<Option<Kept>> {
     if projects::lookup(deps, project_id).await?.is_none() {
         return Ok(None);

@@ -45,6 +45,7 @@ pub struct ItemChange {
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `ITEM_NOT_FOUND`; `ITEM_CUSTOMER_TYPE_DOES_NOT_MATCH`; `USER_NOT_FOUND`;
 /// `TEAM_NOT_FOUND`; `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`; `BAD_REQUEST` when there would be more than [`MAX_QUANTITY`], had
 /// or owed, or more than [`MAX_OPEN_GRANTS`] that end at different times.
+#[crate::boxed]
 pub async fn change(
     deps: &Deps,
     actor: &Actor,

@@ -106,6 +106,7 @@ impl Customer {
 ///
 /// # Errors
 /// `USER_AUTHENTICATION_REQUIRED`; `FORBIDDEN` for other users and for custom customers; `TEAM_PERMISSION_REQUIRED`.
+#[crate::boxed]
 pub async fn require_access(deps: &Deps, actor: &Actor, customer: &Customer) -> Result<()> {
     match Access::of(deps, actor, std::slice::from_ref(customer)).await?.refusal(actor, customer) {
         None => Ok(()),
@@ -170,6 +171,7 @@ impl Access {
 ///
 /// # Errors
 /// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn require_exists(deps: &Deps, project_id: &ProjectId, customer: &Customer) -> Result<()> {
     let is_there = match customer.kind {
         CustomerType::User => match customer.user_id() {

@@ -18,6 +18,7 @@ const MAX_TIME: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn fold_step(deps: &Deps) -> Result<bool> {
     deps.db
         .write(|tx| async move {

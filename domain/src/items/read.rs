@@ -19,6 +19,7 @@ use crate::{
 /// # Errors
 /// Those of [`require_access`] for clients; `SCHEMA_ERROR` for a custom id that is too long; `ITEM_NOT_FOUND`;
 /// `ITEM_CUSTOMER_TYPE_DOES_NOT_MATCH`; `USER_NOT_FOUND`; `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, customer: &Customer, item_id: &str) -> Result<Item> {
     require_access(deps, actor, customer).await?;
     check(customer)?;
@@ -40,6 +41,7 @@ pub async fn get(deps: &Deps, actor: &Actor, customer: &Customer, item_id: &str)
 ///
 /// # Errors
 /// Those of [`get`], but for the ones about items.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, customer: &Customer) -> Result<Vec<Item>> {
     require_access(deps, actor, customer).await?;
     check(customer)?;
@@ -58,6 +60,7 @@ pub async fn list(deps: &Deps, actor: &Actor, customer: &Customer) -> Result<Vec
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn of_customers(
     deps: &Deps,
     actor: &Actor,

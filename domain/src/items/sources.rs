@@ -92,6 +92,7 @@ pub struct NewSource {
 ///
 /// # Errors
 /// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`; `BAD_REQUEST` for quantities that nobody can have, and for times beyond the year 9999.
+#[crate::boxed]
 pub async fn grant_in(
     deps: &Deps,
     tx: &Tx,
@@ -182,6 +183,7 @@ fn entry_of(source: &Source) -> Entry {
 ///
 /// # Errors
 /// Internal only. A key under which nothing was granted is none.
+#[crate::boxed]
 pub async fn end_in(
     deps: &Deps,
     tx: &Tx,

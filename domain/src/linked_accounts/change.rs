@@ -54,6 +54,7 @@ pub struct UpdateLinkedAccount {
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `NOT_FOUND` when the project has no such provider; `USER_NOT_FOUND`;
 /// `BAD_REQUEST` when the user has the account already, or signs in with another one of the type;
 /// `OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN`.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, new: NewLinkedAccount) -> Result<LinkedAccount> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can link accounts: users do it by visiting the other site."));
@@ -121,6 +122,7 @@ fn check_beside(row: &linked_account::Model, others: &[linked_account::Model]) -
 /// # Errors
 /// `FORBIDDEN` for clients and other users than their own; `SCHEMA_ERROR`, also for clients that would change what only
 /// servers may; `USER_NOT_FOUND`; `NOT_FOUND`; those of [`create`] about accounts that are taken.
+#[crate::boxed]
 pub async fn update(
     deps: &Deps,
     actor: &Actor,
@@ -173,6 +175,7 @@ pub async fn update(
 ///
 /// # Errors
 /// `FORBIDDEN` for clients and other users than their own; `USER_NOT_FOUND`; `NOT_FOUND`.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, actor: &Actor, user_id: UserId, id: LinkedAccountId) -> Result<()> {
     require_own_or_server(actor, user_id)?;
     deps.mutate(actor, "linked_accounts.delete", |tx| async move {

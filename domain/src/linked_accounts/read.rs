@@ -16,6 +16,7 @@ const MAX_IDS: usize = 1000;
 ///
 /// # Errors
 /// `FORBIDDEN` for clients that do not ask for their own; `USER_NOT_FOUND`.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result<Vec<LinkedAccount>> {
     let Some(user_id) = user_id else {
         if !actor.is_server() {
@@ -36,6 +37,7 @@ pub async fn list(deps: &Deps, actor: &Actor, user_id: Option<UserId>) -> Result
 ///
 /// # Errors
 /// `FORBIDDEN` for clients that do not ask for their own; `USER_NOT_FOUND`; `NOT_FOUND`.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, user_id: UserId, id: LinkedAccountId) -> Result<LinkedAccount> {
     let found = list(deps, actor, Some(user_id)).await?.into_iter().find(|account| account.id == id);
     found.map_or_else(|| refuse(not_found()), Ok)
@@ -45,6 +47,7 @@ pub async fn get(deps: &Deps, actor: &Actor, user_id: UserId, id: LinkedAccountI
 ///
 /// # Errors
 /// `FORBIDDEN` for clients that do not ask for their own; `USER_NOT_FOUND`.
+#[crate::boxed]
 pub async fn connected(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<LinkedAccount>> {
     let mut accounts = list(deps, actor, Some(user_id)).await?;
     accounts.retain(|account| account.allow_connected_accounts);
@@ -55,6 +58,7 @@ pub async fn connected(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Ve
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn by_users(
     deps: &Deps,
     project_id: &ProjectId,

@@ -46,6 +46,7 @@ impl Preference {
 ///
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `FORBIDDEN` for another user. Servers: `USER_NOT_FOUND`.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<Preference>> {
     require_own_or_server(actor, user_id)?;
     if users::find(deps, &actor.project_id, user_id).await?.is_none() {
@@ -61,6 +62,7 @@ pub async fn list(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<Pre
 ///
 /// # Errors
 /// `NOT_FOUND` for an unknown category; then those of [`list`].
+#[crate::boxed]
 pub async fn update(
     deps: &Deps,
     actor: &Actor,

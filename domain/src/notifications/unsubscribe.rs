@@ -47,6 +47,7 @@ pub struct Unsubscription {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn issue_link(
     deps: &Deps,
     tx: &Tx,
@@ -71,6 +72,7 @@ pub async fn issue_link(
 ///
 /// # Errors
 /// `VERIFICATION_CODE_NOT_FOUND`, `VERIFICATION_CODE_EXPIRED`.
+#[crate::boxed]
 pub async fn ask(deps: &Deps, code: &OneTimeCode) -> Result<Unsubscription> {
     let found = find(deps, code).await?;
     if !found.is_used && found.is_expired {
@@ -83,6 +85,7 @@ pub async fn ask(deps: &Deps, code: &OneTimeCode) -> Result<Unsubscription> {
 ///
 /// # Errors
 /// `VERIFICATION_CODE_NOT_FOUND`, `VERIFICATION_CODE_EXPIRED`.
+#[crate::boxed]
 pub async fn unsubscribe(deps: &Deps, code: &OneTimeCode) -> Result<Unsubscription> {
     let found = find(deps, code).await?;
     let project_id = &found.project_id;

@@ -46,6 +46,7 @@ pub struct UpdateDefinition {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, scope: PermissionScope) -> Result<Vec<Definition>> {
     require_admin(actor)?;
     let config = projects::config(deps, &actor.project_id).await?;
@@ -57,6 +58,7 @@ pub async fn list(deps: &Deps, actor: &Actor, scope: PermissionScope) -> Result<
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `BAD_REQUEST` for an id that is in no such list.
+#[crate::boxed]
 pub async fn page(
     deps: &Deps,
     actor: &Actor,
@@ -87,6 +89,7 @@ pub async fn page(
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `SCHEMA_ERROR`; `PERMISSION_ID_ALREADY_EXISTS` in either scope;
 /// `CONTAINED_PERMISSION_NOT_FOUND` for one that is unknown, of the other scope, or the permission itself.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, scope: PermissionScope, new: NewDefinition) -> Result<Definition> {
     require_admin(actor)?;
     let mut violations = Violations::default();
@@ -114,6 +117,7 @@ pub async fn create(deps: &Deps, actor: &Actor, scope: PermissionScope, new: New
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `SCHEMA_ERROR`; `PERMISSION_NOT_FOUND`, also for the system's and for those of the other scope
 /// (the reference moves them instead, by accident); `PERMISSION_ID_ALREADY_EXISTS`; `CONTAINED_PERMISSION_NOT_FOUND`.
+#[crate::boxed]
 pub async fn update(
     deps: &Deps,
     actor: &Actor,
@@ -166,6 +170,7 @@ pub async fn update(
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `PERMISSION_NOT_FOUND`, also for the system's and for those of the other scope.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, actor: &Actor, scope: PermissionScope, id: &str) -> Result<()> {
     require_admin(actor)?;
     deps.mutate(actor, "permissions.undefine", |tx| async move {

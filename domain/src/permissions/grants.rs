@@ -57,6 +57,7 @@ pub struct TeamFilter {
 ///
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for themselves.
+#[crate::boxed]
 pub async fn in_teams(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Result<Vec<TeamGrant>> {
     require_own(actor, filter.user_id)?;
     let users = filter.user_id.as_ref().map(std::slice::from_ref);
@@ -67,6 +68,7 @@ pub async fn in_teams(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Result
 ///
 /// # Errors
 /// Those of [`in_teams`].
+#[crate::boxed]
 pub async fn in_project(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Result<Vec<ProjectGrant>> {
     require_own(actor, filter.user_id)?;
     let users = filter.user_id.as_ref().map(std::slice::from_ref);
@@ -77,6 +79,7 @@ pub async fn in_project(deps: &Deps, actor: &Actor, filter: &TeamFilter) -> Resu
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn of_users_in_teams(
     deps: &Deps,
     project_id: &ProjectId,
@@ -97,6 +100,7 @@ pub async fn of_users_in_teams(
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn of_users_in_project(
     deps: &Deps,
     project_id: &ProjectId,
@@ -182,6 +186,7 @@ fn held<H: Copy + PartialEq>(
 /// # Errors
 /// `FORBIDDEN` for clients; `USER_NOT_FOUND`; `TEAM_MEMBERSHIP_NOT_FOUND`; `PERMISSION_NOT_FOUND`;
 /// `WRONG_PERMISSION_SCOPE`.
+#[crate::boxed]
 pub async fn grant_in_team(
     deps: &Deps,
     actor: &Actor,
@@ -207,6 +212,7 @@ pub async fn grant_in_team(
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `USER_NOT_FOUND`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_NOT_FOUND`.
+#[crate::boxed]
 pub async fn revoke_in_team(deps: &Deps, actor: &Actor, team_id: TeamId, user_id: UserId, id: &str) -> Result<()> {
     require_server(actor)?;
     let project_id = &actor.project_id;
@@ -227,6 +233,7 @@ pub async fn revoke_in_team(deps: &Deps, actor: &Actor, team_id: TeamId, user_id
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `USER_NOT_FOUND`; `PERMISSION_NOT_FOUND`; `WRONG_PERMISSION_SCOPE`, also for the system's.
+#[crate::boxed]
 pub async fn grant_in_project(deps: &Deps, actor: &Actor, user_id: UserId, id: &str) -> Result<ProjectGrant> {
     require_server(actor)?;
     let project_id = &actor.project_id;
@@ -246,6 +253,7 @@ pub async fn grant_in_project(deps: &Deps, actor: &Actor, user_id: UserId, id: &
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `USER_NOT_FOUND`; `PERMISSION_NOT_FOUND`.
+#[crate::boxed]
 pub async fn revoke_in_project(deps: &Deps, actor: &Actor, user_id: UserId, id: &str) -> Result<()> {
     require_server(actor)?;
     let project_id = &actor.project_id;

@@ -153,6 +153,7 @@ pub struct KeySetChange {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN.
+#[crate::boxed]
 pub async fn create_key_set(deps: &Deps, actor: &Actor, new: NewKeySet) -> Result<CreatedKeySet> {
     require_admin(actor)?;
     let keys = &Keys::generate(new.wanted)?;
@@ -197,6 +198,7 @@ fn last_four(key: &str) -> String {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN.
+#[crate::boxed]
 pub async fn key_sets(deps: &Deps, actor: &Actor) -> Result<Vec<KeySet>> {
     require_admin(actor)?;
     Ok(store::key_sets(deps.db.read(), &actor.project_id).await?.into_iter().map(Into::into).collect())
@@ -206,6 +208,7 @@ pub async fn key_sets(deps: &Deps, actor: &Actor) -> Result<Vec<KeySet>> {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `API_KEY_NOT_FOUND`.
+#[crate::boxed]
 pub async fn key_set(deps: &Deps, actor: &Actor, id: KeySetId) -> Result<KeySet> {
     require_admin(actor)?;
     found(store::key_set(deps.db.read(), &actor.project_id, id).await?)
@@ -215,6 +218,7 @@ pub async fn key_set(deps: &Deps, actor: &Actor, id: KeySetId) -> Result<KeySet>
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `API_KEY_NOT_FOUND`.
+#[crate::boxed]
 pub async fn update_key_set(deps: &Deps, actor: &Actor, id: KeySetId, change: KeySetChange) -> Result<KeySet> {
     require_admin(actor)?;
     let change = &change;
@@ -261,6 +265,7 @@ fn require_admin(actor: &Actor) -> Result<()> {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn check_key(deps: &Deps, project_id: &ProjectId, level: Level, key: &str) -> Result<bool> {
     if key.len() > MAX_KEY_BYTES {
         return Ok(false);

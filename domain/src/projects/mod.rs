@@ -91,6 +91,7 @@ impl fmt::Debug for Projects {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn lookup(deps: &Deps, id: &ProjectId) -> Result<Option<Arc<Project>>> {
     Ok(loaded(deps, id).await?.map(|loaded| Arc::clone(&loaded.project)))
 }
@@ -99,6 +100,7 @@ pub async fn lookup(deps: &Deps, id: &ProjectId) -> Result<Option<Arc<Project>>>
 ///
 /// # Errors
 /// `CURRENT_PROJECT_NOT_FOUND` when it was deleted since the caller found it.
+#[crate::boxed]
 pub async fn config(deps: &Deps, id: &ProjectId) -> Result<Arc<ProjectConfig>> {
     match loaded(deps, id).await? {
         Some(loaded) => Ok(Arc::clone(&loaded.config)),

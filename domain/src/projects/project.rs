@@ -29,6 +29,7 @@ use crate::{
 ///
 /// # Errors
 /// `CURRENT_PROJECT_NOT_FOUND`.
+#[crate::boxed]
 pub async fn client_project(deps: &Deps, actor: &Actor) -> Result<ClientProject> {
     let id = &actor.project_id;
     match super::loaded(deps, id).await? {
@@ -45,6 +46,7 @@ pub async fn client_project(deps: &Deps, actor: &Actor) -> Result<ClientProject>
 ///
 /// # Errors
 /// `USER_AUTHENTICATION_REQUIRED`; `EXPECTED_INTERNAL_PROJECT`.
+#[crate::boxed]
 pub async fn owned_projects(deps: &Deps, actor: &Actor) -> Result<Vec<AdminProject>> {
     let user_id = owner(actor)?;
     let teams = teams::of_users(deps, &actor.project_id, &[user_id]).await?.remove(&user_id).unwrap_or_default();
@@ -61,6 +63,7 @@ pub async fn owned_projects(deps: &Deps, actor: &Actor) -> Result<Vec<AdminProje
 /// # Errors
 /// `USER_AUTHENTICATION_REQUIRED`; `EXPECTED_INTERNAL_PROJECT`; `TEAM_MEMBERSHIP_NOT_FOUND` for a team the caller is not
 /// in; `SCHEMA_ERROR` and `BAD_REQUEST` for values that do not fit.
+#[crate::boxed]
 pub async fn create_project(deps: &Deps, actor: &Actor, new: NewProject) -> Result<AdminProject> {
     let user_id = owner(actor)?;
     new.check()?;
@@ -93,6 +96,7 @@ pub async fn create_project(deps: &Deps, actor: &Actor, new: NewProject) -> Resu
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`.
+#[crate::boxed]
 pub async fn current_project(deps: &Deps, actor: &Actor) -> Result<AdminProject> {
     require_admin(actor)?;
     match store::project(deps.db.read(), &actor.project_id).await? {
@@ -105,6 +109,7 @@ pub async fn current_project(deps: &Deps, actor: &Actor) -> Result<AdminProject>
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`; `SCHEMA_ERROR` and `BAD_REQUEST` for values that do not fit.
+#[crate::boxed]
 pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -> Result<AdminProject> {
     require_admin(actor)?;
     change.check()?;
@@ -146,6 +151,7 @@ pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -
 /// `SCHEMA_ERROR` without a user of project `internal`; `PROJECT_NOT_FOUND`; `BAD_REQUEST` for a project without owner;
 /// `TEAM_MEMBERSHIP_NOT_FOUND` and `TEAM_PERMISSION_REQUIRED` for a caller who does not hold `team_admin` in the team that
 /// owns it; `TEAM_MEMBERSHIP_NOT_FOUND` for a new team the caller is not in.
+#[crate::boxed]
 pub async fn transfer_project(deps: &Deps, actor: &Actor, id: &ProjectId, new_team_id: TeamId) -> Result<()> {
     let user_id = require_user_in_schema(actor)?.id;
     if !actor.project_id.is_internal() {
@@ -184,6 +190,7 @@ pub async fn transfer_project(deps: &Deps, actor: &Actor, id: &ProjectId, new_te
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`; `BAD_REQUEST` for project `internal`, without which nobody could
 /// administer anything.
+#[crate::boxed]
 pub async fn delete_project(deps: &Deps, actor: &Actor) -> Result<()> {
     require_admin(actor)?;
     if actor.project_id.is_internal() {

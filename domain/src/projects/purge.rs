@@ -42,6 +42,7 @@ pub enum Purged {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn purge_step(deps: &Deps, job: &PurgeProject) -> Result<Purged> {
     deps.db
         .write(|tx| async move {

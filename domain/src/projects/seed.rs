@@ -88,6 +88,7 @@ impl NewKeySet {
 /// # Errors
 /// Those of the database; `CURRENT_PROJECT_NOT_FOUND` when the file is for a project that is not there; `BAD_REQUEST` when
 /// the environment level would become too long. Nothing is made then.
+#[crate::boxed]
 pub async fn seed(deps: &Deps, seed: &Seed) -> Result<Seeded> {
     let made = Made { internal: Keys::generate(WantedKeys::ALL)?, demo: Keys::generate(WantedKeys::ALL)? };
     let made = &made;
@@ -115,6 +116,7 @@ pub async fn seed(deps: &Deps, seed: &Seed) -> Result<Seeded> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn is_seeded(deps: &Deps) -> Result<bool> {
     Ok(store::project(deps.db.read(), &ProjectId::internal()).await?.is_some())
 }
@@ -129,6 +131,7 @@ struct Made {
 ///
 /// # Errors
 /// Internal, when the keys were sealed under a server secret that is no longer listed.
+#[crate::boxed]
 pub async fn demo_project(deps: &Deps) -> Result<Option<DemoProject>> {
     if !deps.settings.local_mode {
         return Ok(None);

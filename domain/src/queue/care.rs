@@ -20,6 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let now = time::now_sql(deps);
     let due = format!("FROM job WHERE prune_at IS NOT NULL AND prune_at <= {now}");
@@ -43,6 +44,7 @@ pub async fn prune_step(deps: &Deps) -> Result<bool> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn take_over_clock(deps: &Deps) -> Result<()> {
     if deps.db.backend() != Backend::Sqlite {
         return Ok(());
@@ -102,6 +104,7 @@ impl Scope {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn dead_jobs(deps: &Deps, scope: &Scope, before: Option<&DeadJob>, limit: u64) -> Result<Vec<DeadJob>> {
     let mut query = job::Entity::find().filter(Column::State.eq(JobState::Dead)).filter(scope.condition());
     if let Some(before) = before {
@@ -137,6 +140,7 @@ fn dead(row: job::Model) -> Option<DeadJob> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn find(deps: &Deps, scope: &Scope, id: JobId) -> Result<Option<job::Model>> {
     Ok(job::Entity::find_by_id(id).filter(scope.condition()).one(deps.db.read()).await?)
 }
@@ -146,6 +150,7 @@ pub async fn find(deps: &Deps, scope: &Scope, id: JobId) -> Result<Option<job::M
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn cancel_in(deps: &Deps, tx: &Tx, id: JobId) -> Result<bool> {
     let sql = format!(
         "UPDATE job SET state = 'dead', finished_at = {}, last_error = 'cancelled' WHERE id = $1 AND finished_at IS NULL",
@@ -158,6 +163,7 @@ pub async fn cancel_in(deps: &Deps, tx: &Tx, id: JobId) -> Result<bool> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn redrive(deps: &Deps, scope: &Scope, id: JobId) -> Result<bool> {
     deps.db
         .write(async |tx| {
@@ -195,6 +201,7 @@ pub struct Depth {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn depths(deps: &Deps) -> Result<Vec<Depth>> {
     let connection = deps.db.read();
     let now = time::now_sql(deps);
@@ -233,6 +240,7 @@ pub struct Stats {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn stats(deps: &Deps) -> Result<Stats> {
     let connection = deps.db.read();
     let sql = format!(

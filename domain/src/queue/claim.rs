@@ -78,6 +78,7 @@ impl Suspects {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn claim(
     deps: &Deps,
     lane: Lane,
@@ -199,6 +200,7 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Vec<JobId>> {
     let Some(leases) = leases.get(..leases.len().min(MAX_BATCH)).filter(|leases| !leases.is_empty()) else {
         return Ok(Vec::new());
@@ -227,6 +229,7 @@ pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Vec
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn release(deps: &Deps, leases: &[Lease], started: bool) -> Result<()> {
     for leases in leases.chunks(MAX_BATCH) {
         deps.db
@@ -255,6 +258,7 @@ pub async fn release(deps: &Deps, leases: &[Lease], started: bool) -> Result<()>
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn next_due(deps: &Deps, lane: Lane, suspects: Suspects) -> Result<Option<Duration>> {
     let excluded = suspects.excluded().map(|condition| format!(" AND NOT ({condition})")).unwrap_or_default();
     let first = |priority: Priority| {

@@ -157,6 +157,7 @@ impl Ending {
 ///
 /// # Errors
 /// Those of the effects and of the database.
+#[crate::boxed]
 pub async fn end_all(deps: &Deps, endings: &[(Lease, Ending)]) -> Result<Vec<JobId>> {
     let endings: Vec<_> = endings.iter().filter(|(_, ending)| ending.outcome != Outcome::Committed).collect();
     if endings.is_empty() {

@@ -131,6 +131,7 @@ impl Enqueue {
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn enqueue(deps: &Deps, tx: &Tx, job: Enqueue) -> Result<Option<JobId>> {
     Ok(enqueue_all(deps, tx, [job]).await?.into_iter().next())
 }

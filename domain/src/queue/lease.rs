@@ -54,6 +54,7 @@ impl Lease {
     ///
     /// # Errors
     /// [`LeaseLost`], and those of the database.
+    #[crate::boxed]
     pub async fn guard(&self, tx: &Tx) -> Result<()> {
         let lock = if tx.backend() == Backend::Postgres { " FOR UPDATE" } else { "" };
         let sql = format!("SELECT 1 FROM job WHERE id = $1 AND fence = $2 AND state = 'running'{lock}");
@@ -80,6 +81,7 @@ impl LeaseLost {
 ///
 /// # Errors
 /// [`LeaseLost`], and those of the database.
+#[crate::boxed]
 pub async fn finish_in(deps: &Deps, tx: &Tx, lease: &Lease) -> Result<()> {
     end_in(deps, tx, lease, Outcome::Done).await
 }
@@ -89,6 +91,7 @@ pub async fn finish_in(deps: &Deps, tx: &Tx, lease: &Lease) -> Result<()> {
 ///
 /// # Errors
 /// [`LeaseLost`], and those of the database.
+#[crate::boxed]
 pub async fn retry_in(deps: &Deps, tx: &Tx, lease: &Lease, delay: Duration, reason: &str) -> Result<()> {
     end_in(deps, tx, lease, Outcome::Retry { delay: Some(delay), reason: reason.to_owned() }).await
 }
@@ -98,6 +101,7 @@ pub async fn retry_in(deps: &Deps, tx: &Tx, lease: &Lease, delay: Duration, reas
 ///
 /// # Errors
 /// [`LeaseLost`], and those of the database.
+#[crate::boxed]
 pub async fn give_up_in(deps: &Deps, tx: &Tx, lease: &Lease, reason: &str) -> Result<()> {
     end_in(deps, tx, lease, Outcome::GiveUp { reason: reason.to_owned() }).await
 }

@@ -122,6 +122,7 @@ pub(super) async fn note(deps: &Deps, session_id: SessionId, user_id: UserId, cl
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn flush_activity(deps: &Deps) -> Result<usize> {
     // What is noted meanwhile is for the next time.
     let mut left = deps.sessions.activity.pending().len();

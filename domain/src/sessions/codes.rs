@@ -168,6 +168,7 @@ pub(crate) async fn issue(deps: &Deps, tx: &Tx, new: NewCode) -> Result<IssuedCo
 ///
 /// # Errors
 /// `VERIFICATION_CODE_NOT_FOUND`, `_EXPIRED`, `_ALREADY_USED`, `_MAX_ATTEMPTS_REACHED`.
+#[crate::boxed]
 pub async fn check_code(deps: &Deps, project_id: &ProjectId, kind: CodeKind, code: &OneTimeCode) -> Result<()> {
     look_at(deps, project_id, kind, code).await.map(drop)
 }

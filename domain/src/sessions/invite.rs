@@ -19,6 +19,7 @@ pub struct Invite {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn create_invite(deps: &Deps) -> Result<Invite> {
     let issued = deps
         .db

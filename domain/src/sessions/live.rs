@@ -93,6 +93,7 @@ impl LiveUsers {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn user_exists(deps: &Deps, project_id: &ProjectId, user_id: UserId) -> Result<bool> {
     deps.sessions.users.exists(deps, project_id, user_id).await
 }
@@ -101,6 +102,7 @@ pub async fn user_exists(deps: &Deps, project_id: &ProjectId, user_id: UserId) -
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn is_alive(deps: &Deps, project_id: &ProjectId, session_id: SessionId) -> Result<bool> {
     // A session goes with its user.
     let life = deps.sessions.lives.get(deps.db.read(), session_id).await?;
@@ -111,6 +113,7 @@ pub async fn is_alive(deps: &Deps, project_id: &ProjectId, session_id: SessionId
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn alive_among(deps: &Deps, session_ids: &[SessionId]) -> Result<HashSet<SessionId>> {
     let rows = session::Entity::find()
         .select_only()

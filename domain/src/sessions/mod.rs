@@ -92,6 +92,7 @@ impl fmt::Debug for Sessions {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let more_codes = codes::prune(deps).await?;
     Ok(session::prune(deps).await? || more_codes)

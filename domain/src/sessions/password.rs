@@ -106,6 +106,7 @@ fn email_password_mismatch() -> Failure {
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `RATE_LIMITED`, `EMAIL_PASSWORD_MISMATCH`,
 /// `MULTI_FACTOR_AUTHENTICATION_REQUIRED`.
+#[crate::boxed]
 pub async fn sign_in_with_password(
     deps: &Deps,
     actor: &Actor,
@@ -187,6 +188,7 @@ impl Proof<'_> {
 /// # Errors
 /// In this order: `SCHEMA_ERROR` without a user; `PASSWORD_AUTHENTICATION_NOT_ENABLED`; `PASSWORD_TOO_SHORT`, `_TOO_LONG`;
 /// `BAD_REQUEST` when there is a password already.
+#[crate::boxed]
 pub async fn set_password(deps: &Deps, actor: &Actor, password: &SecretString) -> Result<()> {
     let user_id = require_user_in_schema(actor)?.id;
     let (project_id, config) = (&actor.project_id, &*projects::config(deps, &actor.project_id).await?);
@@ -216,6 +218,7 @@ pub async fn set_password(deps: &Deps, actor: &Actor, password: &SecretString) -
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, also without a user; `PASSWORD_AUTHENTICATION_NOT_ENABLED`; `PASSWORD_TOO_SHORT`,
 /// `_TOO_LONG`; `RATE_LIMITED`; `USER_DOES_NOT_HAVE_PASSWORD`; `PASSWORD_CONFIRMATION_MISMATCH`.
+#[crate::boxed]
 pub async fn update_password(
     deps: &Deps,
     actor: &Actor,

@@ -34,6 +34,7 @@ const JITTER_MILLIS: u64 = 200;
 ///
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `REDIRECT_URL_NOT_WHITELISTED`, `RATE_LIMITED`.
+#[crate::boxed]
 pub async fn send_password_reset(
     deps: &Deps,
     actor: &Actor,
@@ -79,6 +80,7 @@ pub async fn send_password_reset(
 ///
 /// # Errors
 /// Those of codes, then `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`.
+#[crate::boxed]
 pub async fn reset_password(
     deps: &Deps,
     actor: &Actor,

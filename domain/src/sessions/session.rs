@@ -97,6 +97,7 @@ pub struct NewSession {
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `USER_ID_DOES_NOT_EXIST`.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, new: NewSession, client: &ClientInfo) -> Result<SignedIn> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can begin sessions for users."));
@@ -181,6 +182,7 @@ pub struct Refreshed {
 ///
 /// # Errors
 /// `REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED`.
+#[crate::boxed]
 pub async fn refresh(
     deps: &Deps,
     project_id: &ProjectId,
@@ -209,6 +211,7 @@ async fn mint_from(deps: &Deps, row: Option<session::Model>, client: &ClientInfo
 ///
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own, and for API keys.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<Session>> {
     api_keys::require_no_key(actor)?;
     if !actor.is_server() && require_own_user(actor)?.id != user_id {
@@ -243,6 +246,7 @@ fn shown(deps: &Deps, actor: &Actor, row: session::Model) -> Session {
 ///
 /// # Errors
 /// `NOT_FOUND`, also when it is somebody else's and the caller is a client; `CANNOT_DELETE_CURRENT_SESSION`.
+#[crate::boxed]
 pub async fn revoke(deps: &Deps, actor: &Actor, id: SessionId) -> Result<()> {
     deps.mutate(actor, "sessions.revoke", |tx| async move {
         let row = store::find(&*tx, &actor.project_id, id).await?;
@@ -267,6 +271,7 @@ pub async fn revoke(deps: &Deps, actor: &Actor, id: SessionId) -> Result<()> {
 ///
 /// # Errors
 /// `ACCESS_TOKEN_EXPIRED` without a user; `REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED` when it has ended already.
+#[crate::boxed]
 pub async fn sign_out(deps: &Deps, actor: &Actor) -> Result<()> {
     let Some(user) = &actor.user else { return refuse(access_token_expired(None)) };
     deps.mutate(actor, "sessions.sign_out", |tx| async move {
@@ -282,6 +287,7 @@ pub async fn sign_out(deps: &Deps, actor: &Actor) -> Result<()> {
 ///
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they end their own. Servers: `USER_NOT_FOUND`.
+#[crate::boxed]
 pub async fn revoke_all(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<u64> {
     if !actor.is_server() && require_own_user(actor)?.id != user_id {
         return refuse(Failure::forbidden("A user can end its own sessions only."));
@@ -299,6 +305,7 @@ pub async fn revoke_all(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<u
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn end_all_in(
     deps: &Deps,
     tx: &Tx,

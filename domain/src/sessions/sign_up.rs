@@ -46,6 +46,7 @@ pub struct PasswordSignUp {
 /// In this order: `SCHEMA_ERROR`, `PASSWORD_AUTHENTICATION_NOT_ENABLED`, `REDIRECT_URL_NOT_WHITELISTED`,
 /// `SIGN_UP_NOT_ENABLED`, those of the invite code, `PASSWORD_TOO_SHORT`, `PASSWORD_TOO_LONG`, `RATE_LIMITED`,
 /// `USER_EMAIL_ALREADY_EXISTS`, `MULTI_FACTOR_AUTHENTICATION_REQUIRED`.
+#[crate::boxed]
 pub async fn sign_up_with_password(
     deps: &Deps,
     actor: &Actor,
@@ -200,6 +201,7 @@ impl New<'_> {
 ///
 /// # Errors
 /// `SIGN_UP_NOT_ENABLED` on project `internal` where signing up needs an invitation; `RATE_LIMITED`.
+#[crate::boxed]
 pub async fn sign_up_anonymously(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<SignedIn> {
     if needs_invite(deps, actor) {
         return refuse(sign_up_not_enabled("Signing up here needs an invitation."));

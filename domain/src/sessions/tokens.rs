@@ -218,6 +218,7 @@ pub(super) fn cache() -> TokenCache {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn mint(deps: &Deps, subject: &Subject) -> Result<String> {
     let audience = Audience { project_id: subject.project_id.clone(), kind: subject.kind() };
     let issued_at = deps.now().seconds();
@@ -253,6 +254,7 @@ pub async fn mint(deps: &Deps, subject: &Subject) -> Result<String> {
 ///
 /// # Errors
 /// [`TokenError`] says which.
+#[crate::boxed]
 pub async fn verify(deps: &Deps, token: &str) -> Result<Arc<Claims>, TokenError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(TokenError::Unparsable);
@@ -308,6 +310,7 @@ pub fn access_token_expired(claims: Option<&Claims>) -> Failure {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn jwks(deps: &Deps, project_id: &ProjectId, kinds: &[UserKind]) -> Result<JwkSet> {
     let mut set = JwkSet { keys: Vec::new() };
     for kind in UserKind::ALL.into_iter().filter(|kind| kinds.contains(kind)) {

@@ -39,6 +39,7 @@ struct Bound {
 /// # Errors
 /// In this order: `REDIRECT_URL_NOT_WHITELISTED`; `BAD_REQUEST` for clients that name another user;
 /// `USER_ID_DOES_NOT_EXIST`; `NOT_FOUND` when the user has no such channel; `EMAIL_ALREADY_VERIFIED`; `RATE_LIMITED`.
+#[crate::boxed]
 pub async fn send_verification(
     deps: &Deps,
     actor: &Actor,
@@ -64,6 +65,7 @@ pub async fn send_verification(
 /// # Errors
 /// In this order: `SCHEMA_ERROR`, also without a user; `REDIRECT_URL_NOT_WHITELISTED`; `EMAIL_IS_NOT_PRIMARY_EMAIL`;
 /// `EMAIL_ALREADY_VERIFIED`; `RATE_LIMITED`.
+#[crate::boxed]
 pub async fn send_verification_to_primary(
     deps: &Deps,
     actor: &Actor,
@@ -145,6 +147,7 @@ pub(super) async fn send_in(
 ///
 /// # Errors
 /// Those of codes; `BAD_REQUEST` when the user has no such address any more.
+#[crate::boxed]
 pub async fn verify_email(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<ContactChannel> {
     let ticket = Ticket { kind: CodeKind::EmailVerification, code, burns_when_refused: |_| true };
     codes::redeem(deps, actor, "sessions.verify_email", ticket, |tx, used| async move {

@@ -54,6 +54,7 @@ pub struct NewTeam {
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`, `FORBIDDEN` when the project does not let them or the creator is somebody else,
 /// `SCHEMA_ERROR` for fields of servers. Servers: `USER_NOT_FOUND` for the creator. Both: `BAD_REQUEST` for the picture.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, input: CreateTeam) -> Result<Team> {
     let config = projects::config(deps, &actor.project_id).await?;
     let creator = if actor.is_server() {

@@ -16,6 +16,7 @@ use crate::{
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without `$delete_team`.
 /// Servers: `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, actor: &Actor, id: TeamId) -> Result<()> {
     let project_id = &actor.project_id;
     deps.mutate(actor, "teams.delete", |tx| async move {

@@ -61,6 +61,7 @@ pub struct TeamPage {
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` unless they ask for their own. `SCHEMA_ERROR`; `BAD_REQUEST` for
 /// a start that is no team.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, input: &ListTeams) -> Result<TeamPage> {
     check(actor, input)?;
     if let (Some(own), None) = (actor.team_id(), input.user_id) {
@@ -98,6 +99,7 @@ pub async fn list(deps: &Deps, actor: &Actor, input: &ListTeams) -> Result<TeamP
 ///
 /// # Errors
 /// Those of [`list`].
+#[crate::boxed]
 pub async fn count(deps: &Deps, actor: &Actor, input: &ListTeams) -> Result<u64> {
     check(actor, input)?;
     if actor.team_id().is_some() && input.user_id.is_none() {

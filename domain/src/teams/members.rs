@@ -31,6 +31,7 @@ pub struct Membership {
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `USER_NOT_FOUND`; `TEAM_NOT_FOUND`; `TEAM_MEMBERSHIP_ALREADY_EXISTS`.
+#[crate::boxed]
 pub async fn add_member(deps: &Deps, actor: &Actor, team_id: TeamId, user_id: UserId) -> Result<Membership> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers add members to teams."));
@@ -81,6 +82,7 @@ pub(super) async fn join_in(
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND` of their own; `TEAM_PERMISSION_REQUIRED`. Then
 /// `USER_NOT_FOUND`; `TEAM_MEMBERSHIP_NOT_FOUND`.
+#[crate::boxed]
 pub async fn remove_member(deps: &Deps, actor: &Actor, team_id: TeamId, user_id: UserId) -> Result<()> {
     let project_id = &actor.project_id;
     deps.mutate(actor, "teams.remove_member", |tx| async move {

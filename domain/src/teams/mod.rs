@@ -30,7 +30,8 @@ pub use self::{
     list::{ListTeams, TeamPage, TeamStart, count, list},
     members::{Membership, add_member, remove_member},
     profiles::{
-        MemberPage, MemberProfile, UpdateMemberProfile, member_page, member_pages, profile, profiles, update_profile,
+        MemberPage, MemberProfile, UpdateMemberProfile, member_page, member_pages, profile, profiles,
+        require_members_seen, update_profile,
     },
     read::{Position, by_ids, get, is_member, membership_not_found, of_users},
     update::{UpdateTeam, update},

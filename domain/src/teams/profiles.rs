@@ -60,6 +60,7 @@ pub struct UpdateMemberProfile {
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `BAD_REQUEST` without a team; `TEAM_MEMBERSHIP_NOT_FOUND`;
 /// `TEAM_PERMISSION_REQUIRED` for others than themselves without `$read_members`. Servers: `TEAM_NOT_FOUND`;
 /// `USER_NOT_FOUND`.
+#[crate::boxed]
 pub async fn profiles(
     deps: &Deps,
     actor: &Actor,
@@ -97,11 +98,21 @@ async fn require_list(deps: &Deps, actor: &Actor, team_id: Option<TeamId>, user_
     Ok(())
 }
 
+/// Lets servers see the members of a team, and clients who are members and hold `$read_members`.
+///
+/// # Errors
+/// Those of [`profiles`] with a team.
+#[crate::boxed]
+pub async fn require_members_seen(deps: &Deps, actor: &Actor, team_id: TeamId) -> Result<()> {
+    require_list(deps, actor, Some(team_id), None).await
+}
+
 /// A page of the members of a team, by the time of joining: at most `limit` after a position, each with its own, and whether
 /// more follow.
 ///
 /// # Errors
 /// Those of [`profiles`] with a team.
+#[crate::boxed]
 pub async fn member_page(
     deps: &Deps,
     actor: &Actor,
@@ -128,6 +139,7 @@ fn page_of(rows: Vec<ProfileRow>, limit: u64) -> MemberPage {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn member_pages(
     deps: &Deps,
     project_id: &ProjectId,
@@ -150,6 +162,7 @@ pub async fn member_pages(
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `TEAM_PERMISSION_REQUIRED` for others without `$read_members`. Both:
 /// `TEAM_MEMBERSHIP_NOT_FOUND`.
+#[crate::boxed]
 pub async fn profile(deps: &Deps, actor: &Actor, team_id: TeamId, user_id: UserId) -> Result<MemberProfile> {
     if !actor.is_server() {
         let Some(own) = actor.user_id() else {
@@ -183,6 +196,7 @@ async fn require_sight(
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` for others than themselves. Both: `SCHEMA_ERROR`;
 /// `BAD_REQUEST` for the picture; `TEAM_MEMBERSHIP_NOT_FOUND`.
+#[crate::boxed]
 pub async fn update_profile(
     deps: &Deps,
     actor: &Actor,

@@ -20,6 +20,7 @@ pub(super) const MAX_IDS: usize = 1000;
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND` when they do not belong to it, whether or not it
 /// exists. Servers, and API keys of teams for any team but their own: `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, id: TeamId) -> Result<Team> {
     if let Some(own) = actor.team_id() {
         if id != own {
@@ -60,6 +61,7 @@ pub(super) fn cut<T>(mut rows: Vec<T>, limit: u64) -> (Vec<T>, bool) {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[TeamId]) -> Result<HashMap<TeamId, Team>> {
     let mut teams = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(MAX_IDS) {
@@ -73,6 +75,7 @@ pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[TeamId]) -> Resu
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn of_users(deps: &Deps, project_id: &ProjectId, user_ids: &[UserId]) -> Result<HashMap<UserId, Vec<Team>>> {
     let mut teams: HashMap<UserId, Vec<Team>> = HashMap::with_capacity(user_ids.len());
     for user_ids in user_ids.chunks(MAX_IDS) {
@@ -87,6 +90,7 @@ pub async fn of_users(deps: &Deps, project_id: &ProjectId, user_ids: &[UserId]) 
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn is_member(deps: &Deps, project_id: &ProjectId, team_id: TeamId, user_id: UserId) -> Result<bool> {
     store::is_member(deps.db.read(), project_id, team_id, user_id).await
 }

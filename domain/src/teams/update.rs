@@ -40,6 +40,7 @@ pub struct UpdateTeam {
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without `$update_team`;
 /// `SCHEMA_ERROR` for fields of servers. Servers: `TEAM_NOT_FOUND`. Both: `BAD_REQUEST` for the picture.
+#[crate::boxed]
 pub async fn update(deps: &Deps, actor: &Actor, id: TeamId, input: UpdateTeam) -> Result<Team> {
     let mut violations = Violations::default();
     violations.storable("display_name", input.display_name.as_deref().unwrap_or_default());

@@ -35,6 +35,7 @@ pub struct Affected {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `SCHEMA_ERROR` for a limit outside 1 to 100.
+#[crate::boxed]
 pub async fn affected_by_verification(
     deps: &Deps,
     actor: &Actor,

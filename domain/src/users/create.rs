@@ -47,6 +47,7 @@ impl Created {
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for ways to sign in that the project has switched off, flags of an
 /// address that is not given, pictures and linked accounts; `USER_EMAIL_ALREADY_EXISTS`;
 /// `OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN`.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, input: CreateUser) -> Result<User> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can create users."));
@@ -76,6 +77,7 @@ pub(super) fn check_ways_to_sign_in(config: &ProjectConfig, input: &CreateUser) 
 ///
 /// # Errors
 /// `USER_EMAIL_ALREADY_EXISTS` when the address is to be used to sign in and somebody does so already.
+#[crate::boxed]
 pub async fn create_in(
     deps: &Deps,
     tx: &Tx,

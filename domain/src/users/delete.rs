@@ -17,6 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `USER_NOT_FOUND`.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, actor: &Actor, id: UserId) -> Result<()> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can delete other users."));
@@ -29,6 +30,7 @@ pub async fn delete(deps: &Deps, actor: &Actor, id: UserId) -> Result<()> {
 /// # Errors
 /// `CANNOT_GET_OWN_USER_WITHOUT_USER`; `BAD_REQUEST` for clients where the project does not let users delete themselves;
 /// `USER_NOT_FOUND` when it is gone already.
+#[crate::boxed]
 pub async fn delete_own(deps: &Deps, actor: &Actor) -> Result<()> {
     let Some(id) = actor.user_id() else { return refuse(no_own_user()) };
     let config = projects::config(deps, &actor.project_id).await?;

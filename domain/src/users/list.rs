@@ -117,6 +117,7 @@ pub struct UserPage {
 ///
 /// # Errors
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `BAD_REQUEST` for `only_anonymous` alone and for a start that is no user.
+#[crate::boxed]
 pub async fn list(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<UserPage> {
     let (connection, config) = (deps.db.read(), &*check(deps, actor, input).await?);
     let ways = Ways {
@@ -202,6 +203,7 @@ pub(super) fn page(
 ///
 /// # Errors
 /// Those of [`list`].
+#[crate::boxed]
 pub async fn count(deps: &Deps, actor: &Actor, input: &ListUsers) -> Result<u64> {
     let config = check(deps, actor, input).await?;
     let filters = filters(deps.db.read(), &actor.project_id, &config, input, Ways::default());

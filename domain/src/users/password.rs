@@ -17,6 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn set_password_in(
     deps: &Deps,
     tx: &Tx,
@@ -42,6 +43,7 @@ pub async fn set_password_in(
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn replace_outdated_hash_in(
     tx: &Tx,
     project_id: &ProjectId,

@@ -23,6 +23,7 @@ const MAX_IDS: usize = 1000;
 ///
 /// # Errors
 /// `USER_NOT_FOUND`, also for clients that ask for anybody but themselves.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, id: UserId) -> Result<User> {
     if !actor.is_server() && !actor.is_user(id) {
         return refuse(not_found());
@@ -37,6 +38,7 @@ pub async fn get(deps: &Deps, actor: &Actor, id: UserId) -> Result<User> {
 ///
 /// # Errors
 /// `CANNOT_GET_OWN_USER_WITHOUT_USER` when it speaks for nobody, or for a user that is gone.
+#[crate::boxed]
 pub async fn get_own(deps: &Deps, actor: &Actor) -> Result<User> {
     let own = match actor.user_id() {
         Some(id) => find(deps, &actor.project_id, id).await?,
@@ -56,6 +58,7 @@ pub(super) fn no_own_user() -> Failure {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn find(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<User>> {
     let config = projects::config(deps, project_id).await?;
     Ok(load(deps, project_id, id).await?.map(|loaded| loaded.into_user(&config)))
@@ -70,6 +73,7 @@ async fn load(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn find_in(tx: &Tx, config: &ProjectConfig, project_id: &ProjectId, id: UserId) -> Result<Option<User>> {
     Ok(store::find(&**tx, project_id, id).await?.map(|loaded| loaded.into_user(config)))
 }
@@ -78,6 +82,7 @@ pub async fn find_in(tx: &Tx, config: &ProjectConfig, project_id: &ProjectId, id
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[UserId]) -> Result<HashMap<UserId, User>> {
     let config = projects::config(deps, project_id).await?;
     let mut users = HashMap::with_capacity(ids.len());
@@ -102,6 +107,7 @@ pub struct Credentials {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn credentials_by_email(
     deps: &Deps,
     project_id: &ProjectId,
@@ -117,6 +123,7 @@ pub async fn credentials_by_email(
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn credentials_of(deps: &Deps, project_id: &ProjectId, id: UserId) -> Result<Option<Credentials>> {
     let config = projects::config(deps, project_id).await?;
     Ok(load(deps, project_id, id).await?.map(|loaded| credentials(loaded, &config)))
@@ -126,6 +133,7 @@ pub async fn credentials_of(deps: &Deps, project_id: &ProjectId, id: UserId) -> 
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn credentials_in(
     tx: &Tx,
     config: &ProjectConfig,
@@ -146,6 +154,7 @@ fn credentials(loaded: Loaded, config: &ProjectConfig) -> Credentials {
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn lock_in(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<bool> {
     store::lock(tx, project_id, id).await
 }

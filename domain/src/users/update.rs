@@ -30,6 +30,7 @@ use crate::{
 /// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `USER_NOT_FOUND`; `USER_EMAIL_ALREADY_EXISTS`; `TEAM_MEMBERSHIP_NOT_FOUND` for
 /// the selected team; `BAD_REQUEST` for ways to sign in that the project has switched off, flags of an address that is not
 /// there, and pictures.
+#[crate::boxed]
 pub async fn update(deps: &Deps, actor: &Actor, id: UserId, input: UpdateUser) -> Result<User> {
     if !actor.is_server() {
         return refuse(Failure::forbidden("Only servers can change other users, and these fields."));
@@ -43,6 +44,7 @@ pub async fn update(deps: &Deps, actor: &Actor, id: UserId, input: UpdateUser) -
 /// # Errors
 /// `CANNOT_GET_OWN_USER_WITHOUT_USER`; `FORBIDDEN` for API keys that would change how the user signs in; those of
 /// [`update`], as far as they concern the fields.
+#[crate::boxed]
 pub async fn update_own(deps: &Deps, actor: &Actor, input: UpdateOwnUser) -> Result<User> {
     let Some(id) = actor.user_id() else { return refuse(no_own_user()) };
     if input.touches_sign_in() {
@@ -67,6 +69,7 @@ async fn run(deps: &Deps, actor: &Actor, id: UserId, changes: &Changes) -> Resul
 ///
 /// # Errors
 /// Those of [`update`], as far as they concern neither the input alone nor ways to sign in.
+#[crate::boxed]
 pub async fn apply_in(
     deps: &Deps,
     tx: &Tx,

@@ -81,6 +81,7 @@ pub enum AttemptsOf {
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn attempts(
     deps: &Deps,
     actor: &Actor,
@@ -111,6 +112,7 @@ pub async fn attempts(
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn attempts_of(deps: &Deps, actor: &Actor, message_ids: &[WebhookMessageId]) -> Result<Vec<Attempt>> {
     require_admin(actor)?;
     if message_ids.is_empty() {

@@ -92,6 +92,7 @@ impl Deliverer {
 ///
 /// # Errors
 /// Internal: the job is to be tried again.
+#[crate::boxed]
 pub async fn deliver(deliverer: &Deliverer, job: &DeliverWebhook) -> Result<Ending> {
     let Some(loaded) = deliverer.loads.get(job.delivery_id).await? else { return Ok(Ending::done()) };
     let delivery = &loaded.delivery;

@@ -114,6 +114,7 @@ pub struct EndpointChange {
 ///
 /// # Errors
 /// Every violation of the input at once; too many endpoints; access; internal.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, new: NewEndpoint) -> Result<Endpoint> {
     require_admin(actor)?;
     let secret = &secret::chosen_or_random(new.secret.as_ref())?;
@@ -165,6 +166,7 @@ fn new_row(deps: &Deps, project_id: &ProjectId, new: NewEndpoint) -> Result<row:
 ///
 /// # Errors
 /// Every violation of the input at once; not found; access; internal.
+#[crate::boxed]
 pub async fn update(deps: &Deps, actor: &Actor, id: WebhookEndpointId, change: EndpointChange) -> Result<Endpoint> {
     require_admin(actor)?;
     let change = &change;
@@ -222,6 +224,7 @@ fn changed(deps: &Deps, mut row: row::Model, change: &EndpointChange) -> Result<
 ///
 /// # Errors
 /// Not found, access; internal.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, actor: &Actor, id: WebhookEndpointId) -> Result<()> {
     require_admin(actor)?;
     deps.mutate(actor, "deleteWebhookEndpoint", |tx| async move {
@@ -243,6 +246,7 @@ pub async fn delete(deps: &Deps, actor: &Actor, id: WebhookEndpointId) -> Result
 ///
 /// # Errors
 /// Not found, access; internal.
+#[crate::boxed]
 pub async fn endpoint(deps: &Deps, actor: &Actor, id: WebhookEndpointId) -> Result<Endpoint> {
     require_admin(actor)?;
     match store::endpoint(deps.db.read(), &actor.project_id, id).await? {
@@ -255,6 +259,7 @@ pub async fn endpoint(deps: &Deps, actor: &Actor, id: WebhookEndpointId) -> Resu
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn endpoints(deps: &Deps, actor: &Actor, page: PageRequest) -> Result<Page<Endpoint>> {
     require_admin(actor)?;
     let limit = page.limit.min(MAX_PAGE);
@@ -267,6 +272,7 @@ pub async fn endpoints(deps: &Deps, actor: &Actor, page: PageRequest) -> Result<
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn count_endpoints(deps: &Deps, actor: &Actor) -> Result<u64> {
     require_admin(actor)?;
     store::count_endpoints(deps.db.read(), &actor.project_id).await
@@ -276,6 +282,7 @@ pub async fn count_endpoints(deps: &Deps, actor: &Actor) -> Result<u64> {
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn endpoints_by_ids(deps: &Deps, actor: &Actor, ids: &[WebhookEndpointId]) -> Result<Vec<Endpoint>> {
     require_admin(actor)?;
     let rows = store::endpoints_by_ids(deps.db.read(), &actor.project_id, ids).await?;

@@ -38,6 +38,7 @@ const ROWS_PER_DELIVERY: usize = 2;
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn fan_out(deps: &Deps) -> Result<bool> {
     if !events::has_unconsumed(deps, CONSUMER).await? {
         return Ok(false);

@@ -89,6 +89,7 @@ pub struct MessageFilter {
 ///
 /// # Errors
 /// Not found, access; internal.
+#[crate::boxed]
 pub async fn message(deps: &Deps, actor: &Actor, id: WebhookMessageId) -> Result<Message> {
     require_admin(actor)?;
     match store::message(deps.db.read(), &actor.project_id, id).await? {
@@ -101,6 +102,7 @@ pub async fn message(deps: &Deps, actor: &Actor, id: WebhookMessageId) -> Result
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn messages(deps: &Deps, actor: &Actor, filter: &MessageFilter, page: PageRequest) -> Result<Page<Message>> {
     use webhook_message::Column::{CreatedAt, Id};
     require_admin(actor)?;
@@ -114,6 +116,7 @@ pub async fn messages(deps: &Deps, actor: &Actor, filter: &MessageFilter, page: 
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn count_messages(deps: &Deps, actor: &Actor, filter: &MessageFilter) -> Result<u64> {
     require_admin(actor)?;
     Ok(select(actor, filter).count(deps.db.read()).await?)
@@ -138,6 +141,7 @@ fn select(actor: &Actor, filter: &MessageFilter) -> Select<webhook_message::Enti
 ///
 /// # Errors
 /// Access; internal.
+#[crate::boxed]
 pub async fn deliveries_of(deps: &Deps, actor: &Actor, message_ids: &[WebhookMessageId]) -> Result<Vec<Delivery>> {
     use webhook_delivery::Column;
     require_admin(actor)?;

@@ -39,6 +39,7 @@ pub struct Recovery {
 ///
 /// # Errors
 /// A window that is empty or too long; no such endpoint; it is disabled (`CONFLICT`); access; internal.
+#[crate::boxed]
 pub async fn recover(
     deps: &Deps,
     actor: &Actor,
@@ -75,6 +76,7 @@ pub async fn recover(
 ///
 /// # Errors
 /// Those of the database.
+#[crate::boxed]
 pub async fn recover_step(
     deps: &Deps,
     job: &RecoverWebhookEndpoint,

@@ -37,6 +37,7 @@ pub struct SentAgain {
 ///
 /// # Errors
 /// No such message or endpoint; its payload is gone; the endpoint is disabled (`CONFLICT`); access; internal.
+#[crate::boxed]
 pub async fn resend(
     deps: &Deps,
     actor: &Actor,
@@ -61,6 +62,7 @@ pub async fn resend(
 ///
 /// # Errors
 /// No such endpoint; it is disabled (`CONFLICT`); access; internal.
+#[crate::boxed]
 pub async fn send_test(deps: &Deps, actor: &Actor, endpoint_id: WebhookEndpointId) -> Result<SentAgain> {
     require_admin(actor)?;
     deps.mutate(actor, "sendTestWebhook", |tx| async move {

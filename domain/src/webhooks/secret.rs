@@ -26,6 +26,7 @@ pub const MAX_OLD_SECRETS: usize = 10;
 ///
 /// # Errors
 /// Not found, access; internal.
+#[crate::boxed]
 pub async fn secret(deps: &Deps, actor: &Actor, endpoint_id: WebhookEndpointId) -> Result<SecretString> {
     require_admin(actor)?;
     let connection = deps.db.read();
@@ -43,6 +44,7 @@ pub async fn secret(deps: &Deps, actor: &Actor, endpoint_id: WebhookEndpointId) 
 ///
 /// # Errors
 /// Invalid input, too many old secrets, not found, access; internal.
+#[crate::boxed]
 pub async fn rotate_secret(
     deps: &Deps,
     actor: &Actor,

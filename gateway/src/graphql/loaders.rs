@@ -14,6 +14,7 @@ use async_graphql::{
     Context,
     dataloader::{DataLoader, Loader},
 };
+use async_trait::async_trait;
 use postern_domain::{
     Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
     items::{self, Customer, Item},
@@ -205,6 +206,7 @@ impl From<LoadError> for Error {
     }
 }
 
+#[async_trait]
 impl Loader<UserId> for Source {
     type Value = User;
     type Error = LoadError;
@@ -214,6 +216,7 @@ impl Loader<UserId> for Source {
     }
 }
 
+#[async_trait]
 impl Loader<TeamId> for Source {
     type Value = Team;
     type Error = LoadError;
@@ -226,6 +229,7 @@ impl Loader<TeamId> for Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct ContactChannelsOf(UserId);
 
+#[async_trait]
 impl Loader<ContactChannelsOf> for Source {
     type Value = Vec<ContactChannel>;
     type Error = LoadError;
@@ -240,6 +244,7 @@ impl Loader<ContactChannelsOf> for Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct LinkedAccountsOf(UserId);
 
+#[async_trait]
 impl Loader<LinkedAccountsOf> for Source {
     type Value = Vec<LinkedAccount>;
     type Error = LoadError;
@@ -254,6 +259,7 @@ impl Loader<LinkedAccountsOf> for Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct TeamsOf(UserId);
 
+#[async_trait]
 impl Loader<TeamsOf> for Source {
     type Value = Vec<Team>;
     type Error = LoadError;
@@ -272,6 +278,7 @@ struct MembersOf {
     limit: u64,
 }
 
+#[async_trait]
 impl Loader<MembersOf> for Source {
     type Value = MemberPage;
     type Error = LoadError;
@@ -294,6 +301,7 @@ struct TeamPermissionsOf {
     recursive: bool,
 }
 
+#[async_trait]
 impl Loader<TeamPermissionsOf> for Source {
     type Value = Vec<TeamGrant>;
     type Error = LoadError;
@@ -316,6 +324,7 @@ struct ProjectPermissionsOf {
     recursive: bool,
 }
 
+#[async_trait]
 impl Loader<ProjectPermissionsOf> for Source {
     type Value = Vec<ProjectGrant>;
     type Error = LoadError;
@@ -335,6 +344,7 @@ impl Loader<ProjectPermissionsOf> for Source {
     }
 }
 
+#[async_trait]
 impl Loader<Customer> for Source {
     type Value = Result<Vec<Item>, Failure>;
     type Error = LoadError;
@@ -344,6 +354,7 @@ impl Loader<Customer> for Source {
     }
 }
 
+#[async_trait]
 impl Loader<WebhookEndpointId> for Source {
     type Value = Endpoint;
     type Error = LoadError;
@@ -357,6 +368,7 @@ impl Loader<WebhookEndpointId> for Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct DeliveriesOf(WebhookMessageId);
 
+#[async_trait]
 impl Loader<DeliveriesOf> for Source {
     type Value = Vec<Delivery>;
     type Error = LoadError;
@@ -371,6 +383,7 @@ impl Loader<DeliveriesOf> for Source {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct AttemptsOf(WebhookMessageId);
 
+#[async_trait]
 impl Loader<AttemptsOf> for Source {
     type Value = Vec<Attempt>;
     type Error = LoadError;

@@ -87,6 +87,7 @@ mod tests {
     /// Notes the batches.
     struct Doubles(Arc<Mutex<Vec<usize>>>);
 
+    #[async_trait::async_trait]
     impl Loader<u32> for Doubles {
         type Value = u32;
         type Error = ();

@@ -30,6 +30,7 @@ struct Message {
 
 impl Redis {
     /// Carries signals until `stop`. Whatever fails is tried again.
+    #[postern_domain::boxed]
     pub async fn carry(&self, signals: &Signals, stop: &CancellationToken) {
         let me = Uuid::new_v4();
         let work = async { tokio::join!(self.publish(signals.told_here(), me), self.listen(signals, me)) };

@@ -74,6 +74,7 @@ impl Redis {
     ///
     /// # Errors
     /// [`RedisFault`].
+    #[postern_domain::boxed]
     pub async fn check(&self) -> Result<(), RedisFault> {
         let ping = async {
             let mut connection = self.client.get_multiplexed_async_connection().await?;

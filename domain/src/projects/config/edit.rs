@@ -48,6 +48,7 @@ pub enum ConfigSource {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN.
+#[crate::boxed]
 pub async fn config_text(deps: &Deps, actor: &Actor) -> Result<String> {
     require(actor, Level::Admin)?;
     let config = rendered(deps.db.read(), &deps.keyring, &actor.project_id).await?;
@@ -58,6 +59,7 @@ pub async fn config_text(deps: &Deps, actor: &Actor) -> Result<String> {
 ///
 /// # Errors
 /// `FORBIDDEN` below the level's access; internal when a sealed secret does not open.
+#[crate::boxed]
 pub async fn override_text(deps: &Deps, actor: &Actor, level: ConfigLevel) -> Result<String> {
     require(actor, access(level))?;
     let mut stored = store::override_value(deps.db.read(), &actor.project_id, level.as_str()).await?;
@@ -70,6 +72,7 @@ pub async fn override_text(deps: &Deps, actor: &Actor, level: ConfigLevel) -> Re
 ///
 /// # Errors
 /// `FORBIDDEN` below the level's access; `BAD_REQUEST` for a text that does not fit, or a branch without source.
+#[crate::boxed]
 pub async fn replace_override(
     deps: &Deps,
     actor: &Actor,
@@ -112,6 +115,7 @@ pub(super) async fn put_branch(
 ///
 /// # Errors
 /// `FORBIDDEN` below the level's access; `BAD_REQUEST` for a text that does not fit.
+#[crate::boxed]
 pub async fn merge_override(deps: &Deps, actor: &Actor, level: ConfigLevel, text: &str) -> Result<()> {
     require(actor, access(level))?;
     let given = read(deps, actor, level, text)?;
@@ -129,6 +133,7 @@ pub async fn merge_override(deps: &Deps, actor: &Actor, level: ConfigLevel, text
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `BAD_REQUEST` at the project level.
+#[crate::boxed]
 pub async fn reset_config_keys(deps: &Deps, actor: &Actor, level: ConfigLevel, keys: &[String]) -> Result<()> {
     require(actor, Level::Admin)?;
     if level == ConfigLevel::Project {
@@ -148,6 +153,7 @@ pub async fn reset_config_keys(deps: &Deps, actor: &Actor, level: ConfigLevel, k
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN.
+#[crate::boxed]
 pub async fn config_source(deps: &Deps, actor: &Actor) -> Result<ConfigSource> {
     require(actor, Level::Admin)?;
     let row = store::config_override(deps.db.read(), &actor.project_id, ConfigLevel::Branch.as_str()).await?;
@@ -161,6 +167,7 @@ pub async fn config_source(deps: &Deps, actor: &Actor) -> Result<ConfigSource> {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN.
+#[crate::boxed]
 pub async fn unlink_config_source(deps: &Deps, actor: &Actor) -> Result<()> {
     require(actor, Level::Admin)?;
     deps.mutate(actor, "unlink_config_source", |tx| async move {

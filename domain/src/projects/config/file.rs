@@ -159,6 +159,7 @@ impl Flat {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; `CURRENT_PROJECT_NOT_FOUND`; `BAD_REQUEST` when the environment level would become too long.
+#[crate::boxed]
 pub async fn apply_config_file(deps: &Deps, actor: &Actor, file: &ConfigFile) -> Result<Applied> {
     require(actor, Level::Admin)?;
     deps.mutate(actor, "apply_config_file", |tx| async move {

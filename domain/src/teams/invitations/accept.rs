@@ -45,6 +45,7 @@ impl Bound {
 /// # Errors
 /// Those of codes; `USER_AUTHENTICATION_REQUIRED`; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`;
 /// `TEAM_INVITATION_EMAIL_MISMATCH`. In project `internal`: `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`.
+#[crate::boxed]
 pub async fn accept_by_code(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Membership> {
     let ticket = Ticket {
         kind: CodeKind::TeamInvitation,
@@ -74,6 +75,7 @@ pub async fn accept_by_code(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> R
 ///
 /// # Errors
 /// Those of [`accept_by_code`].
+#[crate::boxed]
 pub async fn invited_team(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Team> {
     let project_id = &actor.project_id;
     let found = codes::look_at(deps, project_id, CodeKind::TeamInvitation, code).await?;
@@ -96,6 +98,7 @@ pub async fn invited_team(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Res
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER` for another user; `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`. Then
 /// `USER_NOT_FOUND`; `VERIFICATION_CODE_NOT_FOUND` when there is no such invitation to an address of the user. In project
 /// `internal`: `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`.
+#[crate::boxed]
 pub async fn accept(deps: &Deps, actor: &Actor, id: TeamInvitationId, user_id: UserId) -> Result<Membership> {
     require_own(actor, user_id)?;
     let (config, project_id) = (&*projects::config(deps, &actor.project_id).await?, &actor.project_id);

@@ -52,6 +52,7 @@ pub enum WayIn {
 ///
 /// # Errors
 /// `VERIFICATION_CODE_NOT_FOUND`, `_EXPIRED`, `_ALREADY_USED`.
+#[crate::boxed]
 pub async fn welcome(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<Welcome> {
     let invited = invited(deps, actor, code).await?;
     let config = projects::config(deps, &actor.project_id).await?;
@@ -105,6 +106,7 @@ async fn way_in(deps: &Deps, actor: &Actor, config: &ProjectConfig, address: &Em
 /// `EMAIL_PASSWORD_MISMATCH`, `TEAM_INVITATION_RESTRICTED_USER_NOT_ALLOWED`. For a new one: `PASSWORD_TOO_SHORT`,
 /// `PASSWORD_TOO_LONG`, `USER_EMAIL_ALREADY_EXISTS`. None of these uses the code up; `VERIFICATION_CODE_MAX_ATTEMPTS_REACHED`
 /// after too many that were right about the password.
+#[crate::boxed]
 pub async fn join_by_page(
     deps: &Deps,
     actor: &Actor,

@@ -14,6 +14,7 @@ use crate::{
 /// # Errors
 /// Clients: `CANNOT_GET_OWN_USER_WITHOUT_USER`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without
 /// `$read_members`, then without `$invite_members`. Servers: `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn of_team(deps: &Deps, actor: &Actor, team_id: TeamId) -> Result<Vec<Invitation>> {
     require_sight(deps, actor, team_id).await?;
     store::of_team(deps.db.read(), &actor.project_id, team_id, None, deps.now()).await
@@ -38,6 +39,7 @@ async fn require_sight(deps: &Deps, actor: &Actor, team_id: TeamId) -> Result<()
 ///
 /// # Errors
 /// `CANNOT_GET_OWN_USER_WITHOUT_USER` for clients that do not ask for their own user.
+#[crate::boxed]
 pub async fn of_recipient(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<Invitation>> {
     require_own(actor, user_id)?;
     store::of_recipient(deps.db.read(), &actor.project_id, user_id, None, deps.now()).await
@@ -47,6 +49,7 @@ pub async fn of_recipient(deps: &Deps, actor: &Actor, user_id: UserId) -> Result
 ///
 /// # Errors
 /// `NOT_FOUND` when there is none, or the caller sees it neither as one into a team nor as one to its user.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, id: TeamInvitationId) -> Result<Invitation> {
     let (reader, project_id, now) = (deps.db.read(), &actor.project_id, deps.now());
     let hidden = || Failure::not_found("There is no such invitation.");

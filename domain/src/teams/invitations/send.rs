@@ -23,6 +23,7 @@ use crate::{
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without
 /// `$invite_members`. Then `SCHEMA_ERROR`; `REDIRECT_URL_NOT_WHITELISTED`; `RATE_LIMITED`; for servers `TEAM_NOT_FOUND`.
+#[crate::boxed]
 pub async fn send(
     deps: &Deps,
     actor: &Actor,
@@ -76,6 +77,7 @@ pub async fn send(
 /// # Errors
 /// Clients: `USER_AUTHENTICATION_REQUIRED`; `TEAM_MEMBERSHIP_NOT_FOUND`; `TEAM_PERMISSION_REQUIRED` without
 /// `$remove_members`. Servers: `TEAM_NOT_FOUND`. `VERIFICATION_CODE_NOT_FOUND` when the team has no such invitation.
+#[crate::boxed]
 pub async fn revoke(deps: &Deps, actor: &Actor, team_id: TeamId, id: TeamInvitationId) -> Result<()> {
     let project_id = &actor.project_id;
     deps.mutate(actor, "teams.revoke_invitation", |tx| async move {

@@ -35,6 +35,7 @@ pub struct UpdateChannel {
 /// # Errors
 /// `FORBIDDEN` for clients and other users than their own; `SCHEMA_ERROR`; `BAD_REQUEST` when there is no such channel or
 /// the user has the new value already; `CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE`.
+#[crate::boxed]
 pub async fn update(
     deps: &Deps,
     actor: &Actor,
@@ -102,6 +103,7 @@ async fn update_in(
 ///
 /// # Errors
 /// `FORBIDDEN` for clients and other users than their own; `BAD_REQUEST` when there is no such channel.
+#[crate::boxed]
 pub async fn delete(deps: &Deps, actor: &Actor, user_id: UserId, id: ContactChannelId) -> Result<()> {
     require_own_or_server(actor, user_id)?;
     let project_id = &actor.project_id;
@@ -121,6 +123,7 @@ pub async fn delete(deps: &Deps, actor: &Actor, user_id: UserId, id: ContactChan
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn mark_verified(
     deps: &Deps,
     tx: &Tx,

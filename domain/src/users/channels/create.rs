@@ -35,6 +35,7 @@ pub struct CreateChannel {
 /// # Errors
 /// `FORBIDDEN` for clients and other users than their own; `SCHEMA_ERROR`; `USER_ID_DOES_NOT_EXIST`; `BAD_REQUEST` when the
 /// user has the address already; `CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE`.
+#[crate::boxed]
 pub async fn create(deps: &Deps, actor: &Actor, input: CreateChannel) -> Result<ContactChannel> {
     require_own_or_server(actor, input.user_id)?;
     let mut violations = Violations::default();

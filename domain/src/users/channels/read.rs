@@ -16,6 +16,7 @@ const MAX_IDS: usize = 1000;
 ///
 /// # Errors
 /// `FORBIDDEN` for clients that do not ask for their own.
+#[crate::boxed]
 pub async fn list(
     deps: &Deps,
     actor: &Actor,
@@ -35,6 +36,7 @@ pub async fn list(
 ///
 /// # Errors
 /// `FORBIDDEN` for clients that do not ask for their own; `NOT_FOUND`.
+#[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, user_id: UserId, id: ContactChannelId) -> Result<ContactChannel> {
     match list(deps, actor, Some(user_id), Some(id)).await?.pop() {
         Some(channel) => Ok(channel),
@@ -46,6 +48,7 @@ pub async fn get(deps: &Deps, actor: &Actor, user_id: UserId, id: ContactChannel
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn of_users(
     deps: &Deps,
     project_id: &ProjectId,
@@ -64,6 +67,7 @@ pub async fn of_users(
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn by_ids(
     deps: &Deps,
     project_id: &ProjectId,
@@ -81,6 +85,7 @@ pub async fn by_ids(
 ///
 /// # Errors
 /// Internal only.
+#[crate::boxed]
 pub async fn find_for_auth(
     deps: &Deps,
     project_id: &ProjectId,

@@ -33,6 +33,7 @@ pub struct ExportPage {
 ///
 /// # Errors
 /// `FORBIDDEN` below ADMIN; internal when a sealed secret does not open.
+#[crate::boxed]
 pub async fn export_page(
     deps: &Deps,
     actor: &Actor,

@@ -103,6 +103,7 @@ impl<'a> Import<'a> {
     /// # Errors
     /// `CURRENT_PROJECT_NOT_FOUND`; those of the database. Some users may be there by then; handing over the same lines
     /// again goes on where it stopped.
+    #[crate::boxed]
     pub async fn run(&mut self, lines: &[ImportLine]) -> Result<Vec<Result<Imported, Failure>>> {
         let config = projects::config(self.deps, &self.actor.project_id).await?;
         let mut outcomes: Vec<_> = lines.iter().map(|_| None).collect();
