@@ -45,13 +45,28 @@ pub struct Gateway {
     pub(crate) stopping: CancellationToken,
     /// Counts what is asked.
     pub(crate) requests: Requests,
+    /// How the GraphQL door is set up.
+    pub(crate) graphql: graphql::Options,
 }
 
 impl Gateway {
     /// A gateway over these parts. The headers of `trusted_proxies` tell where a request came from.
     #[must_use]
     pub fn new(deps: Deps, trusted_proxies: Vec<IpNet>, stopping: CancellationToken) -> Self {
-        Self { deps: Arc::new(deps), trusted_proxies: trusted_proxies.into(), stopping, requests: Requests::default() }
+        Self {
+            deps: Arc::new(deps),
+            trusted_proxies: trusted_proxies.into(),
+            stopping,
+            requests: Requests::default(),
+            graphql: graphql::Options::default(),
+        }
+    }
+
+    /// The same with the GraphQL door set up like this.
+    #[must_use]
+    pub fn with_graphql(mut self, options: graphql::Options) -> Self {
+        self.graphql = options;
+        self
     }
 
     /// Where `request` came from.

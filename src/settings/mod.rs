@@ -38,12 +38,14 @@ const ALLOWED_SUBNETS: &str = "POSTERN_ALLOWED_SUBNETS";
 const TRUSTED_PROXIES: &str = "POSTERN_TRUSTED_PROXIES";
 const ACCESS_TOKEN_SECONDS: &str = "POSTERN_ACCESS_TOKEN_SECONDS";
 const RATE_LIMITS: &str = "POSTERN_RATE_LIMITS";
+const INTROSPECTION: &str = "POSTERN_INTROSPECTION";
+const DOCUMENTS: &str = "POSTERN_DOCUMENTS";
 const DEV: &str = "POSTERN_DEV";
 const LOG: &str = "POSTERN_LOG";
 const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 25] = [
     CONFIG,
     CONFIG_FILE,
     LISTEN,
@@ -64,6 +66,8 @@ const NAMES: [&str; 23] = [
     TRUSTED_PROXIES,
     ACCESS_TOKEN_SECONDS,
     RATE_LIMITS,
+    INTROSPECTION,
+    DOCUMENTS,
     DEV,
     LOG,
     LOG_FORMAT,
@@ -121,6 +125,10 @@ pub struct Settings {
     pub internal_keys: Option<InternalKeys>,
     /// Whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether callers may ask about the GraphQL schema.
+    pub introspection: bool,
+    /// The list of GraphQL documents to which clients are bound.
+    pub documents: Option<PathBuf>,
     /// What to log, in the syntax of tracing's `EnvFilter`.
     pub log: String,
     /// As what.
@@ -261,6 +269,7 @@ impl Reader {
         let trusted_proxies = self.subnets(TRUSTED_PROXIES);
         let access_token_seconds = self.within(ACCESS_TOKEN_SECONDS, "600", ACCESS_TOKEN_RANGE, "a number of seconds");
         let rate_limits = self.switch(RATE_LIMITS, true);
+        let introspection = self.switch(INTROSPECTION, true);
         let log_format = self.parsed(LOG_FORMAT, "text", "text or json");
         Some(Settings {
             listen: listen?,
@@ -274,6 +283,8 @@ impl Reader {
             server_secrets,
             internal_keys,
             trusted_proxies,
+            introspection,
+            documents: self.text(DOCUMENTS).map(PathBuf::from),
             log_format: log_format?,
             log: self.text(LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             domain: DomainSettings {

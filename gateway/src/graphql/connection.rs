@@ -181,7 +181,7 @@ impl<T: OutputType + 'static> Edge<T> {
 }
 
 /// Where a page stands in its list.
-#[guarded(CLIENT)]
+#[guarded(CLIENT, graphql(shareable))]
 pub(crate) struct PageInfo {
     /// Whether items follow.
     #[access(CLIENT)]

@@ -12,11 +12,12 @@ use futures::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
-use postern_domain::{Deps, sessions::ClientInfo, trace};
+use postern_domain::{Actor, Deps, sessions::ClientInfo, trace};
 use tokio::time::timeout;
 use tracing::field;
 
 use super::{
+    allowed::AllowedDocuments,
     caller::{self, Caller},
     document::{self, Documents, Prepared},
     error::{self, DoorCode, Error},
@@ -79,14 +80,31 @@ struct Parts {
     counted: telemetry::Operations,
 }
 
+/// How an installation sets the door up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether callers may ask about the schema. Each is shown what it can use.
+    pub introspection: bool,
+    /// The documents to which clients are bound; none: they may send what they like. Servers and administrators may always.
+    pub allowed: Option<Arc<AllowedDocuments>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { introspection: true, allowed: None }
+    }
+}
+
 impl Door {
     /// A door to the operations of the domain. Looks after live connections from now on.
     pub(crate) fn new(gateway: Gateway) -> Self {
         let deps = Arc::clone(&gateway.deps);
         let tails = Tails::new((*deps).clone());
-        let build = || schema::build(deps.settings.local_mode).data(tails.clone()).data(Arc::clone(&deps));
+        let suggests = deps.settings.local_mode && gateway.graphql.introspection;
+        let build = || schema::build(suggests).data(tails.clone()).data(Arc::clone(&deps));
         let (schema, unchecked) = (build().finish(), build().validation_mode(ValidationMode::Fast).finish());
-        let (documents, persisted) = (Documents::default(), PersistedQueries::default());
+        let persisted = PersistedQueries::new(gateway.graphql.allowed.clone());
+        let documents = Documents::default();
         let counted = telemetry::Operations::new(&schema.sdl());
         let live = Live::new((*deps).clone());
         Self(Arc::new(Parts { gateway, schema, unchecked, documents, persisted, live, counted }))
@@ -107,7 +125,7 @@ impl Door {
         let started = Instant::now();
         let mut operation = self.0.counted.invalid();
         let work = async {
-            match self.prepare(&mut request, way).await {
+            match self.prepare(caller, &mut request, way).await {
                 Ok((prepared, chosen)) => {
                     chosen.note();
                     operation = chosen;
@@ -118,13 +136,14 @@ impl Door {
         };
         let mut response = timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow());
         operation.answered(started, &response);
-        error::complete(&mut response, caller.request_id());
+        error::complete(&mut response, caller.request_id(), self.0.gateway.graphql.introspection);
         response
     }
 
     /// Runs an operation that may answer many times.
     fn answers(&self, caller: &Caller, mut request: Request, way: Way) -> BoxStream<'static, Response> {
         let (door, caller) = (self.clone(), caller.clone());
+        let tells_schema = self.0.gateway.graphql.introspection;
         let request_id = caller.request_id().map(ToOwned::to_owned);
         // Of its own: a socket has many, and the span of the request that it began with is over.
         let span = tracing::info_span!(
@@ -137,7 +156,7 @@ impl Door {
         );
         let answers = async move {
             let started = Instant::now();
-            let (operation, answer) = match timeout(TIME_LIMIT, door.prepare(&mut request, way)).await {
+            let (operation, answer) = match timeout(TIME_LIMIT, door.prepare(&caller, &mut request, way)).await {
                 Ok(Ok((prepared, operation))) => {
                     operation.note();
                     if prepared.kind == OperationType::Subscription {
@@ -154,7 +173,7 @@ impl Door {
         };
         // On the heap: its state is given back when the stream begins; subscriptions would keep it to their end.
         let answers = answers.boxed().flatten_stream().map(move |mut response| {
-            error::complete(&mut response, request_id.as_deref());
+            error::complete(&mut response, request_id.as_deref(), tells_schema);
             response
         });
         trace::begin(span, None).stream(answers.boxed())
@@ -192,10 +211,20 @@ impl Door {
             .boxed()
     }
 
-    async fn prepare(&self, request: &mut Request, way: Way) -> Result<(Prepared, Operation), ServerError> {
-        self.0.persisted.resolve(request).await?;
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        request: &mut Request,
+        way: Way,
+    ) -> Result<(Prepared, Operation), ServerError> {
+        let is_trusted = caller.actor().is_some_and(Actor::is_server);
+        self.0.persisted.resolve(request, is_trusted).await?;
         let prepared = self.0.documents.prepare(request).await?;
         way.check(prepared.kind)?;
+        if prepared.introspects() && !self.0.gateway.graphql.introspection {
+            let text = "This installation does not tell about its schema.";
+            return Err(Error::door(DoorCode::IntrospectionDisabled, text).into_server_error());
+        }
         let name = request.operation_name.clone();
         let document = request.parsed_query()?;
         Ok((prepared, self.0.counted.of(document, document::choose(document, name.as_deref())?)))

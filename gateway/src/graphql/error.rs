@@ -60,6 +60,10 @@ pub(crate) enum DoorCode {
     PersistedQueryNotFound,
     /// The hash of a persisted query is not that of the text.
     PersistedQueryMismatch,
+    /// The document is not on the list of the installation, to which clients are bound.
+    DocumentNotAllowed,
+    /// The installation does not tell about its schema.
+    IntrospectionDisabled,
     /// Our own fault.
     Internal,
 }
@@ -86,6 +90,8 @@ impl DoorCode {
             Self::Timeout => "TIMEOUT",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::PersistedQueryMismatch => "PERSISTED_QUERY_MISMATCH",
+            Self::DocumentNotAllowed => "DOCUMENT_NOT_ALLOWED",
+            Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::Internal => "INTERNAL_SERVER_ERROR",
         }
     }
@@ -93,6 +99,7 @@ impl DoorCode {
     /// The HTTP status that says the same.
     pub(crate) fn status(self) -> u16 {
         match self {
+            Self::DocumentNotAllowed | Self::IntrospectionDisabled => 403,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
             Self::PayloadTooLarge => 413,
@@ -228,9 +235,13 @@ pub(crate) fn is_request_error(response: &Response) -> bool {
 }
 
 /// Gives every error a code: those that async-graphql made itself have none yet. Errors of ours get the request id, under
-/// which the log says more. All are counted; call it once for an answer.
-pub(crate) fn complete(response: &mut Response, request_id: Option<&str>) {
+/// which the log says more. All are counted; call it once for an answer. Unless `tells_schema`, what async-graphql says of
+/// the schema (names and types, what is similar, how much of the document fits) is put in words that name nothing.
+pub(crate) fn complete(response: &mut Response, request_id: Option<&str>, tells_schema: bool) {
     let request_error = is_request_error(response);
+    if !tells_schema {
+        hush(response, request_error);
+    }
     for error in &mut response.errors {
         let values = error.extensions.get_or_insert_default();
         if values.get("code").is_none() {
@@ -255,14 +266,37 @@ pub(crate) fn complete(response: &mut Response, request_id: Option<&str>) {
     }
 }
 
+/// Replaces what async-graphql says of the schema. One error stands for all of a document that does not fit: their number
+/// and places would tell as much as their words.
+fn hush(response: &mut Response, request_error: bool) {
+    let names_schema = |error: &ServerError| {
+        let has_code = error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
+        !has_code && error.message != TOO_COMPLEX
+    };
+    if request_error {
+        if response.errors.iter().any(names_schema) {
+            response.errors = vec![Error::door(DoorCode::ValidationFailed, DOES_NOT_FIT).into_server_error()];
+        }
+        return;
+    }
+    for error in response.errors.iter_mut().filter(|error| names_schema(error)) {
+        DOES_NOT_FIT.clone_into(&mut error.message);
+        error.locations.clear();
+    }
+}
+
+/// What is said instead.
+const DOES_NOT_FIT: &str = "The document or its variables do not fit the schema.";
+
 /// How async-graphql says it (`validation::check_rules`); a test holds it to that.
 const TOO_COMPLEX: &str = "Query is too complex.";
 const TOO_COSTLY: &str = "The operation costs more than is allowed: ask for fewer fields or smaller pages.";
 
 #[cfg(test)]
 mod tests {
+    use async_graphql::{PathSegment, Pos};
     use postern_domain::Code;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -296,8 +330,29 @@ mod tests {
     #[test]
     fn errors_of_the_library_get_a_code() {
         let mut response = Response::from_errors(vec![ServerError::new("Unknown field", None)]);
-        complete(&mut response, None);
+        complete(&mut response, None, true);
         let told = serde_json::to_value(&response.errors).unwrap();
         assert_eq!(told[0]["extensions"], json!({"code": "GRAPHQL_VALIDATION_FAILED", "status": 400}));
+    }
+
+    #[test]
+    fn where_the_schema_is_not_told_errors_name_nothing_of_it() {
+        let unknown = || ServerError::new("Unknown field \"a\" on type \"Query\".", Some(Pos { line: 1, column: 3 }));
+        let mut refused = Response::from_errors(vec![unknown(), unknown()]);
+        complete(&mut refused, None, false);
+        assert_eq!(
+            serde_json::to_value(&refused.errors).unwrap(),
+            json!([{"message": DOES_NOT_FIT, "extensions": {"code": "GRAPHQL_VALIDATION_FAILED", "status": 400}}])
+        );
+        let path = vec![PathSegment::Field("a".to_owned())];
+        let ours = Error::from(Failure::forbidden("no")).into_server_error();
+        let mut executed = Response::from_errors(vec![unknown().with_path(path.clone()), ours.with_path(path)]);
+        complete(&mut executed, None, false);
+        let told = serde_json::to_value(&executed.errors).unwrap();
+        assert_eq!((&told[0]["message"], &told[0]["locations"]), (&json!(DOES_NOT_FIT), &Value::Null));
+        assert_eq!((&told[0]["extensions"]["code"], &told[1]["message"]), (&json!("BAD_USER_INPUT"), &json!("no")));
+        let mut costly = Response::from_errors(vec![ServerError::new(TOO_COMPLEX, None)]);
+        complete(&mut costly, None, false);
+        assert_eq!(costly.errors[0].message, TOO_COSTLY);
     }
 }

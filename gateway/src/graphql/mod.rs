@@ -7,6 +7,7 @@
 //! are refused unless the rule of the root field says `keys = …` and the domain's list (`api_keys`) has the operation. Then
 //! bring `schema.graphql` up to date with `postern schema > schema.graphql`.
 
+mod allowed;
 mod api_keys;
 mod caller;
 mod connection;
@@ -15,6 +16,7 @@ mod document;
 mod door;
 mod error;
 mod events;
+mod federation;
 mod guard;
 mod http;
 mod items;
@@ -41,6 +43,8 @@ mod telemetry;
 mod users;
 mod webhooks;
 
+pub use allowed::{AllowedDocuments, WrongDocuments};
+pub use door::Options;
 pub use schema::sdl;
 
 pub(crate) use http::router;

@@ -70,7 +70,7 @@ impl NodeQuery {
 }
 
 /// Whether the refusal says that the caller may not know of it.
-fn hides(error: &postern_domain::Error) -> bool {
+pub(super) fn hides(error: &postern_domain::Error) -> bool {
     let kind = error.failure().map(postern_domain::Failure::kind);
     matches!(kind, Some(Kind::NotFound | Kind::Forbidden | Kind::Unauthenticated))
 }

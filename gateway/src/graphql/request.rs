@@ -6,7 +6,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::error::DoorCode;
+use super::{
+    error::DoorCode,
+    persisted::{DOCUMENT_ID, PERSISTED_QUERY},
+};
 
 /// A request that is no GraphQL request.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ struct Members {
     #[serde(default)]
     query: Option<String>,
     #[serde(default)]
+    document_id: Option<String>,
+    #[serde(default)]
     operation_name: Option<String>,
     #[serde(default)]
     variables: Option<Variables>,
@@ -38,10 +43,13 @@ struct Members {
 
 impl Members {
     fn into_request(self) -> Result<Request, Malformed> {
-        let extensions = self.extensions.unwrap_or_default();
+        let mut extensions = self.extensions.unwrap_or_default();
+        if let Some(id) = self.document_id {
+            extensions.insert(DOCUMENT_ID.to_owned(), id.into());
+        }
         let query = match self.query {
             Some(query) => query,
-            None if extensions.contains_key("persistedQuery") => String::new(),
+            None if [PERSISTED_QUERY, DOCUMENT_ID].iter().any(|name| extensions.contains_key(*name)) => String::new(),
             None => return Err(Malformed::new("The request has no `query`.")),
         };
         let mut request = Request::new(query).variables(self.variables.unwrap_or_default());
@@ -109,10 +117,12 @@ pub(crate) fn from_query(parameters: &str) -> Result<Request, Malformed> {
     fn json<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<Option<T>, Malformed> {
         serde_json::from_str(text).map_err(|error| Malformed::new(format!("The parameter `{name}`: {error}.")))
     }
-    let mut members = Members { query: None, operation_name: None, variables: None, extensions: None };
+    let mut members =
+        Members { query: None, document_id: None, operation_name: None, variables: None, extensions: None };
     for (name, value) in form_urlencoded::parse(parameters.as_bytes()) {
         match name.as_ref() {
             "query" => members.query = Some(value.into_owned()),
+            "documentId" => members.document_id = Some(value.into_owned()),
             "operationName" => members.operation_name = Some(value.into_owned()),
             "variables" => members.variables = json("variables", &value)?,
             "extensions" => members.extensions = json("extensions", &value)?,
@@ -156,6 +166,8 @@ mod tests {
     fn a_persisted_query_needs_no_text() {
         let body = r#"{"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}"#;
         assert_eq!(from_body(body.as_bytes()).unwrap().query, "");
+        assert_eq!(from_body(br#"{"documentId": "x"}"#).unwrap().query, "");
+        assert_eq!(from_query("documentId=x").unwrap().query, "");
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(crate) fn executed(format: Format, response: &Response) -> axum::response::R
 /// The answer to a request that was refused before; `status` holds for every format.
 pub(crate) fn refused(format: Format, status: StatusCode, error: ServerError) -> axum::response::Response {
     let mut response = Response::from_errors(vec![error]);
-    error::complete(&mut response, None);
+    error::complete(&mut response, None, true);
     write(format, status, &response)
 }
 
@@ -195,7 +195,7 @@ mod tests {
     fn a_refused_request_has_no_data_and_a_status_by_format() {
         let refused = || {
             let mut response = Response::from_errors(vec![ServerError::new("no", None)]);
-            error::complete(&mut response, None);
+            error::complete(&mut response, None, true);
             response
         };
         assert_eq!(executed(Format::Json, &refused()).status(), StatusCode::OK);
@@ -209,7 +209,7 @@ mod tests {
         let mut response = Response::from_errors(vec![
             ServerError::new("no", None).with_path(vec![async_graphql::PathSegment::Field("me".to_owned())]),
         ]);
-        error::complete(&mut response, None);
+        error::complete(&mut response, None, true);
         assert_eq!(executed(Format::GraphqlResponse, &response).status(), StatusCode::OK);
         assert_eq!(serde_json::to_value(Body(&response)).unwrap()["data"], serde_json::Value::Null);
     }

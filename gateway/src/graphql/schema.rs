@@ -14,6 +14,7 @@ use super::{
     document::MAX_COST,
     error::Result,
     events::{query::EventQuery, subscription::EventSubscription},
+    federation::FederationQuery,
     guard::{visible_to_clients_and_user_keys, visible_to_users},
     items::{mutation::ItemMutation, query::ItemQuery, subscription::ItemSubscription},
     linked_accounts::{mutation::LinkedAccountMutation, query::LinkedAccountQuery},
@@ -46,7 +47,7 @@ pub(crate) struct PeopleQuery(UserQuery, LinkedAccountQuery, SessionQuery, Notif
 pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery, ItemQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery);
+pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, FederationQuery);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]

@@ -20,6 +20,8 @@ pub(super) struct Extent {
     pub(super) depth: u64,
     /// How deep lists of introspection nest (`fields { type { fields … } }`), each of which multiplies the answer.
     pub(super) introspection_lists: u64,
+    /// Whether anything is asked about the schema, beyond `__typename`.
+    pub(super) introspects: bool,
 }
 
 impl Extent {
@@ -29,11 +31,12 @@ impl Extent {
             aliases: self.aliases.saturating_add(other.aliases),
             depth: self.depth.max(other.depth),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
+            introspects: self.introspects || other.introspects,
         }
     }
 }
 
-const ONE: Extent = Extent { selections: 1, aliases: 0, depth: 0, introspection_lists: 0 };
+const ONE: Extent = Extent { selections: 1, aliases: 0, depth: 0, introspection_lists: 0, introspects: false };
 
 /// Why a document cannot be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +84,7 @@ impl<'a> Measure<'a> {
                         introspection_lists: below
                             .introspection_lists
                             .saturating_add(is_introspection_list(&field.node.name.node).into()),
+                        introspects: below.introspects || is_introspection(&field.node.name.node),
                     }
                 }
                 Selection::InlineFragment(fragment) => ONE.beside(self.selection_set(&fragment.node.selection_set)?),
@@ -109,6 +113,10 @@ impl<'a> Measure<'a> {
 }
 
 /// The lists below `__Type` that lead to further types.
+fn is_introspection(name: &str) -> bool {
+    matches!(name, "__schema" | "__type")
+}
+
 fn is_introspection_list(name: &str) -> bool {
     matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes")
 }
@@ -126,7 +134,7 @@ mod tests {
     #[test]
     fn fragments_count_each_time_they_are_spread() {
         let extent = measured("{ a { ...F } b: a { ...F } } fragment F on A { x y: z { w } }").unwrap();
-        assert_eq!(extent, Extent { selections: 10, aliases: 3, depth: 3, introspection_lists: 0 });
+        assert_eq!(extent, Extent { selections: 10, aliases: 3, depth: 3, introspection_lists: 0, introspects: false });
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Prepared {
         self.parsed.fits.load(Ordering::Relaxed)
     }
 
+    /// Whether the document asks about the schema, beyond `__typename`.
+    pub(crate) fn introspects(&self) -> bool {
+        self.parsed.extent.introspects
+    }
+
     /// Remembers that the document passed every check of the schema.
     pub(crate) fn found_to_fit(&self) {
         let mut operations = self.parsed.document.operations.iter();
@@ -131,18 +136,32 @@ impl Documents {
         if let Some(parsed) = self.parsed.get(text).await {
             return Ok(parsed);
         }
-        if tokens::count(text, MAX_TOKENS) > MAX_TOKENS {
-            return Err(refuse(DoorCode::QueryTooLarge, format!("The document has more than {MAX_TOKENS} tokens.")));
-        }
-        let document = parse_query(text).map_err(not_graphql)?;
-        let extent = measure::measure(&document).map_err(|Unmeasurable::Cycle(name)| {
-            refuse(DoorCode::ValidationFailed, format!("The fragment {name} contains itself."))
-        })?;
-        let page_sizes = variables::page_sizes(&document);
-        let parsed = Arc::new(Parsed { document, extent, page_sizes, fits: AtomicBool::new(false) });
+        let parsed = Arc::new(read(text)?);
         self.parsed.insert(Arc::from(text), Arc::clone(&parsed)).await;
         Ok(parsed)
     }
+}
+
+/// Parses and measures a text.
+fn read(text: &str) -> Result<Parsed, ServerError> {
+    if tokens::count(text, MAX_TOKENS) > MAX_TOKENS {
+        return Err(refuse(DoorCode::QueryTooLarge, format!("The document has more than {MAX_TOKENS} tokens.")));
+    }
+    let document = parse_query(text).map_err(not_graphql)?;
+    let extent = measure::measure(&document).map_err(|Unmeasurable::Cycle(name)| {
+        refuse(DoorCode::ValidationFailed, format!("The fragment {name} contains itself."))
+    })?;
+    let page_sizes = variables::page_sizes(&document);
+    Ok(Parsed { document, extent, page_sizes, fits: AtomicBool::new(false) })
+}
+
+/// Checks that a text is GraphQL within the limits of every operation in it. Whether it fits the schema depends on who asks.
+///
+/// # Errors
+/// Those that sending it would have.
+pub(crate) fn check(text: &str) -> Result<(), ServerError> {
+    let parsed = read(text)?;
+    parsed.document.operations.iter().try_for_each(|(_, operation)| check_extent(&parsed, &operation.node))
 }
 
 fn refuse(code: DoorCode, message: impl Into<String>) -> ServerError {

@@ -1,25 +1,35 @@
 //! Following the log live.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use async_graphql::Context;
-use futures::{Stream, StreamExt, stream};
+use async_graphql::{Context, ID};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use postern_domain::{
-    Deps, ProjectId,
+    Deps, ProjectId, TeamId,
     events::{self, EventFilter, LoggedEvent, MAX_PAGE},
-    identity,
+    identity, teams,
 };
 use postern_gateway_macros::guarded;
+use tokio::time::timeout;
 
 use super::{
     tail::{Tail, Tails},
-    types::{EventObject, kinds, position},
+    types::{EventObject, TeamEventObject, kinds, position},
 };
 use crate::graphql::{
-    error::Result,
+    error::{Error, Result},
+    scalars::parse_id,
     schema::{actor, deps},
     stream::InForce,
 };
+
+/// How often a right that can end without an event is looked at when nothing happens: definitions of permissions can change
+/// too. A right that ended must be noticed within 10 s.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Subscriptions to the event log.
 #[derive(Default)]
@@ -36,7 +46,7 @@ impl EventSubscription {
         #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
         let filter = EventFilter { kinds: kinds(types.as_deref())?, ..EventFilter::default() };
-        Ok(shown(follow(ctx, filter, after.as_deref()).await?))
+        Ok(shown(follow(ctx, filter, after.as_deref()).await?, EventObject))
     }
 
     /// What changes about the signed-in user. With `after` from there on, without it from now on.
@@ -47,19 +57,83 @@ impl EventSubscription {
         #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
     ) -> Result<impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<>> {
         let user_id = identity::own_user_id(actor(ctx)?)?;
-        Ok(shown(follow(ctx, EventFilter::of_user(user_id), after.as_deref()).await?))
+        Ok(shown(follow(ctx, EventFilter::of_user(user_id), after.as_deref()).await?, EventObject))
+    }
+
+    /// What changes about a team and its members. With `after` from there on, without it from now on. A client needs
+    /// `$read_members` there; when it no longer holds it, the subscription ends with an error.
+    #[access(CLIENT, self, keys = USER)]
+    async fn team_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The team.")] team_id: ID,
+        #[graphql(desc = "The cursor of the last event that was seen.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = async_graphql::Result<Option<TeamEventObject>>> + use<>> {
+        let team_id = TeamId(parse_id(&team_id, "teamId")?);
+        let (deps, actor) = (deps(ctx)?.clone(), actor(ctx)?.clone());
+        // Whoever may not look is told at once.
+        teams::require_members_seen(&deps, &actor, team_id).await?;
+        let events = follow(ctx, EventFilter::of_team(team_id), after.as_deref()).await?;
+        let every = (!actor.is_server()).then_some(LOOK_EVERY);
+        let may = move || {
+            let (deps, actor) = (Arc::clone(&deps), actor.clone());
+            async move { teams::require_members_seen(&deps, &actor, team_id).await }.boxed()
+        };
+        Ok(shown(while_allowed(events, every, may), move |event| TeamEventObject { event, team_id }))
     }
 }
 
+/// Events of the log as they are read.
+pub(crate) type Events = BoxStream<'static, postern_domain::Result<Arc<LoggedEvent>>>;
+
 /// Events as the schema shows them.
-fn shown<S>(events: S) -> impl Stream<Item = async_graphql::Result<Option<EventObject>>> + use<S>
-where
-    S: Stream<Item = postern_domain::Result<Arc<LoggedEvent>>>,
-{
-    events.map(|event| match event {
-        Ok(event) => Ok(Some(EventObject(event))),
-        Err(error) => Err(crate::graphql::error::Error::from(error).into()),
+fn shown<T>(
+    events: Events,
+    show: impl Fn(Arc<LoggedEvent>) -> T,
+) -> impl Stream<Item = async_graphql::Result<Option<T>>> {
+    events.map(move |event| match event {
+        Ok(event) => Ok(Some(show(event))),
+        Err(error) => Err(Error::from(error).into()),
     })
+}
+
+/// The same events for as long as somebody may hear of them: asked after each event and before it is told, and every so
+/// often when none comes. Ends with the error.
+pub(crate) fn while_allowed(
+    events: Events,
+    every: Option<Duration>,
+    may: impl Fn() -> BoxFuture<'static, postern_domain::Result<()>> + Send + Sync + 'static,
+) -> Events {
+    stream::unfold(Some((events, may)), move |state| async move {
+        let (mut events, may) = state?;
+        match next_allowed(&mut events, every, &may).await {
+            Ok(event) => Some((Ok(event), Some((events, may)))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+async fn next_allowed(
+    events: &mut Events,
+    every: Option<Duration>,
+    may: &(impl Fn() -> BoxFuture<'static, postern_domain::Result<()>> + Sync),
+) -> postern_domain::Result<Arc<LoggedEvent>> {
+    loop {
+        let heard = match every {
+            Some(every) => timeout(every, events.next()).await.ok(),
+            None => Some(events.next().await),
+        };
+        match heard {
+            Some(Some(event)) => {
+                let event = event?;
+                may().await?;
+                return Ok(event);
+            }
+            Some(None) => return Err(postern_domain::Error::internal("the event log ended")),
+            None => may().await?,
+        }
+    }
 }
 
 /// The events of the caller's project that fit the filter, from the cursor or from now on; ends after an error. Checks no
@@ -67,11 +141,7 @@ where
 ///
 /// # Errors
 /// `BAD_USER_INPUT` and `CURSOR_EXPIRED` for the cursor; internal ones.
-pub(crate) async fn follow(
-    ctx: &Context<'_>,
-    filter: EventFilter,
-    after: Option<&str>,
-) -> Result<impl Stream<Item = postern_domain::Result<Arc<LoggedEvent>>> + use<>> {
+pub(crate) async fn follow(ctx: &Context<'_>, filter: EventFilter, after: Option<&str>) -> Result<Events> {
     let (deps, project_id) = (deps(ctx)?.clone(), actor(ctx)?.project_id.clone());
     let after = position(after)?;
     let tails = ctx.data_opt::<Tails>().ok_or_else(|| postern_domain::Error::internal("a schema without its tails"))?;
@@ -94,7 +164,8 @@ pub(crate) async fn follow(
             Ok(event) => Some((Ok(event), Some(follower))),
             Err(error) => Some((Err(error), None)),
         }
-    }))
+    })
+    .boxed())
 }
 
 /// One who reads the log to its end, and on.

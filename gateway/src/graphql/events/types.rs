@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID};
-use postern_domain::events::{EventKind, LoggedEvent};
+use postern_domain::{
+    TeamId,
+    events::{EventKind, LoggedEvent},
+    teams,
+};
 use postern_gateway_macros::guarded;
 use serde_json::Value;
 
@@ -11,7 +15,10 @@ use crate::graphql::{
     connection::{decode_cursor, encode_cursor},
     error::{Error, Result},
     loaders::Loaders,
+    node::hides,
     scalars::{DateTime, IntoId, shown},
+    schema::{actor, deps},
+    teams::types::{TeamMemberObject, TeamObject},
     users::types::UserObject,
 };
 
@@ -63,6 +70,63 @@ impl EventObject {
     #[access(SERVER)]
     fn payload(&self) -> Option<&Value> {
         self.0.payload.as_ref()
+    }
+}
+
+/// An entry of the log about a team.
+pub(crate) struct TeamEventObject {
+    pub(crate) event: Arc<LoggedEvent>,
+    pub(crate) team_id: TeamId,
+}
+
+/// Something that changed about a team, as its members see it.
+#[guarded(CLIENT, team = self.team_id, graphql(name = "TeamEvent"))]
+impl TeamEventObject {
+    /// The place of the event in the log: `after` to go on behind it.
+    #[access(CLIENT)]
+    fn cursor(&self) -> Result<String> {
+        cursor(self.event.position)
+    }
+
+    /// What happened, such as `team_membership.created`.
+    #[access(CLIENT)]
+    #[graphql(name = "type")]
+    fn kind(&self) -> &str {
+        self.event.kind.as_str()
+    }
+
+    /// When it happened.
+    #[access(CLIENT)]
+    fn created_at(&self) -> DateTime {
+        self.event.created_at.into()
+    }
+
+    /// The id of the team.
+    #[access(CLIENT)]
+    fn team_id(&self) -> ID {
+        self.team_id.into_id()
+    }
+
+    /// The team as it is now; none if it was deleted since.
+    #[access(CLIENT)]
+    async fn team(&self, ctx: &Context<'_>) -> Result<Option<TeamObject>> {
+        Ok(Loaders::of(ctx)?.team(self.team_id).await?.map(TeamObject))
+    }
+
+    /// The id of the user that the event is about.
+    #[access(CLIENT, permission = "$read_members")]
+    async fn user_id(&self) -> Option<ID> {
+        self.event.user_id.map(IntoId::into_id)
+    }
+
+    /// The same as a member of the team, as it is now; none if it is none, or no longer.
+    #[access(CLIENT, permission = "$read_members")]
+    async fn member(&self, ctx: &Context<'_>) -> Result<Option<TeamMemberObject>> {
+        let Some(user_id) = self.event.user_id else { return Ok(None) };
+        match teams::profile(deps(ctx)?, actor(ctx)?, self.team_id, user_id).await {
+            Err(error) if hides(&error) => Ok(None),
+            profile => Ok(Some(TeamMemberObject(profile?))),
+        }
     }
 }
 

@@ -1,21 +1,20 @@
 //! Following what a customer has, by the event log.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_graphql::{Context, ID};
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt};
 use postern_domain::{
     Actor, Deps,
     events::{EventFilter, EventKind, LoggedEvent},
     items::{self, Customer, Item},
 };
 use postern_gateway_macros::guarded;
-use tokio::time::timeout;
 
 use super::types::{CustomerInput, ItemObject, key};
 use crate::graphql::{
     error::{Error, Result},
-    events::subscription::follow,
+    events::subscription::{LOOK_EVERY, follow, while_allowed},
     schema::{actor, deps},
 };
 
@@ -27,10 +26,6 @@ const KINDS: &[EventKind] = &[
     EventKind::TeamMembershipDeleted,
     EventKind::TeamPermissionDeleted,
 ];
-/// How often the right is looked at when nothing happens: definitions of permissions can change too. A right that ended must
-/// be noticed within 10 s.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// Subscriptions to items.
 #[derive(Default)]
 pub(crate) struct ItemSubscription;
@@ -50,55 +45,49 @@ impl ItemSubscription {
         // Whoever may not look is told at once.
         items::get(&deps, &actor, &customer, key(&item_id)).await?;
         let filter = EventFilter { kinds: KINDS.to_vec(), user_id: customer.user_id(), team_id: customer.team_id() };
-        let events: Events = Box::pin(follow(ctx, filter, None).await?);
-        let watcher = Watcher { deps, actor, customer, item_id: key(&item_id).to_owned(), events };
-        Ok(stream::unfold(Some(watcher), |watcher| async move {
-            let mut watcher = watcher?;
-            match watcher.next().await {
-                Ok(item) => Some((Ok(Some(ItemObject(item))), Some(watcher))),
-                Err(error) => Some((Err(Error::from(error).into()), None)),
+        // A server's right ends with its key, and a user's own with its session: those end the connection.
+        let every = (customer.team_id().is_some() && !actor.is_server()).then_some(LOOK_EVERY);
+        let may = {
+            let (deps, actor, customer) = (Arc::clone(&deps), actor.clone(), customer.clone());
+            move || {
+                let (deps, actor, customer) = (Arc::clone(&deps), actor.clone(), customer.clone());
+                async move { items::require_access(&deps, &actor, &customer).await }.boxed()
+            }
+        };
+        let events = while_allowed(follow(ctx, filter, None).await?, every, may);
+        let watched = Arc::new(Watched { deps, actor, customer, item_id: key(&item_id).to_owned() });
+        Ok(events.filter_map(move |event| {
+            let watched = Arc::clone(&watched);
+            async move {
+                match event {
+                    Ok(event) if !watched.concerns(&event) => None,
+                    Ok(_) => Some(watched.item().await.map(|item| Some(ItemObject(item)))),
+                    Err(error) => Some(Err(Error::from(error).into())),
+                }
             }
         }))
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = postern_domain::Result<Arc<LoggedEvent>>> + Send>>;
-
-/// One who waits for an item to change.
-struct Watcher {
+/// An item that somebody waits for to change.
+struct Watched {
     deps: Arc<Deps>,
     actor: Actor,
     customer: Customer,
     item_id: String,
-    events: Events,
 }
 
-impl Watcher {
-    /// What the customer has, once that has changed.
-    async fn next(&mut self) -> postern_domain::Result<Item> {
-        loop {
-            let heard = timeout(LOOK_EVERY, self.events.next()).await;
-            let is_change = match heard {
-                Ok(Some(event)) => {
-                    let event = event?;
-                    if event.kind == EventKind::ItemChanged && !self.concerns(&event) {
-                        continue;
-                    }
-                    event.kind == EventKind::ItemChanged
-                }
-                Ok(None) => return Err(postern_domain::Error::internal("the event log ended")),
-                // A server's right ends with its key, and a user's own with its session: those end the connection.
-                Err(_) if self.actor.is_server() || self.customer.team_id().is_none() => continue,
-                Err(_) => false,
-            };
-            let item = items::get(&self.deps, &self.actor, &self.customer, &self.item_id).await?;
-            if is_change {
-                return Ok(item);
-            }
-        }
+impl Watched {
+    async fn item(&self) -> async_graphql::Result<Item> {
+        let item = items::get(&self.deps, &self.actor, &self.customer, &self.item_id).await;
+        item.map_err(|error| Error::from(error).into())
     }
 
+    /// Whether the event tells of a change of the item; the others that are listened for may end the right to hear of it.
     fn concerns(&self, event: &LoggedEvent) -> bool {
+        if event.kind != EventKind::ItemChanged {
+            return false;
+        }
         let named = |key: &str| event.payload.as_ref().and_then(|payload| payload.get(key)).and_then(|it| it.as_str());
         named("item_id") == Some(&self.item_id)
             && named("customer_id") == Some(self.customer.id())

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::graphql::{
     connection::{Connection, connection_of, decode_cursor, encode_cursor, page_cost, page_size},
     error::Result,
+    federation::key,
     items::types::ItemObject,
     loaders::Loaders,
     scalars::{DateTime, IntoId, json},
@@ -24,7 +25,7 @@ use crate::graphql::{
 pub(crate) struct TeamObject(pub(crate) Team);
 
 /// A team: users who belong together. A client sees the teams its user belongs to.
-#[guarded(CLIENT, team = self.0.id, graphql(name = "Team"))]
+#[guarded(CLIENT, team = self.0.id, graphql(name = "Team", directive = key::apply("id".to_owned())))]
 impl TeamObject {
     /// The id of the team, the same as over REST.
     #[access(CLIENT)]

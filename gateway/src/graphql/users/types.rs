@@ -13,6 +13,7 @@ use crate::graphql::{
     connection::{Connection, connection_of, page_cost},
     contact_channels::types::ContactChannelObject,
     error::Result,
+    federation::key,
     items::types::ItemObject,
     linked_accounts::types::LinkedAccountObject,
     loaders::Loaders,
@@ -25,7 +26,7 @@ use crate::graphql::{
 pub(crate) struct UserObject(pub(crate) User);
 
 /// A user of the application. A client sees its own user only.
-#[guarded(CLIENT, self, owner = self.0.id, graphql(name = "User"))]
+#[guarded(CLIENT, self, owner = self.0.id, graphql(name = "User", directive = key::apply("id".to_owned())))]
 impl UserObject {
     /// The id of the user: the same as over REST, and the `sub` of the user's tokens.
     #[access(CLIENT, self)]
