@@ -83,6 +83,11 @@ async fn the_graphql_over_http_audit_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_router_reaches_users_and_teams_in_a_supergraph() {
+    run("federation").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn graphql_ws_and_graphql_sse_subscribe() {
     run("live").await;
 }
@@ -114,6 +119,7 @@ fn every_suite_is_run() {
             "api_keys",
             "browser",
             "client",
+            "federation",
             "graphql-http",
             "invitations",
             "items",

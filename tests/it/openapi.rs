@@ -1,23 +1,14 @@
 //! The OpenAPI document as its readers see it: a validator, and schemathesis, which makes requests of it and looks for
 //! answers that no document allows. Both are Python programs, which `scripts/test` installs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::support::App;
-
-/// The Python that has them; none when the tests are run without `scripts/test`, which always sets it.
-fn python() -> Option<PathBuf> {
-    std::env::var_os("POSTERN_TEST_PYTHON").map(PathBuf::from)
-}
-
-async fn run(command: &mut Command) -> String {
-    let output = command.output().await.unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
-    out.into_owned()
-}
+use crate::support::{
+    App,
+    python::{python, run},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_finds_nothing_wrong() {

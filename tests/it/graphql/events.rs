@@ -1,9 +1,11 @@
 //! The event log through GraphQL: by pages and live, from where a reader stopped.
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use super::{ask, codes, data, live::server_headers, signed_up};
-use crate::support::{App, client::Client, socket::Socket};
+use crate::support::{App, client::Client, eventually, socket::Socket};
 
 async fn create(server: &Client, name: &str) -> Value {
     let mutation = "mutation($name: String) { createUser(input: {displayName: $name}) { user { id } } }";
@@ -102,4 +104,100 @@ async fn a_cursor_that_leads_nowhere_is_refused_never_a_silent_gap() {
         assert_eq!(codes(&ask(&server, query, bad).await)[0].1, code);
     }
     app.stop().await;
+}
+
+const TEAM_LIVE: &str = "subscription($team: ID!, $after: String) { teamEvents(teamId: $team, after: $after) {
+    cursor type createdAt teamId userId team { displayName serverMetadata } member { userId displayName user { id } } } }";
+
+/// The place in the log of the event that tells of the making of a team.
+async fn made_at(server: &Client, team: &str) -> Value {
+    let page = "{ events(first: 200, types: [\"team.created\"]) { nodes { cursor teamId } } }";
+    let found = Mutex::new(Value::Null);
+    eventually("the event of the team", async || {
+        let events = data(ask(server, page, Value::Null).await)["events"]["nodes"].clone();
+        let made = events.as_array().unwrap().iter().find(|event| event["teamId"] == team);
+        *found.lock().unwrap() = made.map_or(Value::Null, |event| event["cursor"].clone());
+        made.is_some()
+    })
+    .await;
+    found.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn members_hear_of_their_team_as_profiles_until_they_lose_the_right() {
+    let app = App::start().await;
+    let server = app.rest().server();
+    let people = [
+        signed_up(&app, "ada@example.com").await,
+        signed_up(&app, "bob@example.com").await,
+        signed_up(&app, "eve@example.com").await,
+    ];
+    let [ada, bob, eve] = people.each_ref().map(|(_, payload)| payload["userId"].as_str().unwrap());
+    let headers = |payload: &Value| {
+        json!({"x-stack-access-type": "client", "x-stack-project-id": app.demo.project_id,
+            "x-stack-access-token": payload["accessToken"]})
+    };
+    let team = server.post("/teams", json!({"display_name": "Crew", "creator_user_id": ada})).await.json(201);
+    let team = team["id"].as_str().unwrap().to_owned();
+    let start = made_at(&server, &team).await;
+    let mut mine = Socket::connect(&app, headers(&people[0].1)).await;
+    mine.subscribe("1", TEAM_LIVE, json!({"team": team, "after": start})).await;
+    // Who does not belong to the team is told nothing, and others' sockets live on.
+    let mut foreign = Socket::connect(&app, headers(&people[2].1)).await;
+    foreign.subscribe("1", TEAM_LIVE, json!({"team": team, "after": start})).await;
+    let refused = foreign.hear().await;
+    assert_eq!((&refused["type"], codes_of(&refused)), (&json!("error"), vec![json!("TEAM_MEMBERSHIP_NOT_FOUND")]));
+
+    server.patch(&format!("/users/{bob}"), json!({"display_name": "Bob"})).await.json(200);
+    server.post(&format!("/team-memberships/{team}/{bob}"), json!({})).await.json(201);
+    server.patch(&format!("/teams/{team}"), json!({"display_name": "Pirates"})).await.json(200);
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|event: &Value| event["type"] != "team.updated") {
+        let answer = mine.hear().await["payload"].clone();
+        // Of each event only what servers see is refused.
+        assert!(
+            codes(&answer).iter().all(|(path, code)| code == "FORBIDDEN"
+                && ["teamEvents.team.serverMetadata", "teamEvents.member.user"].contains(&path.as_str())),
+            "{answer}"
+        );
+        heard.push(answer["data"]["teamEvents"].clone());
+    }
+    let joined = heard.iter().find(|event| event["type"] == "team_membership.created").unwrap();
+    assert_eq!((&joined["teamId"], &joined["userId"]), (&json!(team), &json!(bob)));
+    assert_eq!(joined["member"], json!({"userId": bob, "displayName": "Bob", "user": null}));
+    assert_eq!(heard.last().unwrap()["team"], json!({"displayName": "Pirates", "serverMetadata": null}));
+
+    // Bob follows too, and is then thrown out: his subscription ends, his socket and Ada's subscription do not.
+    let mut his = Socket::connect(&app, headers(&people[1].1)).await;
+    his.subscribe("1", TEAM_LIVE, json!({"team": team, "after": heard.last().unwrap()["cursor"]})).await;
+    his.subscribe("2", "{ me { displayName } }", json!({})).await;
+    assert_eq!(his.hear_data().await["me"]["displayName"], "Bob");
+    assert_eq!(his.hear().await["type"], "complete");
+    server.delete(&format!("/team-memberships/{team}/{bob}")).await.json(200);
+    server.post(&format!("/team-memberships/{team}/{eve}"), json!({})).await.json(201);
+    let ended = loop {
+        let heard = his.hear().await;
+        if heard["type"] != "next" || heard["payload"].get("errors").is_some() {
+            break heard;
+        }
+    };
+    let failures = if ended["type"] == "next" { codes_in(&ended["payload"]["errors"]) } else { codes_of(&ended) };
+    assert_eq!(failures, ["TEAM_MEMBERSHIP_NOT_FOUND"], "{ended}");
+    his.subscribe("3", "{ me { displayName } }", json!({})).await;
+    while his.hear().await["id"] != "3" {}
+    loop {
+        let event = mine.hear().await["payload"]["data"]["teamEvents"].clone();
+        if event["type"] == "team_membership.created" && event["userId"] == eve {
+            break;
+        }
+    }
+    app.stop().await;
+}
+
+fn codes_of(refused: &Value) -> Vec<Value> {
+    codes_in(&refused["payload"])
+}
+
+fn codes_in(errors: &Value) -> Vec<Value> {
+    errors.as_array().unwrap().iter().map(|error| error["extensions"]["code"].clone()).collect()
 }

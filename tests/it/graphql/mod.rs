@@ -3,17 +3,23 @@
 
 mod access_table;
 mod api_keys;
+mod documents;
 mod events;
+mod field_table;
 mod items;
 mod linked_accounts;
 mod live;
+mod mutation_table;
 mod pages;
+mod scanners;
+mod sdl;
 mod sign_in;
 mod statements;
 mod teams;
 mod transport;
 mod users;
 mod webhooks;
+mod world;
 
 use serde_json::{Value, json};
 

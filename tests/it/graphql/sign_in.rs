@@ -120,3 +120,26 @@ async fn passwords_are_changed_and_kept_from_strangers() {
     data(ask(&ada, "{ me { id } }", Value::Null).await);
     app.stop().await;
 }
+
+/// Aliases of one request are as many sign-ins.
+#[tokio::test]
+async fn logins_are_counted_one_by_one_within_a_request() {
+    let app = App::start().await;
+    let client = app.rest().client();
+    signed_up(&app, "ada@example.com").await;
+    let attempt = |number: usize| {
+        format!(
+            "a{number}: signInWithPassword(input: {{email: \"ada@example.com\", password: \"wrong {number}\"}}) {{ userId }}"
+        )
+    };
+    let mutation = format!("mutation {{ {} }}", (0..10).map(attempt).collect::<Vec<_>>().join(" "));
+    let mut outcomes = Vec::new();
+    for _ in 0..3 {
+        let answer = client.graphql(&mutation, Value::Null).await;
+        outcomes.extend(codes(&answer.json(200)).into_iter().map(|(_, code)| code));
+    }
+    let (tried, limited) = outcomes.split_at(20);
+    assert!(tried.iter().all(|code| code == "EMAIL_PASSWORD_MISMATCH"), "{outcomes:?}");
+    assert!(limited.len() == 10 && limited.iter().all(|code| code == "RATE_LIMITED"), "{outcomes:?}");
+    app.stop().await;
+}

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures::StreamExt;
 use postern_domain::{
     Actor, Deps, Level, ProjectId,
     db::Watch,
@@ -165,6 +166,76 @@ async fn a_page_of_teams_with_their_members_takes_as_many_statements_as_one_team
             assert!(!one.is_empty() && one.len() <= MOST, "{} statements: {one:#?}", one.len());
             assert_eq!(all.len(), one.len(), "{all:#?}");
         }
+    })
+    .await;
+}
+
+/// As much as one operation can ask for: five pages of 200 users, each user with ten relations.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_users_with_ten_relations_take_no_more_statements_than_five() {
+    on_each_database(|bench| async move {
+        const PAGE: usize = 200;
+        let (server, watch) = watched(bench).await;
+        let config = json!({
+            "payments.items": { "credits": {}, "seats": { "customerType": "team" } },
+            "rbac.permissions": { "enter": { "scope": "project" }, "run": { "scope": "team" } },
+            "rbac.defaultPermissions": { "signUp": { "enter": true }, "teamCreator": { "run": true } },
+        });
+        let path = "/internal/config/override/environment";
+        server.admin().put(path, json!({"config_string": config.to_string()})).await.json(200);
+        let make = |number: usize| {
+            let server = server.clone();
+            async move {
+                let user = json!({"primary_email": format!("user{number}@example.com"), "display_name": "User"});
+                let user = server.post("/users", user).await.json(201);
+                let team = json!({"display_name": "Team", "creator_user_id": user["id"]});
+                server.post("/teams", team).await.json(201);
+            }
+        };
+        futures::stream::iter(0..5 * PAGE).map(make).buffer_unordered(16).collect::<Vec<()>>().await;
+        let mut cursors = vec![Value::Null];
+        for _ in 1..5 {
+            let query = "query($after: String) { users(first: 200, after: $after) { pageInfo { endCursor } } }";
+            let page = data(ask(&server, query, json!({"after": cursors.last()})).await);
+            cursors.push(page["users"]["pageInfo"]["endCursor"].clone());
+        }
+        let query = "query($first: Int!, $a: String, $b: String, $c: String, $d: String, $e: String) {
+            a: users(first: $first, after: $a) { ...P } b: users(first: $first, after: $b) { ...P }
+            c: users(first: $first, after: $c) { ...P } d: users(first: $first, after: $d) { ...P }
+            e: users(first: $first, after: $e) { ...P } }
+            fragment P on UserConnection { nodes { contactChannels(first: 1) { nodes { value } }
+                linkedAccounts(first: 1) { nodes { id } } projectPermissions(first: 1) { nodes { key } }
+                allProject: projectPermissions(recursive: true, first: 1) { nodes { key } }
+                teamPermissions(first: 1) { nodes { key } } allTeam: teamPermissions(recursive: true, first: 1) { nodes { key } }
+                items(first: 1) { nodes { quantity } } teams(first: 1) { nodes { displayName
+                    members(first: 1) { nodes { user { id } } } items(first: 1) { nodes { quantity } } } } } }";
+        let ask_for = async |first: usize| {
+            let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|page: usize| &cursors[page]);
+            drop(watch.take_statements());
+            let variables = json!({"first": first, "a": a, "b": b, "c": c, "d": d, "e": e});
+            let answer = data(ask(&server, query, variables).await);
+            (answer, watch.take_statements())
+        };
+        ask_for(1).await;
+        let one_page = format!("query($first: Int!) {{ users(first: $first) {{ ...P }} }} {}", &query[query.find("fragment").unwrap()..]);
+        drop(watch.take_statements());
+        data(ask(&server, &one_page, json!({"first": 1})).await);
+        let few = watch.take_statements();
+        let (answer, many) = ask_for(PAGE).await;
+        for page in ["a", "b", "c", "d", "e"] {
+            let nodes = answer[page]["nodes"].as_array().unwrap();
+            assert_eq!(nodes.len(), PAGE);
+            for node in nodes {
+                for relation in ["contactChannels", "projectPermissions", "allProject", "teamPermissions", "allTeam", "items"] {
+                    assert_eq!(node[relation]["nodes"].as_array().unwrap().len(), 1, "{relation} of {node}");
+                }
+                let team = &node["teams"]["nodes"][0];
+                assert_eq!(team["items"]["nodes"], json!([{"quantity": 0}]));
+                assert!(team["members"]["nodes"][0]["user"]["id"].is_string(), "{node}");
+            }
+        }
+        // The pages are read side by side, so what hangs on them is loaded together or not; but never row by row.
+        assert!(many.len() <= 5 * few.len(), "{} statements, {} for one user", many.len(), few.len());
     })
     .await;
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod process;
+pub(crate) mod python;
 pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod smtp;
@@ -203,6 +204,16 @@ impl Builder {
         let demo = Keys::of(&demo.project_id, &demo.keys);
         App { url, running, others, demo, internal: keys, settings: self.settings, _data: data }
     }
+}
+
+/// Waits until `what` is so, which another task brings about.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(MAIL_DEADLINE, waiting).await.is_ok(), "waited in vain for {what}");
 }
 
 /// Waits until the process hears the others.

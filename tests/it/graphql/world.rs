@@ -1,0 +1,297 @@
+//! A project in which one user has something of everything, with everybody who might ask for it.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::{api_keys, ask, data, signed_up};
+use crate::support::{App, client::Client, eventually};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Caller {
+    Nobody,
+    /// Who holds the publishable key only.
+    Client,
+    /// The user to whom everything belongs.
+    Owner,
+    /// A member of the owner's team, with the permissions of members.
+    Member,
+    /// A member without any permission.
+    MemberWithout,
+    /// A user who has nothing to do with the owner.
+    Stranger,
+    Anonymous,
+    Restricted,
+    /// Whoever holds a key of the owner.
+    UserKey,
+    /// Whoever holds a key of the owner's team.
+    TeamKey,
+    Server,
+    Admin,
+    /// A user and the server of another project.
+    ForeignUser,
+    ForeignServer,
+}
+
+impl Caller {
+    pub(super) fn level(self) -> &'static str {
+        match self {
+            Self::Nobody => "NONE",
+            Self::Server | Self::ForeignServer => "SERVER",
+            Self::Admin => "ADMIN",
+            _ => "CLIENT",
+        }
+    }
+}
+
+/// In what only the owner's side may see.
+const OF_OWNER: [&str; 4] = ["owner-mark@", "second-mark@", "owner-client-mark", "key-mark"];
+/// In what only backends may see.
+const OF_SERVERS: [&str; 2] = ["owner-server-mark", "team-server-mark"];
+/// In what only the team may see.
+const OF_TEAM: &str = "team-mark";
+/// In what only those may see who may invite.
+const OF_INVITERS: &str = "invited-mark@";
+/// In what only the project's administration may see.
+const OF_ADMINS: &str = "hook-mark";
+
+pub(super) struct World {
+    callers: Vec<(Caller, Client)>,
+    values: HashMap<&'static str, String>,
+}
+
+impl World {
+    pub(super) async fn make(app: &App) -> Self {
+        let (rest, foreign) = (app.rest(), app.internal_rest());
+        let (server, admin) = (rest.server(), rest.admin());
+        configure(&admin).await;
+
+        let (owner, owner_id) = user(app, "owner-mark").await;
+        let (member, member_id) = user(app, "member").await;
+        let (without, without_id) = user(app, "without").await;
+        let (stranger, _) = user(app, "stranger").await;
+        let (restricted, restricted_id) = user(app, "restricted").await;
+        server.patch(&format!("/users/{restricted_id}"), json!({"restricted_by_admin": true})).await.json(200);
+        let anonymous = rest.client().post("/auth/anonymous/sign-up", json!({})).await.json(200);
+        let anonymous = rest.client().user(anonymous["access_token"].as_str().unwrap());
+
+        let marks =
+            json!({"client_metadata": {"mark": "owner-client-mark"}, "server_metadata": {"mark": "owner-server-mark"}});
+        server.patch(&format!("/users/{owner_id}"), marks).await.json(200);
+        let team = json!({"display_name": "team-mark", "creator_user_id": owner_id,
+            "server_metadata": {"mark": "team-server-mark"}});
+        let team = id(&server.post("/teams", team).await.json(201)["id"]);
+        for member in [&member_id, &without_id] {
+            server.post(&format!("/team-memberships/{team}/{member}"), json!({})).await.json(201);
+        }
+        server.delete(&format!("/team-permissions/{team}/{without_id}/team_member")).await.json(200);
+        server.post(&format!("/project-permissions/{owner_id}/enter"), json!({})).await.json(201);
+
+        let channel = json!({"user_id": owner_id, "type": "email", "value": "second-mark@example.com",
+            "is_verified": true, "used_for_auth": false});
+        let channel = id(&server.post("/contact-channels", channel).await.json(201)["id"]);
+        let link = json!({"user_id": owner_id, "provider_config_id": "hub", "account_id": "1",
+            "email": "owner-mark@hub.example", "allow_sign_in": true, "allow_connected_accounts": true});
+        let link = id(&server.post("/oauth-providers", link).await.json(201)["id"]);
+        let invite = "mutation($input: InviteToTeamInput!) { inviteToTeam(input: $input) { invitation { id } } }";
+        let input = json!({"input": {"teamId": team, "email": "invited-mark@example.com",
+            "callbackUrl": "http://localhost:8000/join"}});
+        let invitation = id(&data(ask(&server, invite, input).await)["inviteToTeam"]["invitation"]["id"]);
+        let session =
+            id(&data(ask(&owner, "{ sessions { nodes { id } } }", Value::Null).await)["sessions"]["nodes"][0]["id"]);
+        let user_key = api_keys::user_key(&owner, json!({"description": "key-mark"})).await;
+        let team_key = api_keys::team_key(app, &json!(team)).await;
+        let (endpoint, message) = webhook(&admin).await;
+        logged(&server, &owner_id).await;
+
+        let by_key = |key: &Value| api_keys::by_key(app, &key["value"]);
+        let (foreign_user, _) = foreign_user(&foreign).await;
+        let callers = vec![
+            (Caller::Nobody, rest.clone()),
+            (Caller::Client, rest.client()),
+            (Caller::Owner, owner),
+            (Caller::Member, member),
+            (Caller::MemberWithout, without),
+            (Caller::Stranger, stranger),
+            (Caller::Anonymous, anonymous.with("x-stack-allow-anonymous-user", "true")),
+            (Caller::Restricted, restricted.with("x-stack-allow-restricted-user", "true")),
+            (Caller::UserKey, by_key(&user_key)),
+            (Caller::TeamKey, by_key(&team_key)),
+            (Caller::Server, server),
+            (Caller::Admin, admin),
+            (Caller::ForeignUser, foreign_user),
+            (Caller::ForeignServer, foreign.server()),
+        ];
+        let text = |text: &str| format!("\"{text}\"");
+        let values = HashMap::from([
+            ("user.id", text(&owner_id)),
+            ("userId", text(&owner_id)),
+            ("team.id", text(&team)),
+            ("teamId", text(&team)),
+            ("teamInvitations.userId", "null".to_owned()),
+            ("apiKeys.teamId", "null".to_owned()),
+            ("filter", format!("{{ userId: \"{owner_id}\" }}")),
+            // Nested pages cost as many times.
+            ("first", "5".to_owned()),
+            ("users.filter", "null".to_owned()),
+            ("webhookMessages.filter", "null".to_owned()),
+            ("customer", format!("{{ type: USER, id: \"{owner_id}\" }}")),
+            ("itemId", text("credits")),
+            ("endpointId", text(&endpoint)),
+            ("checkApiKey.key", user_key["value"].to_string()),
+            ("scope", "TEAM".to_owned()),
+            (
+                "representations",
+                format!("[{{__typename: \"User\", id: \"{owner_id}\"}}, {{__typename: \"Team\", id: \"{team}\"}}]"),
+            ),
+            ("node.User", text(&owner_id)),
+            ("node.Team", text(&team)),
+            ("node.TeamInvitation", text(&invitation)),
+            ("node.ContactChannel", text(&channel)),
+            ("node.LinkedAccount", text(&link)),
+            ("node.Session", text(&session)),
+            ("node.ApiKey", user_key["apiKey"]["id"].to_string()),
+            ("node.WebhookEndpoint", text(&endpoint)),
+            ("node.WebhookMessage", text(&message)),
+        ]);
+        Self { callers, values }
+    }
+
+    pub(super) fn callers(&self) -> impl Iterator<Item = (Caller, &Client)> {
+        self.callers.iter().map(|(caller, client)| (*caller, client))
+    }
+
+    /// What to put into arguments: the ids of the owner's things.
+    pub(super) fn values(&self) -> HashMap<&'static str, String> {
+        self.values.clone()
+    }
+
+    /// The id that is put into this argument.
+    pub(super) fn id(&self, argument: &str) -> &str {
+        self.values[argument].trim_matches('"')
+    }
+
+    /// The same for mutations, which are told apart by their inputs, with changes that would show.
+    pub(super) fn mutation_values(&self) -> HashMap<&'static str, String> {
+        let mut values = self.values();
+        let mut put = |inputs: &[&'static str], value: String| {
+            values.extend(inputs.iter().map(|input| (*input, value.clone())));
+        };
+        for (of, inputs) in [
+            ("node.User", &["UpdateUserInput.id", "DeleteUserInput.id"][..]),
+            ("node.Team", &["UpdateTeamInput.id", "DeleteTeamInput.id", "selectedTeamId"]),
+            ("node.TeamInvitation", &["AcceptTeamInvitationInput.id", "RevokeTeamInvitationInput.id"]),
+            (
+                "node.ContactChannel",
+                &["UpdateContactChannelInput.id", "DeleteContactChannelInput.id", "contactChannelId"],
+            ),
+            ("node.LinkedAccount", &["UpdateLinkedAccountInput.id", "DeleteLinkedAccountInput.id"]),
+            ("node.Session", &["RevokeSessionInput.id"]),
+            ("node.ApiKey", &["UpdateApiKeyInput.id", "RevokeApiKeyInput.id"]),
+            ("node.WebhookMessage", &["messageId"]),
+            (
+                "endpointId",
+                &[
+                    "UpdateWebhookEndpointInput.id",
+                    "DeleteWebhookEndpointInput.id",
+                    "RotateWebhookSecretInput.id",
+                    "RecoverWebhookEndpointInput.id",
+                ],
+            ),
+        ] {
+            put(inputs, self.values[of].clone());
+        }
+        put(&["displayName", "description"], "\"changed\"".to_owned());
+        put(&["clientMetadata", "clientReadOnlyMetadata", "serverMetadata"], "{ changed: true }".to_owned());
+        put(&["TeamPermissionInput.key"], "\"team_admin\"".to_owned());
+        put(&["ProjectPermissionInput.key"], "\"enter\"".to_owned());
+        put(&["providerKey"], "\"hub\"".to_owned());
+        put(&["InviteToTeamInput.email", "SignUpWithPasswordInput.email"], "\"new@example.com\"".to_owned());
+        put(&["CreateContactChannelInput.value"], "\"third@example.com\"".to_owned());
+        put(&["CreateWebhookEndpointInput.url"], "\"http://127.0.0.1:9/other\"".to_owned());
+        put(&["password", "newPassword"], "\"another horse\"".to_owned());
+        put(&["SignInWithPasswordInput.email", "SendPasswordResetInput.email"], "\"nobody@example.com\"".to_owned());
+        values
+    }
+
+    /// Whether the caller's user holds a permission in the team that it gets to see.
+    pub(super) fn holds(caller: Caller, permission: &str) -> bool {
+        assert_eq!(permission, "\"$read_members\"", "say here who holds it");
+        // A user of `internal` has a team of its own.
+        matches!(caller, Caller::Owner | Caller::UserKey | Caller::Member | Caller::ForeignUser)
+    }
+
+    /// What may stand in no answer to this caller.
+    pub(super) fn marks_hidden_from(caller: Caller) -> Vec<&'static str> {
+        use Caller::{Admin, Member, MemberWithout, Owner, Server, TeamKey, UserKey};
+        let mut hidden = Vec::new();
+        let mut hide = |marks: &[&'static str], shown_to: &[Caller]| {
+            if !shown_to.contains(&caller) {
+                hidden.extend_from_slice(marks);
+            }
+        };
+        hide(&OF_OWNER, &[Owner, UserKey, Server, Admin]);
+        hide(&OF_SERVERS, &[Server, Admin]);
+        hide(&[OF_TEAM], &[Owner, Member, MemberWithout, UserKey, TeamKey, Server, Admin]);
+        hide(&[OF_INVITERS], &[Owner, Member, UserKey, Server, Admin]);
+        hide(&[OF_ADMINS], &[Admin]);
+        hidden
+    }
+}
+
+fn id(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Something of everything that a config can name.
+async fn configure(admin: &Client) {
+    let project = json!({"config": {"allow_user_api_keys": true, "allow_team_api_keys": true}});
+    admin.patch("/internal/projects/current", project).await.json(200);
+    let config = json!({
+        "auth.oauth.providers.hub": {"type": "github"},
+        "domains.trustedDomains.app": {"baseUrl": "https://app.example.com"},
+        "payments.items": {"credits": {}, "seats": {"customerType": "team"}},
+        "rbac.permissions.enter": {"scope": "project"},
+    });
+    let config = json!({"config_override_string": config.to_string()});
+    admin.patch("/internal/config/override/environment", config).await.json(200);
+}
+
+async fn user(app: &App, name: &str) -> (Client, String) {
+    let (client, payload) = signed_up(app, &format!("{name}@example.com")).await;
+    (client, id(&payload["userId"]))
+}
+
+async fn foreign_user(project: &Client) -> (Client, String) {
+    let body = json!({"email": "foreign@example.com", "password": "correct horse"});
+    let tokens = project.client().post("/auth/password/sign-up", body).await.json(200);
+    (project.client().user(tokens["access_token"].as_str().unwrap()), id(&tokens["user_id"]))
+}
+
+/// An endpoint, and a message to it that was tried once: nobody listens there.
+async fn webhook(admin: &Client) -> (String, String) {
+    let create = "mutation($input: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $input) {
+        webhookEndpoint { id } } }";
+    let input = json!({"url": "http://127.0.0.1:9/hook-mark", "headers": [{"name": "x-mark", "value": "hook-mark"}]});
+    let made = data(ask(admin, create, json!({ "input": input })).await);
+    let endpoint = id(&made["createWebhookEndpoint"]["webhookEndpoint"]["id"]);
+    let send = "mutation($id: ID!) { sendTestWebhook(input: {endpointId: $id}) { messageId } }";
+    let message = id(&data(ask(admin, send, json!({ "id": endpoint })).await)["sendTestWebhook"]["messageId"]);
+    let query = "query($id: ID!) { node(id: $id) { ... on WebhookMessage { attempts { totalCount } } } }";
+    eventually("the first attempt", async || {
+        let tried = data(ask(admin, query, json!({ "id": message })).await)["node"]["attempts"]["totalCount"].clone();
+        tried.as_i64().is_some_and(|tried| tried > 0)
+    })
+    .await;
+    (endpoint, message)
+}
+
+/// Waits until the log has events about the user.
+async fn logged(server: &Client, user: &str) {
+    let query = "query($id: ID!) { events(userId: $id) { nodes { type } } }";
+    eventually("events about the user", async || {
+        !data(ask(server, query, json!({ "id": user })).await)["events"]["nodes"].as_array().unwrap().is_empty()
+    })
+    .await;
+}
