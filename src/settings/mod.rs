@@ -9,10 +9,12 @@ use std::{
     net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ipnet::IpNet;
 use postern_domain::{projects::Keys, settings::Settings as DomainSettings};
+use postern_gateway::graphql::AllowedDocuments;
 use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
@@ -128,7 +130,7 @@ pub struct Settings {
     /// Whether callers may ask about the GraphQL schema.
     pub introspection: bool,
     /// The list of GraphQL documents to which clients are bound.
-    pub documents: Option<PathBuf>,
+    pub documents: Option<Arc<AllowedDocuments>>,
     /// What to log, in the syntax of tracing's `EnvFilter`.
     pub log: String,
     /// As what.
@@ -270,6 +272,7 @@ impl Reader {
         let access_token_seconds = self.within(ACCESS_TOKEN_SECONDS, "600", ACCESS_TOKEN_RANGE, "a number of seconds");
         let rate_limits = self.switch(RATE_LIMITS, true);
         let introspection = self.switch(INTROSPECTION, true);
+        let documents = self.documents();
         let log_format = self.parsed(LOG_FORMAT, "text", "text or json");
         Some(Settings {
             listen: listen?,
@@ -284,7 +287,7 @@ impl Reader {
             internal_keys,
             trusted_proxies,
             introspection,
-            documents: self.text(DOCUMENTS).map(PathBuf::from),
+            documents,
             log_format: log_format?,
             log: self.text(LOG).unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             domain: DomainSettings {

@@ -1,24 +1,38 @@
 //! The settings that take more than one word to check.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use postern_domain::{
     ports::mail::{Encryption, MailServer},
     secrets::MIN_SERVER_SECRET_BYTES,
     settings::InternalSignUp,
 };
+use postern_gateway::graphql::AllowedDocuments;
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    DATABASE_POOLER, DATABASE_URL, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY, INTERNAL_SIGN_UP,
-    InternalKeys, MAIL_FROM, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL, reader::Reader,
+    DATABASE_POOLER, DATABASE_URL, DOCUMENTS, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY,
+    INTERNAL_SIGN_UP, InternalKeys, MAIL_FROM, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL, reader::Reader,
 };
 
 /// The shortest key that may be fixed for the project `internal`, in characters.
 const MIN_KEY_CHARS: usize = 20;
 
 impl Reader {
+    /// The list of GraphQL documents, from the file that is named.
+    pub(super) fn documents(&mut self) -> Option<Arc<AllowedDocuments>> {
+        let path = self.text(DOCUMENTS)?;
+        let list = std::fs::read_to_string(&path).map_err(|error| vec![error.to_string()]);
+        match list.and_then(|list| AllowedDocuments::read(&list).map_err(|wrong| wrong.0)) {
+            Ok(documents) => Some(Arc::new(documents)),
+            Err(wrong) => {
+                self.wrong.extend(wrong.iter().map(|wrong| format!("{DOCUMENTS}: {path}: {wrong}")));
+                None
+            }
+        }
+    }
+
     pub(super) fn public_url(&mut self) -> Option<Url> {
         let url: Url = self.parsed(PUBLIC_URL, "http://localhost:8102", "an http or https URL")?;
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {

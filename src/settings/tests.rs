@@ -49,6 +49,25 @@ fn all_that_is_wrong_is_named_at_once() {
 }
 
 #[test]
+fn a_list_of_documents_is_read_and_everything_wrong_in_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = file("good.json", r#"{"me": "{ me { id } }"}"#);
+    assert!(read(&[(DOCUMENTS, &good)]).unwrap().documents.is_some());
+    assert!(read(&[]).unwrap().documents.is_none());
+    let bad = file("bad.json", r#"{"one": "{ me {", "two": "nope"}"#);
+    let wrong = read(&[(DOCUMENTS, &bad), (RATE_LIMITS, "maybe")]).unwrap_err().0.join("\n");
+    for name in [DOCUMENTS, &bad, "the document one", "the document two", RATE_LIMITS] {
+        assert!(wrong.contains(name), "{name} is not named in {wrong}");
+    }
+    assert!(read(&[(DOCUMENTS, "/no/such/file")]).unwrap_err().0.join("").contains("/no/such/file"));
+}
+
+#[test]
 fn secrets_do_not_show() {
     let secret = "a-secret-of-more-than-thirty-two-bytes";
     let settings = read(&[(SERVER_SECRET, secret), (DATABASE_URL, "postgres://u:pw123@h/d")]).unwrap();

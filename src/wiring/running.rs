@@ -1,6 +1,6 @@
 //! Starting a process of the installation and ending it in the right order.
 
-use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
 use postern_domain::{
     Deps, Error, Result,
@@ -8,10 +8,7 @@ use postern_domain::{
     sessions::{self, ACTIVITY_FLUSH_INTERVAL},
     time::Clock,
 };
-use postern_gateway::{
-    Gateway,
-    graphql::{self, AllowedDocuments},
-};
+use postern_gateway::{Gateway, graphql};
 use postern_outside::redis::{Redis, RedisFault};
 use postern_worker::Worker;
 use tokio::{
@@ -99,7 +96,6 @@ async fn ended(tasks: Vec<JoinHandle<()>>) {
 #[postern_domain::boxed]
 pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>>) -> Result<Running> {
     let metrics = telemetry::metrics::install()?;
-    let graphql = graphql_options(settings)?;
     let data_lock = lock_data(settings)?;
     // Bound first: a second start by mistake fails before it touches anything. Nobody is let in before there is an answer.
     let socket = if role == Role::Worker { None } else { Some(bind(settings.listen)?) };
@@ -141,6 +137,7 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
     if let Some(socket) = socket {
         let listener = listen(socket, settings.listen)?;
         address = Some(listener.local_addr().map_err(Error::internal)?);
+        let graphql = graphql::Options { introspection: settings.introspection, allowed: settings.documents.clone() };
         let gateway = Gateway::new(deps.clone(), settings.trusted_proxies.clone(), stop.clone()).with_graphql(graphql);
         tasks.push(serve(listener, postern_gateway::router(gateway), stop.clone()));
     }
@@ -157,19 +154,6 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
         background_tasks,
         _data_lock: data_lock,
     })
-}
-
-/// How the GraphQL door is set up; the list of documents is read here, once.
-fn graphql_options(settings: &Settings) -> Result<graphql::Options> {
-    let read = |path: &PathBuf| {
-        let list = std::fs::read_to_string(path).map_err(|error| error.to_string());
-        let documents = list.and_then(|list| AllowedDocuments::read(&list).map_err(|error| error.to_string()));
-        documents
-            .map(Arc::new)
-            .map_err(|error| Error::internal(format!("POSTERN_DOCUMENTS: {}: {error}", path.display())))
-    };
-    let allowed = settings.documents.as_ref().map(read).transpose()?;
-    Ok(graphql::Options { introspection: settings.introspection, allowed })
 }
 
 /// A Redis that is away may come; one that does not let us in will not.

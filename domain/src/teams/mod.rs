@@ -33,7 +33,7 @@ pub use self::{
         MemberPage, MemberProfile, UpdateMemberProfile, member_page, member_pages, profile, profiles,
         require_members_seen, update_profile,
     },
-    read::{Position, by_ids, get, is_member, membership_not_found, of_users},
+    read::{Position, by_ids, get, is_member, membership_not_found, of_users, seen_by_ids},
     update::{UpdateTeam, update},
 };
 use crate::{ProjectId, TeamId, Timestamp};

@@ -33,7 +33,8 @@ pub use self::{
     list::{ListUsers, MAX_QUERY_CHARS, PageStart, UserOrder, UserPage, UserPosition, count, list},
     password::{replace_outdated_hash_in, set_password_in},
     read::{
-        Credentials, by_ids, credentials_by_email, credentials_in, credentials_of, find, find_in, get, get_own, lock_in,
+        Credentials, by_ids, credentials_by_email, credentials_in, credentials_of, find, find_in, get, get_own,
+        lock_in, seen_by_ids,
     },
     update::{apply_in, update, update_own},
     view::{OAuthAccount, PrimaryEmail, RestrictedReason, RiskScores, User},

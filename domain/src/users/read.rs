@@ -25,13 +25,18 @@ const MAX_IDS: usize = 1000;
 /// `USER_NOT_FOUND`, also for clients that ask for anybody but themselves.
 #[crate::boxed]
 pub async fn get(deps: &Deps, actor: &Actor, id: UserId) -> Result<User> {
-    if !actor.is_server() && !actor.is_user(id) {
+    if !may_see(actor, id) {
         return refuse(not_found());
     }
     match find(deps, &actor.project_id, id).await? {
         Some(user) => Ok(user),
         None => refuse(not_found()),
     }
+}
+
+/// Servers see everybody, others themselves.
+fn may_see(actor: &Actor, id: UserId) -> bool {
+    actor.is_server() || actor.is_user(id)
 }
 
 /// The user the caller speaks for.
@@ -92,6 +97,16 @@ pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[UserId]) -> Resu
         users.extend(found.into_iter().map(|loaded| (loaded.row.id, loaded.into_user(&config))));
     }
     Ok(users)
+}
+
+/// Those of these users that the caller may see by [`get`], for loaders; others are left out.
+///
+/// # Errors
+/// Internal only.
+#[crate::boxed]
+pub async fn seen_by_ids(deps: &Deps, actor: &Actor, ids: &[UserId]) -> Result<HashMap<UserId, User>> {
+    let seen: Vec<_> = ids.iter().copied().filter(|id| may_see(actor, *id)).collect();
+    by_ids(deps, &actor.project_id, &seen).await
 }
 
 /// Somebody who may sign in, with what to check that against.

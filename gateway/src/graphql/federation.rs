@@ -6,15 +6,14 @@ use std::sync::OnceLock;
 
 use async_graphql::{Any, Context, SDLExportOptions, TypeDirective, Union, Value};
 use futures::future::try_join_all;
-use postern_domain::{TeamId, UserId, teams, users};
+use postern_domain::{TeamId, UserId};
 use postern_gateway_macros::guarded;
 
 use super::{
     error::{Error, Result},
     loaders::Loaders,
-    node::hides,
     scalars::parse_id,
-    schema::{self, actor, deps},
+    schema,
     teams::types::TeamObject,
     users::types::UserObject,
 };
@@ -101,24 +100,13 @@ impl Reference {
     }
 }
 
-/// What is referred to, as far as the caller may see it. Servers see everything of their project, so theirs is loaded together.
+/// What is referred to, as far as the caller may see it.
 async fn see(ctx: &Context<'_>, reference: Reference) -> Result<Option<Entity>> {
-    let (deps, actor) = (deps(ctx)?, actor(ctx)?);
-    if actor.is_server() {
-        let loaders = Loaders::of(ctx)?;
-        return Ok(match reference {
-            Reference::User(id) => loaders.user(id).await?.map(UserObject).map(Entity::User),
-            Reference::Team(id) => loaders.team(id).await?.map(TeamObject).map(Entity::Team),
-        });
-    }
-    let seen = match reference {
-        Reference::User(id) => users::get(deps, actor, id).await.map(UserObject).map(Entity::User),
-        Reference::Team(id) => teams::get(deps, actor, id).await.map(TeamObject).map(Entity::Team),
-    };
-    match seen {
-        Err(error) if hides(&error) => Ok(None),
-        seen => Ok(Some(seen?)),
-    }
+    let loaders = Loaders::of(ctx)?;
+    Ok(match reference {
+        Reference::User(id) => loaders.seen_user(id).await?.map(UserObject).map(Entity::User),
+        Reference::Team(id) => loaders.seen_team(id).await?.map(TeamObject).map(Entity::Team),
+    })
 }
 
 /// The schema as tools that compose supergraphs read it: without what the specification adds to every part.

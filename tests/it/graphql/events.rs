@@ -1,7 +1,5 @@
 //! The event log through GraphQL: by pages and live, from where a reader stopped.
 
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 
 use super::{ask, codes, data, live::server_headers, signed_up};
@@ -112,15 +110,12 @@ const TEAM_LIVE: &str = "subscription($team: ID!, $after: String) { teamEvents(t
 /// The place in the log of the event that tells of the making of a team.
 async fn made_at(server: &Client, team: &str) -> Value {
     let page = "{ events(first: 200, types: [\"team.created\"]) { nodes { cursor teamId } } }";
-    let found = Mutex::new(Value::Null);
     eventually("the event of the team", async || {
         let events = data(ask(server, page, Value::Null).await)["events"]["nodes"].clone();
         let made = events.as_array().unwrap().iter().find(|event| event["teamId"] == team);
-        *found.lock().unwrap() = made.map_or(Value::Null, |event| event["cursor"].clone());
-        made.is_some()
+        made.map(|event| event["cursor"].clone())
     })
-    .await;
-    found.into_inner().unwrap()
+    .await
 }
 
 #[tokio::test]
@@ -191,6 +186,16 @@ async fn members_hear_of_their_team_as_profiles_until_they_lose_the_right() {
             break;
         }
     }
+
+    // A server, whose right does not hang on the team, hears of its end; of a team that is not there nobody hears.
+    let mut backend = Socket::connect(&app, server_headers(&app)).await;
+    let live = "subscription($team: ID!, $after: String) { teamEvents(teamId: $team, after: $after) { type } }";
+    backend.subscribe("1", live, json!({"team": team, "after": start})).await;
+    server.delete(&format!("/teams/{team}")).await.json(200);
+    while backend.hear_data().await["teamEvents"]["type"] != "team.deleted" {}
+    backend.subscribe("2", live, json!({ "team": team })).await;
+    let refused = backend.hear().await;
+    assert_eq!((&refused["id"], codes_of(&refused)), (&json!("2"), vec![json!("TEAM_NOT_FOUND")]));
     app.stop().await;
 }
 

@@ -170,6 +170,41 @@ async fn a_page_of_teams_with_their_members_takes_as_many_statements_as_one_team
     .await;
 }
 
+/// What a router of a supergraph asks for, by a server and by a user, who sees itself and its teams of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_entities_take_as_many_statements_as_two() {
+    on_each_database(|bench| async move {
+        const USERS: usize = 30;
+        let (server, watch) = watched(bench).await;
+        let (mut users, mut teams) = (Vec::new(), Vec::new());
+        for _ in 0..USERS {
+            let user = server.post("/users", json!({})).await.json(201)["id"].clone();
+            let team = json!({"display_name": "", "creator_user_id": user});
+            teams.push(json!({"__typename": "Team", "id": server.post("/teams", team).await.json(201)["id"]}));
+            users.push(json!({"__typename": "User", "id": user}));
+        }
+        let session = server.post("/auth/sessions", json!({"user_id": users[0]["id"]})).await.json(200);
+        let member = server.client().user(session["access_token"].as_str().unwrap());
+        let query =
+            "query($all: [_Any!]!) { _entities(representations: $all) { ... on User { id } ... on Team { id } } }";
+        for (caller, seen) in [(&server, USERS), (&member, 1)] {
+            data(ask(caller, query, json!({"all": [users[0], teams[0]]})).await);
+            let mut taken = Vec::new();
+            for count in [1, USERS] {
+                drop(watch.take_statements());
+                let all: Vec<_> = users.iter().take(count).chain(teams.iter().take(count)).collect();
+                let answer = data(ask(caller, query, json!({ "all": all })).await);
+                taken.push(watch.take_statements().len());
+                let found: Vec<_> = answer["_entities"].as_array().unwrap().iter().map(|it| it.is_object()).collect();
+                let expected: Vec<_> = (0..2 * count).map(|place| place % count < seen).collect();
+                assert_eq!(found, expected);
+            }
+            assert_eq!(taken[0], taken[1]);
+        }
+    })
+    .await;
+}
+
 /// As much as one operation can ask for: five pages of 200 users, each user with ten relations.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_users_with_ten_relations_take_no_more_statements_than_five() {

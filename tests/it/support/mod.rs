@@ -30,8 +30,8 @@ use tempfile::TempDir;
 
 use client::{Client, Keys};
 
-/// How long a mail may be on its way to the mailbox.
-const MAIL_DEADLINE: Duration = Duration::from_secs(20);
+/// How long what another task brings about may take.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running Postern. Call [`App::stop`] at the end of a test, or let it go with the process.
 pub(crate) struct App {
@@ -79,16 +79,11 @@ impl App {
     /// The newest mail to `address` in the local mailbox, once there is one.
     pub(crate) async fn mail_to(&self, address: &str) -> serde_json::Value {
         let path = format!("/mailbox/api/messages?to={address}");
-        let found = async {
-            loop {
-                let listed = self.rest().raw(reqwest::Method::GET, &path, None).await.json(200);
-                match listed["items"].as_array().unwrap().first() {
-                    Some(mail) => return mail.clone(),
-                    None => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            }
-        };
-        tokio::time::timeout(MAIL_DEADLINE, found).await.expect("the mail arrives in the mailbox")
+        eventually("the mail", async || {
+            let listed = self.rest().raw(reqwest::Method::GET, &path, None).await.json(200);
+            listed["items"].as_array().unwrap().first().cloned()
+        })
+        .await
     }
 
     /// Calls the REST API of the project `internal`.
@@ -206,14 +201,20 @@ impl Builder {
     }
 }
 
-/// Waits until `what` is so, which another task brings about.
-pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+/// Looks until `what`, which another task brings about, is there.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            match look().await {
+                Some(found) => return found,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
         }
     };
-    assert!(tokio::time::timeout(MAIL_DEADLINE, waiting).await.is_ok(), "waited in vain for {what}");
+    match tokio::time::timeout(DEADLINE, looking).await {
+        Ok(found) => found,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
 }
 
 /// Waits until the process hears the others.
