@@ -1,7 +1,10 @@
 //! The schema as its text tells it: types, rules, and calls that fit. Tests that walk the whole schema are made of it, so
 //! what is new in the schema is in them at once.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write,
+};
 
 use async_graphql::parser::{
     parse_schema,
@@ -36,6 +39,12 @@ impl Types {
             Some(TypeKind::Object(object)) => object.fields.iter().map(|field| field.node.clone()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The names of all object types.
+    pub(super) fn all_objects(&self) -> BTreeSet<String> {
+        let is_object = |kind: &TypeKind| matches!(kind, TypeKind::Object(_));
+        self.kinds.iter().filter(|(_, kind)| is_object(kind)).map(|(name, _)| name.clone()).collect()
     }
 
     /// The object types that a value of this type may have: itself, or those of the interface or union.
