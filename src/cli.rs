@@ -17,6 +17,9 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// The command that the program gives itself.
+pub const SANDBOX: &str = "sandbox";
+
 /// What Postern can be told to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -60,6 +63,9 @@ pub enum Command {
     },
     /// Seals again under the first server secret what was sealed under an older one.
     Rotate,
+    /// Works on what tenants wrote, apart from everything else: started by the other commands, not by people.
+    #[command(name = SANDBOX, hide = true)]
+    Sandbox,
     /// Prints a completion script.
     Completions {
         /// For which shell.

@@ -6,7 +6,7 @@ use crate::{
     db::{Backend, Db},
     error::Result,
     passwords::Passwords,
-    ports::{http::HttpClient, mail::Mailer, rates::Rates},
+    ports::{http::HttpClient, mail::Mailer, rates::Rates, sandbox::Sandbox},
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -38,6 +38,8 @@ pub struct Deps {
     pub http: Arc<dyn HttpClient>,
     /// How often things happen.
     pub rates: Arc<dyn Rates>,
+    /// Where what tenants wrote is run.
+    pub sandbox: Arc<dyn Sandbox>,
     /// The installation's settings, as far as rules depend on them.
     pub settings: Arc<Settings>,
 }

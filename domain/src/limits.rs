@@ -40,6 +40,8 @@ pub enum Limit {
     CodeMailsByRecipient,
     /// Leaked API keys reported from one address.
     LeakReportsByAddress,
+    /// Mail servers tried out for one project.
+    TestMailsByProject,
 }
 
 impl Limit {
@@ -54,6 +56,7 @@ impl Limit {
             Self::CodeMailsByRecipient => ("code_mails/recipient", 10, 60),
             // A scanner that goes through many repositories reports from few addresses.
             Self::LeakReportsByAddress => ("leak_reports/address", 300, 10),
+            Self::TestMailsByProject => ("test_mails/project", 30, 10),
         };
         (name, Quota { burst, per: Duration::from_secs(MINUTE.as_secs() * minutes) })
     }
@@ -94,6 +97,15 @@ pub async fn code_mailed(deps: &Deps, actor: &Actor, client: &ClientInfo, recipi
         take(deps, actor, Limit::CodeMailsByAddress, &[&address]).await?;
     }
     take(deps, actor, Limit::CodeMailsByRecipient, &[recipient]).await
+}
+
+/// Counts a mail server that an administrator tries out: whoever holds an admin key could knock at doors by it.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
+pub async fn test_mail_sent(deps: &Deps, actor: &Actor) -> Result<()> {
+    take(deps, actor, Limit::TestMailsByProject, &[]).await
 }
 
 /// Counts a report of a leaked API key, which names no project.

@@ -2,7 +2,8 @@
 //! caller may see of it is the business of the feature that owns it.
 
 use postern_entity::{
-    api_key, contact_channel, linked_account, session, team, team_invitation, user, webhook_endpoint, webhook_message,
+    api_key, contact_channel, email, linked_account, session, team, team_invitation, user, webhook_endpoint,
+    webhook_message,
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -11,7 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    ApiKeyId, ContactChannelId, Deps, LinkedAccountId, ProjectId, SessionId, TeamId, TeamInvitationId, UserId,
+    ApiKeyId, ContactChannelId, Deps, EmailId, LinkedAccountId, ProjectId, SessionId, TeamId, TeamInvitationId, UserId,
     WebhookEndpointId, WebhookMessageId,
     error::{Error, Result},
 };
@@ -33,6 +34,8 @@ pub enum Node {
     Session(SessionId, UserId),
     /// An API key of a user or a team.
     ApiKey(ApiKeyId),
+    /// A mail of the outbox.
+    Email(EmailId),
     /// A webhook endpoint, perhaps a deleted one.
     WebhookEndpoint(WebhookEndpointId),
     /// A webhook message.
@@ -81,6 +84,7 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
             id,
         ),
         part::<api_key::Entity>("api_key", api_key::Column::Id, api_key::Column::ProjectId, None, project_id, id),
+        part::<email::Entity>("email", email::Column::Id, email::Column::ProjectId, None, project_id, id),
         part::<webhook_endpoint::Entity>(
             "webhook_endpoint",
             webhook_endpoint::Column::Id,
@@ -112,6 +116,7 @@ pub async fn find(deps: &Deps, project_id: &ProjectId, id: Uuid) -> Result<Optio
         "linked_account" => Node::LinkedAccount(LinkedAccountId(id), UserId(owner)),
         "session" => Node::Session(SessionId(id), UserId(owner)),
         "api_key" => Node::ApiKey(ApiKeyId(id)),
+        "email" => Node::Email(EmailId(id)),
         "webhook_endpoint" => Node::WebhookEndpoint(WebhookEndpointId(id)),
         "webhook_message" => Node::WebhookMessage(WebhookMessageId(id)),
         other => return Err(Error::internal(format!("a node of kind {other}"))),

@@ -3,10 +3,13 @@
 use ipnet::IpNet;
 use url::Url;
 
-use crate::ports::mail::MailServer;
+use crate::{ports::mail::MailServer, webhooks::Secret};
 
 /// How long a refresh token lives unless told otherwise.
 pub const DEFAULT_SESSION_SECONDS: i64 = 365 * 24 * 60 * 60;
+
+/// Mails per hour that every project may send unless told otherwise (wire: emails §6).
+pub const DEFAULT_MAILS_PER_HOUR: f64 = 200.0;
 
 /// Settings that rules depend on.
 #[derive(Clone, Debug)]
@@ -25,6 +28,10 @@ pub struct Settings {
     pub shared_mail_server: Option<MailServer>,
     /// Name and address of the sender of mails through the shared server.
     pub mail_from: (String, String),
+    /// Mails per hour that every project may send; more are earned by sending (wire: emails §6).
+    pub mails_per_hour: f64,
+    /// What signs the reports of the installation's account at its mail provider, newest first; none: there are no reports.
+    pub mail_report_secrets: Vec<Secret>,
     /// Whether requests are rate limited. Attempt counters of codes always count.
     pub rate_limits: bool,
 }

@@ -63,6 +63,8 @@ pub struct Model {
 
     /// Held back by an administrator.
     pub is_paused: bool,
+    /// How often the content was replaced: what was rendered of an earlier one does not count.
+    pub revision: i32,
 
     /// Claim of the worker that renders; set exactly when rendering has started.
     pub rendering_worker_id: Option<Uuid>,
@@ -85,9 +87,11 @@ pub struct Model {
     /// Subject, HTML and text as they go out: a JSON object, sealed; null once wiped or when equal to the readable ones.
     pub sealed_content: Option<Vec<u8>>,
 
+    /// Who goes first among those of the project: the higher.
+    pub sending_priority: i32,
     /// Due and waiting for its turn.
     pub is_queued: bool,
-    /// The turn it was given by the quota of the shared server.
+    /// When it looks again whether it is its turn.
     pub capacity_slot_at: Option<Timestamp>,
     /// Claim of the worker that sends.
     pub sending_claim_id: Option<Uuid>,
@@ -109,6 +113,10 @@ pub struct Model {
     /// More about it; set exactly when there is a reason.
     pub skipped_details: Option<Json>,
 
+    /// What the server called the mail when it took it; how its provider's reports name it.
+    pub provider_message_id: Option<String>,
+    /// Those of several recipients that the server refused while it took the mail for the others, each with its reason.
+    pub refused_recipients: Option<Json>,
     /// Whether the provider reports delivery; set exactly when sending has ended.
     pub can_have_delivery_info: Option<bool>,
     /// Reported by the provider.

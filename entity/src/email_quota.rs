@@ -1,4 +1,4 @@
-//! How far each project has used up its share of the installation's mail server.
+//! How fast each project may send mails, and how it goes.
 
 use sea_orm::entity::prelude::*;
 
@@ -17,6 +17,10 @@ pub struct Model {
     pub interval_millis: i64,
     /// When the rate was last computed.
     pub computed_at: Timestamp,
+    /// Until then the project may send faster.
+    pub boost_expires_at: Option<Timestamp>,
+    /// Since when its server has not taken a mail because it could not be reached or did not answer; null while it does.
+    pub failing_since: Option<Timestamp>,
 }
 
 /// None declared: queries join by hand where they need to.

@@ -80,6 +80,10 @@ uuid_id! {
     JobId,
     /// A mail of the outbox.
     EmailId,
+    /// A mail that is being written.
+    EmailDraftId,
+    /// One content on its way to many users.
+    EmailBatchId,
     /// An endpoint that receives webhooks.
     WebhookEndpointId,
     /// A message fanned out to webhook endpoints.

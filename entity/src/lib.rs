@@ -5,6 +5,8 @@ pub mod api_key;
 pub mod config_override;
 pub mod contact_channel;
 pub mod email;
+pub mod email_batch;
+pub mod email_draft;
 pub mod email_quota;
 pub mod event;
 pub mod event_consumer;

@@ -28,6 +28,7 @@ mod m0017_linked_accounts;
 mod m0018_members_by_joining;
 mod m0019_search_scope;
 mod m0020_team_search;
+mod m0021_outbox;
 
 /// One change a line.
 macro_rules! changes {
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             m0018_members_by_joining
             m0019_search_scope
             m0020_team_search
+            m0021_outbox
         }
     }
 }

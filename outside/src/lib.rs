@@ -6,3 +6,4 @@ pub mod http;
 pub mod mail;
 pub mod rates;
 pub mod redis;
+pub mod sandbox;

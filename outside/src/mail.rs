@@ -20,7 +20,7 @@ use lettre::{
 };
 use postern_domain::{
     network,
-    ports::mail::{Encryption, MailError, MailErrorKind, MailServer, Mailer, OutgoingMail},
+    ports::mail::{Accepted, Encryption, MailError, MailErrorKind, MailServer, Mailer, OutgoingMail},
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use secrecy::ExposeSecret;
@@ -128,18 +128,18 @@ impl SmtpMailer {
         Self { limits, ..self }
     }
 
-    async fn deliver(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError> {
+    async fn deliver(&self, server: &MailServer, mail: &OutgoingMail) -> Result<Accepted, MailError> {
         let message = message::build(mail)?;
         let mut conversation = self.begin(server).await?;
-        conversation.transmit(message.envelope(), &message.formatted()).await?;
+        let accepted = conversation.transmit(message.envelope(), &message.formatted()).await?;
         conversation.quit().await;
-        Ok(())
+        Ok(accepted)
     }
 
     /// Everything up to the point where a mail could be handed over.
     async fn begin(&self, server: &MailServer) -> Result<Conversation, MailError> {
-        let (stream, watch) = self.connect(server).await?;
-        let connection = self.greet(server, stream, &watch).await?;
+        let (stream, watch) = self.connect(server).await.map_err(MailError::before_greeting)?;
+        let connection = self.greet(server, stream, &watch).await.map_err(MailError::before_greeting)?;
         let mut conversation = Conversation { connection, watch, reply_limit: self.limits.reply };
         self.secure(server, &mut conversation).await?;
         conversation.authenticate(server).await?;
@@ -200,7 +200,7 @@ impl SmtpMailer {
 
 #[async_trait]
 impl Mailer for SmtpMailer {
-    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError> {
+    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<Accepted, MailError> {
         within(self.limits.total, Phase::Message, self.deliver(server, mail)).await
     }
 
@@ -281,8 +281,9 @@ impl Conversation {
         answered(self.reply_limit, Phase::Authentication, &self.watch, authenticated).await.map(drop)
     }
 
-    /// Envelope and content. Each recipient must be taken, or nobody gets the mail.
-    async fn transmit(&mut self, envelope: &Envelope, content: &[u8]) -> Result<(), MailError> {
+    /// Envelope and content. Recipients that are refused for good do not keep the mail from the others; one that is refused
+    /// for now does, since the mail would have to come again for that one alone.
+    async fn transmit(&mut self, envelope: &Envelope, content: &[u8]) -> Result<Accepted, MailError> {
         let mut addresses = envelope.to().iter().chain(envelope.from());
         let mut parameters = Vec::new();
         if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
@@ -293,12 +294,24 @@ impl Conversation {
             parameters.push(MailParameter::SmtpUtfEight);
         }
         self.command(Mail::new(envelope.from().cloned(), parameters), Phase::Envelope).await?;
+        let mut refused = Vec::new();
         for recipient in envelope.to() {
-            self.command(Rcpt::new(recipient.clone(), Vec::new()), Phase::Envelope).await?;
+            match self.command(Rcpt::new(recipient.clone(), Vec::new()), Phase::Envelope).await {
+                Ok(()) => {}
+                Err(error) if error.kind.is_transient() || self.watch.is_closed() => return Err(error),
+                Err(error) => refused.push((recipient.to_string(), error)),
+            }
+        }
+        if refused.len() == envelope.to().len()
+            && let Some((_, error)) = refused.pop()
+        {
+            return Err(error);
         }
         self.command(Data, Phase::Message).await?;
         let sent = self.connection.message(content);
-        answered(self.reply_limit, Phase::Message, &self.watch, sent).await.map(drop)
+        let response = answered(self.reply_limit, Phase::Message, &self.watch, sent).await?;
+        let lines: Vec<&str> = response.message().collect();
+        Ok(Accepted { message_id: reply::message_id(&lines.join(" ")), refused })
     }
 
     async fn command<C: Display>(&mut self, command: C, phase: Phase) -> Result<(), MailError> {

@@ -1,6 +1,6 @@
 //! `postern doctor`: says what is wrong, one line a part, and fails if anything is.
 
-use postern_domain::queue::Stats;
+use postern_domain::{emails, queue::Stats};
 
 use super::{CommandError, say};
 use crate::{
@@ -53,6 +53,10 @@ pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
             report("redis", redis.check().await.map(|()| "answers".to_owned()).map_err(|fault| fault.to_string()))?;
         }
         Err(error) => report("redis", Err(error.to_string()))?,
+    }
+    if let Some(deps) = &deps {
+        let rendered = emails::check_sandbox(deps).await.map_err(|error| error.to_string());
+        report("templates", rendered.map(|()| "a process of their own renders them".to_owned()))?;
     }
     match &settings.domain.shared_mail_server {
         None => report("mail", Ok("caught in the local mailbox".to_owned()))?,

@@ -16,7 +16,8 @@ use std::{
 };
 
 use clap::CommandFactory;
-use postern_domain::Error;
+use postern_domain::{Error, emails};
+use postern_outside::sandbox;
 
 use crate::{
     cli::{Cli, Command, ConfigAction, ExportWhat, ImportWhat},
@@ -65,6 +66,10 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn run_command(cli: Cli) -> Result<(), CommandError> {
     match cli.command.unwrap_or(Command::Serve) {
+        Command::Sandbox => {
+            let render = |request: &[u8]| emails::run_sandboxed(request).map_err(|error| error.to_string());
+            Ok(sandbox::serve(render)?)
+        }
         Command::Schema => say(postern_gateway::graphql::sdl()),
         Command::Openapi => say(postern_gateway::openapi()?),
         Command::Completions { shell } => {
@@ -98,7 +103,7 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                     Command::Import { what: ImportWhat::Users(options) } => import::users(settings, options).await,
                     Command::Export { what: ExportWhat::Users(options) } => export::users(settings, &options).await,
                     Command::Rotate => rotate::run(settings).await,
-                    Command::Schema | Command::Openapi | Command::Completions { .. } => Ok(()),
+                    Command::Schema | Command::Openapi | Command::Sandbox | Command::Completions { .. } => Ok(()),
                 }
             });
             telemetry.finish();

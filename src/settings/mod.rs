@@ -32,6 +32,8 @@ const SERVER_SECRET: &str = "POSTERN_SERVER_SECRET";
 const ADMIN_LISTEN: &str = "POSTERN_ADMIN_LISTEN";
 const SMTP_URL: &str = "POSTERN_SMTP_URL";
 const MAIL_FROM: &str = "POSTERN_MAIL_FROM";
+const MAILS_PER_HOUR: &str = "POSTERN_MAILS_PER_HOUR";
+const MAIL_REPORT_SECRET: &str = "POSTERN_MAIL_REPORT_SECRET";
 const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
 const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
 const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
@@ -47,7 +49,7 @@ const LOG: &str = "POSTERN_LOG";
 const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 27] = [
     CONFIG,
     CONFIG_FILE,
     LISTEN,
@@ -60,6 +62,8 @@ const NAMES: [&str; 25] = [
     ADMIN_LISTEN,
     SMTP_URL,
     MAIL_FROM,
+    MAILS_PER_HOUR,
+    MAIL_REPORT_SECRET,
     INTERNAL_CLIENT_KEY,
     INTERNAL_SERVER_KEY,
     INTERNAL_ADMIN_KEY,
@@ -79,6 +83,7 @@ const NAMES: [&str; 25] = [
 const ACCESS_TOKEN_RANGE: RangeInclusive<i64> = 60..=86_400;
 /// PostgreSQL notices that a table is there already, at each start.
 const DEFAULT_LOG: &str = "info,sqlx::postgres::notice=warn";
+const MAILS_PER_HOUR_RANGE: RangeInclusive<i64> = 1..=10_000_000;
 const CONNECTIONS_RANGE: RangeInclusive<i64> = 2..=200;
 
 /// What a process of the installation is for.
@@ -119,6 +124,8 @@ pub struct Settings {
     pub redis_url: Option<SecretString>,
     /// Where local mode keeps what it makes up.
     pub data_dir: PathBuf,
+    /// This program: it runs itself for work that is kept apart.
+    pub program: PathBuf,
     /// What a project is made like at each start that migrates.
     pub config_file: Option<PathBuf>,
     /// The server secrets, newest first; in local mode none means: made at first start.
@@ -262,6 +269,9 @@ impl Reader {
         let server_secrets = self.server_secrets(local_mode);
         let shared_mail_server = self.mail_server(local_mode);
         let mail_from = self.mail_from(local_mode, public_url.as_ref());
+        let mails_per_hour = self.within(MAILS_PER_HOUR, "200", MAILS_PER_HOUR_RANGE, "a whole number");
+        let mails_per_hour = mails_per_hour.and_then(|mails| u32::try_from(mails).ok()).map(f64::from);
+        let mail_report_secrets = self.mail_report_secrets();
         let internal_keys = self.internal_keys(local_mode);
         let internal_sign_up = self.internal_sign_up(local_mode);
         let mut allowed_subnets = self.subnets(ALLOWED_SUBNETS);
@@ -278,6 +288,7 @@ impl Reader {
             listen: listen?,
             admin_listen: admin_listen?,
             data_dir: data_dir(&database_url),
+            program: program(),
             config_file: self.text(CONFIG_FILE).map(PathBuf::from),
             database_url: database_url.into(),
             database_connections: database_connections?,
@@ -298,6 +309,8 @@ impl Reader {
                 allowed_subnets,
                 shared_mail_server,
                 mail_from: mail_from?,
+                mails_per_hour: mails_per_hour?,
+                mail_report_secrets,
                 rate_limits,
             },
         })
@@ -310,6 +323,12 @@ fn data_dir(database_url: &str) -> PathBuf {
     file.and_then(|path| Path::new(path).parent())
         .filter(|path| !path.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("data"), Path::to_owned)
+}
+
+/// This program, also when its file was replaced by a newer one since.
+fn program() -> PathBuf {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { running.to_owned() } else { std::env::current_exe().unwrap_or_else(|_| "postern".into()) }
 }
 
 fn is_loopback_host(url: &Url) -> bool {

@@ -6,6 +6,7 @@ use postern_domain::{
     ports::mail::{Encryption, MailServer},
     secrets::MIN_SERVER_SECRET_BYTES,
     settings::InternalSignUp,
+    webhooks::Secret,
 };
 use postern_gateway::graphql::AllowedDocuments;
 use secrecy::SecretString;
@@ -13,7 +14,8 @@ use url::Url;
 
 use super::{
     DATABASE_POOLER, DATABASE_URL, DOCUMENTS, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY,
-    INTERNAL_SIGN_UP, InternalKeys, MAIL_FROM, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL, reader::Reader,
+    INTERNAL_SIGN_UP, InternalKeys, MAIL_FROM, MAIL_REPORT_SECRET, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL,
+    reader::Reader,
 };
 
 /// The shortest key that may be fixed for the project `internal`, in characters.
@@ -96,6 +98,18 @@ impl Reader {
             self.wrong.push(format!("{MAIL_FROM} must be an address, or Name <address>"));
         }
         Some((name, address))
+    }
+
+    /// What signs the reports of the mail provider.
+    pub(super) fn mail_report_secrets(&mut self) -> Vec<Secret> {
+        let Some(text) = self.text(MAIL_REPORT_SECRET) else { return Vec::new() };
+        let secrets: Vec<_> = text.split(',').map(|secret| Secret::parse(secret.trim())).collect();
+        if secrets.iter().any(Option::is_none) {
+            self.wrong.push(format!(
+                "{MAIL_REPORT_SECRET} must be the signing secret that the mail provider shows, as whsec_…, or new,old"
+            ));
+        }
+        secrets.into_iter().flatten().collect()
     }
 
     pub(super) fn internal_keys(&mut self, local_mode: bool) -> Option<InternalKeys> {

@@ -25,6 +25,7 @@ use postern_outside::{
     mail::SmtpMailer,
     rates::LocalRates,
     redis::{Redis, SharedRates},
+    sandbox::ProcessSandbox,
 };
 use secrecy::ExposeSecret;
 
@@ -33,7 +34,7 @@ pub use readiness::Readiness;
 pub use running::{Running, start};
 pub use secrets::lock_data;
 
-use crate::settings::Settings;
+use crate::{cli::SANDBOX, settings::Settings};
 
 /// Makes ring the provider of TLS for the whole process. Called first, because libraries panic when two are compiled in
 /// and none is chosen; a second call changes nothing.
@@ -76,6 +77,7 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         mailer: Arc::new(SmtpMailer::new(addresses.clone(), host_name).map_err(Error::internal)?),
         http: Arc::new(OutgoingHttp::new(addresses).map_err(Error::internal)?),
         rates,
+        sandbox: Arc::new(ProcessSandbox::new(settings.program.clone(), &[SANDBOX])),
         settings: Arc::new(settings.domain.clone()),
     })
 }

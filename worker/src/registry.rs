@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use postern_domain::{
     Result,
-    emails::WipeExpiredEmailSecrets,
+    emails::{
+        WipeExpiredEmailSecrets,
+        jobs::{DigestFailedEmails, SweepEmails},
+    },
     events::{self, jobs::PruneEvents},
     idempotency::jobs::PruneOutcomes,
     items::jobs::FoldItems,
@@ -17,12 +20,13 @@ use postern_domain::{
 use crate::{
     Follow, Registry,
     jobs::{
-        deliver_webhook, erase_user_events, fold_items, prune, purge_project, recover_webhook_endpoint, send_email,
-        tell_of_leaked_api_key, wipe_expired_email_secrets,
+        deliver_webhook, emails, erase_user_events, fold_items, prune, purge_project, recover_webhook_endpoint,
+        tell_of_leaked_api_key,
     },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a worker runs.
 ///
@@ -31,6 +35,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub fn registry() -> Result<Registry> {
     Ok(Registry::new()
         .job(deliver_webhook::handler())
+        .job(emails::digest)
+        .job(emails::fill_outbox)
+        .job(emails::hurry)
+        .job(emails::note_report)
+        .job(emails::send)
+        .job(emails::sweep)
+        .job(emails::wipe_expired_secrets)
         .job(erase_user_events::run)
         .job(fold_items::run)
         .job(prune::events)
@@ -39,15 +50,15 @@ pub fn registry() -> Result<Registry> {
         .job(prune::sessions)
         .job(purge_project::run)
         .job(recover_webhook_endpoint::run)
-        .job(send_email::run)
         .job(tell_of_leaked_api_key::run)
-        .job(wipe_expired_email_secrets::run)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(10 * MINUTE, &PruneOutcomes {})?
         .schedule(MINUTE, &FoldItems {})?
         .schedule(MINUTE, &PruneJobs {})?
         .schedule(60 * MINUTE, &PruneSessions {})?
         .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?
+        .schedule(5 * MINUTE, &SweepEmails {})?
+        .schedule(DAY, &DigestFailedEmails {})?
         .follow(
             Follow::new("sequence events", |deps| async move { events::sequence(&deps).await })
                 .woken_by(|signal| *signal == Signal::EventsWritten),

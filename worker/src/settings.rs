@@ -36,7 +36,9 @@ impl Default for Settings {
         let timeout = Duration::from_secs(60);
         Self {
             general: LaneSettings { slots: 16, timeout },
-            mail: LaneSettings { slots: 8, timeout },
+            // Most of them wait for mail servers; the domain lets few of one project at a time.
+            // Rendering twice and a server that answers at the last moment take more than a minute together.
+            mail: LaneSettings { slots: 32, timeout: 2 * timeout },
             webhooks: LaneSettings { slots: 64, timeout },
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(500),

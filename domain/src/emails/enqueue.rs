@@ -1,28 +1,25 @@
 //! Putting a mail into the outbox, in the transaction of its cause.
 
-use postern_entity::{EmailId, ProjectId, UserId, email};
-use sea_orm::{ActiveValue::Set, EntityTrait, TryInsertResult, sea_query::OnConflict};
+use postern_entity::{EmailId, ProjectId, UserId};
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{
-    jobs::SendEmail,
-    seal::{Column, SecretVariables, exposed, redact, seal},
+    compose::{self, Composition, Origin, Theme},
+    seal::{SecretVariables, redact},
     store,
     template::{self, BuiltInTemplate},
-    theme::DEFAULT_THEME,
 };
 use crate::{
     db::Tx,
     deps::Deps,
     error::{Error, Result},
-    queue::{self, Enqueue},
 };
 
-/// The secrets of a mail are of no use any longer than the codes in them live (wire: 7 days by default).
-const SECRETS_LIVE_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// How many addresses one mail may go to.
-const MAX_ADDRESSES: usize = 50;
+pub(super) const MAX_ADDRESSES: usize = 50;
 
 /// A mail to be sent.
 #[derive(Clone, Debug)]
@@ -47,8 +44,11 @@ impl NewEmail {
     }
 }
 
-/// To whom a mail goes. Addresses and the state of the account are looked at when it is sent, not when it is enqueued.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// To whom a mail goes; also its form on the wire. Addresses and the state of the account are looked at when it is sent, not
+/// when it is enqueued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[schemars(rename = "EmailTo")]
 pub enum Recipient {
     /// The primary address that the user has at that time.
     UserPrimaryEmail {
@@ -70,7 +70,13 @@ pub enum Recipient {
 }
 
 impl Recipient {
-    fn parts(&self) -> (&'static str, Option<UserId>, &[String]) {
+    /// The user, if it goes to one.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        self.parts().1
+    }
+
+    pub(super) fn parts(&self) -> (&'static str, Option<UserId>, &[String]) {
         match self {
             Self::UserPrimaryEmail { user_id } => (store::USER_PRIMARY_EMAIL, Some(*user_id), &[]),
             Self::UserCustomEmails { user_id, emails } => (store::USER_CUSTOM_EMAILS, Some(*user_id), emails),
@@ -92,12 +98,48 @@ pub enum Template {
         /// Callback URL with the code in its parameter `code`.
         link: SecretString,
     },
+    /// Signs the user in, by a link or by a code that is typed.
+    MagicLink {
+        /// Callback URL with the code in its parameter `code`.
+        link: SecretString,
+        /// The first characters of the code, in capitals.
+        otp: SecretString,
+    },
     /// Invites somebody into a team.
     TeamInvitation {
         /// Callback URL with the code in its parameter `code`.
         link: SecretString,
         /// Name of the team.
         team_display_name: String,
+    },
+    /// Invites somebody to sign in.
+    SignInInvitation {
+        /// Where to.
+        link: String,
+        /// To what.
+        team_display_name: String,
+    },
+    /// Tells what was paid.
+    PaymentReceipt {
+        /// What was bought.
+        product_name: String,
+        /// How many.
+        quantity: i64,
+        /// How much was paid, with its currency, for people.
+        amount: String,
+        /// Where the receipt is.
+        receipt_link: Option<String>,
+    },
+    /// Tells that a payment failed.
+    PaymentFailed {
+        /// What was to be bought.
+        product_name: String,
+        /// How much was to be paid, with its currency, for people.
+        amount: String,
+        /// Where to pay.
+        invoice_url: Option<String>,
+        /// Why, for people.
+        failure_reason: Option<String>,
     },
     /// Tells of an API key that was found in public and revoked.
     ApiKeyRevoked {
@@ -108,34 +150,75 @@ pub enum Template {
         /// The team it was of; none for a key of the recipient's own.
         team_display_name: Option<String>,
     },
+    /// Tells the owner of a project that mails of it failed.
+    FailedEmails {
+        /// The project.
+        project_name: String,
+        /// How many.
+        count: u64,
+        /// Subjects of some of them.
+        subjects: Vec<String>,
+    },
 }
 
 impl Template {
-    /// Its source, and its id among the templates of a project if it is one of those.
-    fn source(&self) -> (&'static str, Option<&'static str>) {
-        let of_project = |BuiltInTemplate { id, source, .. }| (source, Some(id));
+    /// Its source, and what it is made from. One that a project can change has no source yet.
+    fn source(&self) -> (&'static str, Origin) {
+        let of_project = |BuiltInTemplate { id, .. }| ("", Origin::Template(id.to_owned()));
         match self {
             Self::EmailVerification { .. } => of_project(template::EMAIL_VERIFICATION),
             Self::PasswordReset { .. } => of_project(template::PASSWORD_RESET),
+            Self::MagicLink { .. } => of_project(template::MAGIC_LINK),
             Self::TeamInvitation { .. } => of_project(template::TEAM_INVITATION),
-            Self::ApiKeyRevoked { .. } => (template::API_KEY_REVOKED, None),
+            Self::SignInInvitation { .. } => of_project(template::SIGN_IN_INVITATION),
+            Self::PaymentReceipt { .. } => of_project(template::PAYMENT_RECEIPT),
+            Self::PaymentFailed { .. } => of_project(template::PAYMENT_FAILED),
+            Self::ApiKeyRevoked { .. } => (template::API_KEY_REVOKED, Origin::Source),
+            Self::FailedEmails { .. } => (template::FAILED_EMAILS, Origin::Source),
         }
     }
 
     /// The variables that may be shown, and those that may not, under their names on the wire.
     fn variables(self) -> (Map<String, Value>, SecretVariables) {
         let (mut shown, mut secret) = (Map::new(), SecretVariables::new());
+        let mut show = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
+        let mut hide = |name: &str, value: SecretString| drop(secret.insert(name.to_owned(), value));
         match self {
-            Self::EmailVerification { link } => drop(secret.insert("emailVerificationLink".to_owned(), link)),
-            Self::PasswordReset { link } => drop(secret.insert("passwordResetLink".to_owned(), link)),
+            Self::EmailVerification { link } => hide("emailVerificationLink", link),
+            Self::PasswordReset { link } => hide("passwordResetLink", link),
+            Self::MagicLink { link, otp } => {
+                hide("magicLink", link);
+                hide("otp", otp);
+            }
             Self::TeamInvitation { link, team_display_name } => {
-                shown.insert("teamDisplayName".to_owned(), team_display_name.into());
-                secret.insert("teamInvitationLink".to_owned(), link);
+                show("teamDisplayName", team_display_name.into());
+                hide("teamInvitationLink", link);
+            }
+            Self::SignInInvitation { link, team_display_name } => {
+                show("teamDisplayName", team_display_name.into());
+                show("signInInvitationLink", link.into());
+            }
+            Self::PaymentReceipt { product_name, quantity, amount, receipt_link } => {
+                show("productName", product_name.into());
+                show("quantity", quantity.into());
+                show("amount", amount.into());
+                show("receiptLink", receipt_link.into());
+            }
+            Self::PaymentFailed { product_name, amount, invoice_url, failure_reason } => {
+                show("productName", product_name.into());
+                show("amount", amount.into());
+                show("invoiceUrl", invoice_url.into());
+                show("failureReason", failure_reason.into());
             }
             Self::ApiKeyRevoked { description, last_four, team_display_name } => {
-                shown.insert("description".to_owned(), description.into());
-                shown.insert("lastFour".to_owned(), last_four.into());
-                shown.insert("teamDisplayName".to_owned(), team_display_name.into());
+                show("description", description.into());
+                show("lastFour", last_four.into());
+                show("teamDisplayName", team_display_name.into());
+            }
+            Self::FailedEmails { project_name, count, subjects } => {
+                show("projectName", project_name.into());
+                show("count", count.into());
+                show("subjects", subjects.into());
             }
         }
         shown.extend(secret.iter().map(|(name, value)| (name.clone(), redact(value).into())));
@@ -151,56 +234,22 @@ impl Template {
 #[crate::boxed]
 pub async fn enqueue(tx: &Tx, deps: &Deps, new: NewEmail) -> Result<EmailId> {
     let NewEmail { project_id, recipient, template, skip_deliverability_check, dedup_key } = new;
-    let (kind, user_id, emails) = recipient.parts();
-    if emails.len() > MAX_ADDRESSES {
+    if recipient.parts().2.len() > MAX_ADDRESSES {
         return Err(Error::internal(format!("a mail to more than {MAX_ADDRESSES} addresses")));
     }
-    let (id, now) = (EmailId::random(), deps.now());
-    let (source, template_id) = template.source();
-    let (shown, secret) = template.variables();
-    let sealed = if secret.is_empty() {
-        None
-    } else {
-        Some(seal(&deps.keyring, (&project_id, id), Column::Variables, &exposed(&secret))?)
+    let (source, origin) = template.source();
+    let (variables, secret) = template.variables();
+    let composition = Composition {
+        source: source.to_owned(),
+        origin,
+        theme: Theme::Selected,
+        subject: None,
+        category_id: None,
+        is_high_priority: true,
+        is_awaited: true,
+        scheduled_at: None,
+        variables,
+        skip_deliverability_check,
     };
-    let row = email::ActiveModel {
-        id: Set(id),
-        project_id: Set(project_id.clone()),
-        created_at: Set(now),
-        updated_at: Set(now),
-        dedup_key: Set(dedup_key.clone()),
-        message_id: Set(message_id(deps, id)),
-        template_source: Set(source.to_owned()),
-        theme_id: Set(Some(DEFAULT_THEME.id.to_owned())),
-        uses_selected_theme: Set(true),
-        recipient_kind: Set(kind.to_owned()),
-        recipient_user_id: Set(user_id),
-        recipient_emails: Set(json!(emails)),
-        variables: Set(Value::Object(shown)),
-        secrets_expire_at: Set(sealed.as_ref().map(|_| now.plus_seconds(SECRETS_LIVE_SECONDS))),
-        sealed_variables: Set(sealed),
-        skip_deliverability_check: Set(skip_deliverability_check),
-        is_high_priority: Set(true),
-        scheduled_at: Set(now),
-        created_with: Set(store::PROGRAMMATIC_CALL.to_owned()),
-        template_id: Set(template_id.map(ToOwned::to_owned)),
-        ..Default::default()
-    };
-    let once = OnConflict::columns([email::Column::ProjectId, email::Column::DedupKey]).do_nothing().to_owned();
-    match email::Entity::insert(row).on_conflict(once).try_insert().exec_without_returning(&**tx).await? {
-        TryInsertResult::Inserted(1..) => {
-            let job = Enqueue::new(&SendEmail { project_id: project_id.clone(), email_id: id })?;
-            queue::enqueue(deps, tx, job.project(project_id)).await?;
-            Ok(id)
-        }
-        TryInsertResult::Inserted(0) | TryInsertResult::Conflicted | TryInsertResult::Empty => {
-            let earlier = store::by_dedup_key(&**tx, &project_id, &dedup_key.unwrap_or_default()).await?;
-            earlier.ok_or_else(|| Error::internal("a mail was neither inserted nor there before"))
-        }
-    }
-}
-
-/// Stable for all tries of the mail (RFC 5322 §3.6.4): the row's id at the host that people know.
-fn message_id(deps: &Deps, id: EmailId) -> String {
-    format!("{id}@{}", deps.settings.public_url.host_str().unwrap_or("localhost"))
+    compose::insert(tx, deps, &project_id, &recipient, composition, &secret, dedup_key).await
 }

@@ -4,18 +4,31 @@
 use chrono::SecondsFormat;
 use postern_entity::{Timestamp, email};
 use sea_orm::ActiveValue::Set;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ports::mail::MailError;
 
-/// How often a mail is tried.
-const MAX_ATTEMPTS: i32 = 5;
-/// The wait after the first failure is twice this, then it doubles.
+/// How often a mail is tried that the server answers (wire: emails §7).
+const MAX_ATTEMPTS: i64 = 5;
+/// How long a mail is tried, longest waits apart, while the server cannot be reached: it says nothing about the mail, and
+/// servers come back.
+const UNREACHED_MILLIS: i64 = 24 * 60 * 60 * 1000;
+/// The wait after the first failure is twice this, then it doubles, this often at most.
 const WAIT_MILLIS: f64 = 20_000.0;
+const LAST_DOUBLING: i32 = 4;
 /// The longest that a mail waits for its next try.
 pub(super) const LONGEST_WAIT_MILLIS: i64 = 480_000;
 /// Most characters that are kept of what a server said.
 const MAX_TEXT_CHARS: usize = 1000;
+
+/// Tries in a row that did not reach the server.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Unreached {
+    unreached: i64,
+    /// When the first of them ended.
+    since_millis: i64,
+}
 
 /// What a failed try means for the row.
 pub(super) struct Failed {
@@ -27,20 +40,36 @@ pub(super) struct Failed {
 /// Counts a failed try of `row`.
 pub(super) fn failed(row: &email::Model, error: &MailError, now: Timestamp) -> Failed {
     let attempt = row.send_retries.saturating_add(1);
-    let text: String = error.text.chars().take(MAX_TEXT_CHARS).collect();
+    let text = kept(&error.text);
     let mut attempts = match &row.send_attempt_errors {
         Some(Value::Array(attempts)) => attempts.clone(),
         _ => Vec::new(),
     };
+    // Those that did not reach the server follow each other and say the same: the last stands for all of them.
+    let unreached = |attempt: &Value| Unreached::deserialize(attempt.pointer("/internal_details")?).ok();
+    let never_reached: i64 = attempts.iter().filter_map(unreached).map(|of_one| of_one.unreached).sum();
+    let mut silence = None;
+    if error.is_silence() {
+        let before = attempts.last().and_then(unreached);
+        attempts.truncate(attempts.len() - usize::from(before.is_some()));
+        let Unreached { unreached, since_millis } =
+            before.unwrap_or(Unreached { unreached: 0, since_millis: now.millis() });
+        silence = Some(Unreached { unreached: unreached + 1, since_millis });
+    }
+    let answered = i64::from(attempt) - never_reached - i64::from(error.is_silence());
     attempts.push(json!({
         "attempt_number": attempt,
         "timestamp": now.to_utc().map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
         "external_message": text,
         "external_details": { "errorType": error.kind.as_str() },
         "internal_message": text,
-        "internal_details": {},
+        "internal_details": silence.map_or_else(|| json!({}), |silence| json!(silence)),
     }));
-    let retry_at = (error.kind.is_transient() && attempt < MAX_ATTEMPTS).then(|| now.plus_millis(wait_millis(attempt)));
+    let may_try_again = match silence {
+        Some(silence) => now < Timestamp(silence.since_millis).plus_millis(UNREACHED_MILLIS),
+        None => error.kind.is_transient() && answered < MAX_ATTEMPTS,
+    };
+    let retry_at = may_try_again.then(|| now.plus_millis(wait_millis(attempt)));
     let mut changes = email::ActiveModel {
         send_retries: Set(attempt),
         send_attempt_errors: Set(Some(Value::Array(attempts))),
@@ -62,7 +91,12 @@ pub(super) fn failed(row: &email::Model, error: &MailError, now: Timestamp) -> F
 /// Mean 40, 80, 160 and 320 s after the first four attempts.
 #[expect(clippy::cast_possible_truncation, reason = "at most 480,000")]
 fn wait_millis(attempt: i32) -> i64 {
-    (rand::random_range(0.5..=1.5) * WAIT_MILLIS * 2_f64.powi(attempt)) as i64
+    (rand::random_range(0.5..=1.5) * WAIT_MILLIS * 2_f64.powi(attempt.clamp(1, LAST_DOUBLING))) as i64
+}
+
+/// As much of what a server said as is kept.
+pub(super) fn kept(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -4,11 +4,7 @@
 use postern_entity::{EmailId, email};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{
-    seal::Content,
-    send::{content, wiped},
-    store,
-};
+use super::{outgoing::content, seal::Content, send::wiped, store};
 use crate::{
     deps::Deps,
     error::{Failure, Result, refuse},

@@ -10,31 +10,51 @@
 //!
 //! To add a built-in template: its source in `templates/`, a line in `template.rs`, a variant of [`Template`].
 
+mod broadcast;
 mod capacity;
+mod compose;
+mod digest;
+mod edit;
 mod enqueue;
 mod failure;
+mod invite;
 pub mod jobs;
+pub mod library;
 pub mod mailbox;
 pub mod outbox;
+mod outgoing;
 mod prepare;
 mod recipients;
 mod render;
+mod reports;
 mod route;
 mod seal;
 mod send;
 mod status;
 mod store;
+mod sweep;
 mod template;
+mod test_mail;
 mod theme;
 mod wipe;
 
+pub use broadcast::{Audience, Body, MAX_NAMED, MAX_USERS, SendEmails, fill_outbox, send_emails};
+pub use capacity::{DeliveryInfo, Sent, Stats, boost, delivery_info, hurry, iso};
+pub use compose::Theme;
+pub use digest::{FailedEmail, FailedEmails, digest_failed_emails, failed_emails, send_digest};
+pub use edit::{UpdateEmail, update};
 pub use enqueue::{NewEmail, Recipient, Template, enqueue};
+pub use invite::invite_to_sign_in;
 pub use jobs::{SendEmail, WipeExpiredEmailSecrets};
+pub use render::{check_sandbox, run_sandboxed};
+pub use reports::{Report, note_report, receive as receive_report};
 pub use seal::REDACTED;
 pub(crate) use seal::reseal;
 pub use send::send;
 pub use status::{SimpleStatus, Status};
+pub use sweep::sweep;
 pub use template::{BUILT_IN_TEMPLATES, BuiltInTemplate};
+pub use test_mail::send_test;
 pub use theme::{BUILT_IN_THEMES, BuiltInTheme, DEFAULT_THEME};
 pub use wipe::wipe_expired_secrets;
 

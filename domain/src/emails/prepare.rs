@@ -1,16 +1,16 @@
 //! Rendering a mail of the outbox: twice when it carries secrets, once as it goes out and once as it may be shown.
 
-use postern_entity::{EmailId, ProjectId, UserId, email};
+use postern_entity::{UserId, email};
 use sea_orm::ActiveValue::Set;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    render::{self, Rendered, Source, View},
+    capacity, library,
+    render::{self, Answer, Logos, Rendered, View},
     seal::{self, Column, Content},
     store,
-    theme::{self, BUILT_IN_THEMES},
 };
 use crate::{
     deps::Deps,
@@ -21,41 +21,51 @@ use crate::{
     time::Timestamp,
 };
 
-/// Renders `email` and writes the outcome down. Answers the row as it is afterwards; `None` when it is gone.
-pub(super) async fn prepare(
-    deps: &Deps,
-    lease: &Lease,
-    email: email::Model,
-    project: &Project,
-) -> Result<Option<email::Model>> {
+/// What came of rendering a mail.
+pub(super) enum Prepared {
+    /// The row as it is afterwards.
+    Row(Box<email::Model>),
+    /// The row is gone.
+    Gone,
+    /// Too much of the project is rendered at this moment.
+    Later,
+}
+
+/// Renders `email` and writes the outcome down.
+pub(super) async fn prepare(deps: &Deps, lease: &Lease, email: email::Model, project: &Project) -> Result<Prepared> {
     let started_at = deps.now();
-    let theme_id = theme_id(deps, &email, project).await?;
-    let source = Source { template: email.template_source.clone(), theme: theme::source(theme_id.as_deref()) };
+    let config = projects::config(deps, &project.id).await?;
+    let (source, theme_id) = library::sources(&config.emails, &email);
     let views = views(deps, &email, project).await?;
-    let mut rendered = render::render_all(source.clone(), views.clone()).await?;
+    let answer = render::render_all(deps, &project.id, source.clone(), views.clone()).await?;
+    let Answer::Done(mut rendered) = answer else { return Ok(Prepared::Later) };
     // Which category it is, and so whether it can be unsubscribed from, is only known once it was rendered.
     if let Some((user_id, category)) = rendered.as_ref().ok().and_then(|rendered| can_unsubscribe(&email, rendered)) {
         let link = deps
             .db
             .write(|tx| async move { notifications::issue_link(deps, &tx, &project.id, user_id, category).await })
             .await?;
-        rendered = render::render_all(source, with_link(views, &link)).await?;
+        let answer = render::render_all(deps, &project.id, source.clone(), with_link(views, &link)).await?;
+        let Answer::Done(with_link) = answer else { return Ok(Prepared::Later) };
+        rendered = with_link;
     }
     let mut changes = match rendered {
         Ok(rendered) => rendered_columns(deps, &email, rendered)?,
         Err(error) => email::ActiveModel { render_error: Set(Some(error.0)), ..Default::default() },
     };
+    changes.template_source = Set(source.template);
     changes.theme_id = Set(theme_id);
     changes.rendering_worker_id = Set(Some(Uuid::new_v4()));
     changes.started_rendering_at = Set(Some(started_at));
-    save(deps, lease, (&email.project_id, email.id), deps.now(), changes).await
+    let row = save(deps, lease, &email, deps.now(), changes).await?;
+    Ok(row.map_or(Prepared::Gone, |row| Prepared::Row(Box::new(row))))
 }
 
-/// Writes the rendered columns down unless the row was rendered, paused or cancelled meanwhile.
+/// Writes the rendered columns down unless the row was rendered, paused, cancelled or given another content meanwhile.
 async fn save(
     deps: &Deps,
     lease: &Lease,
-    (project_id, id): (&ProjectId, EmailId),
+    email: &email::Model,
     now: Timestamp,
     mut changes: email::ActiveModel,
 ) -> Result<Option<email::Model>> {
@@ -63,24 +73,15 @@ async fn save(
     deps.db
         .write(async |tx| {
             lease.guard(&tx).await?;
-            let Some(row) = store::lock(&tx, project_id, id).await? else { return Ok(None) };
-            if row.rendered_at.is_some() || row.is_paused || row.skipped_reason.is_some() {
+            let Some(row) = store::lock(&tx, &email.project_id, email.id).await? else { return Ok(None) };
+            let is_outdated = row.revision != email.revision;
+            if is_outdated || row.rendered_at.is_some() || row.is_paused || row.skipped_reason.is_some() {
                 return Ok(Some(row));
             }
             store::update(&tx, &row, now, changes.clone()).await?;
-            store::find(&*tx, project_id, id).await
+            store::find(&*tx, &email.project_id, email.id).await
         })
         .await
-}
-
-/// The theme to use; `None` for none.
-async fn theme_id(deps: &Deps, email: &email::Model, project: &Project) -> Result<Option<String>> {
-    let is_known = |id: &str| BUILT_IN_THEMES.iter().any(|theme| theme.id == id);
-    match &email.theme_id {
-        None => Ok(None),
-        Some(id) if !email.uses_selected_theme && is_known(id) => Ok(Some(id.clone())),
-        Some(_) => Ok(Some(projects::config(deps, &project.id).await?.emails.selected_theme_id.clone())),
-    }
 }
 
 /// What the template sees: first what may be shown, then, when there are secrets, what goes out.
@@ -98,10 +99,10 @@ async fn views(deps: &Deps, email: &email::Model, project: &Project) -> Result<V
     variables.extend(own.clone());
     let shown = View {
         project_display_name: project.display_name.clone(),
-        project_logo_url: project.logo_url.clone(),
-        project_logo_full_url: project.logo_full_url.clone(),
+        logos: logos(project),
         user_display_name,
         variables,
+        is_preview: false,
         unsubscribe_link: None,
     };
     let Some(sealed) = &email.sealed_variables else { return Ok(vec![shown]) };
@@ -110,6 +111,15 @@ async fn views(deps: &Deps, email: &email::Model, project: &Project) -> Result<V
     let mut real = shown.clone();
     real.variables.extend(secret);
     Ok(vec![shown, real])
+}
+
+pub(super) fn logos(project: &Project) -> Logos {
+    Logos {
+        logo: project.logo_url.clone(),
+        full: project.logo_full_url.clone(),
+        dark: project.logo_dark_mode_url.clone(),
+        full_dark: project.logo_full_dark_mode_url.clone(),
+    }
 }
 
 /// Who can unsubscribe from what, if the mail goes to a user.
@@ -132,7 +142,7 @@ fn rendered_columns(deps: &Deps, email: &email::Model, rendered: Vec<Rendered>) 
     let mut rendered = rendered.into_iter();
     let shown = rendered.next().ok_or_else(|| Error::internal("nothing was rendered"))?;
     let with_subject = |content: Content| match &email.override_subject {
-        Some(subject) => Content { subject: subject.clone(), ..content },
+        Some(subject) => Content { subject: render::one_line(subject), ..content },
         None => content,
     };
     let sealed = match rendered.next() {
@@ -143,12 +153,14 @@ fn rendered_columns(deps: &Deps, email: &email::Model, rendered: Vec<Rendered>) 
         None => None,
     };
     let category_id = email.override_category_id.or_else(|| Some(Category::named(shown.category.as_deref()?)?.id));
+    let is_transactional = category_id == Some(TRANSACTIONAL.id);
     let Content { subject, html, text, .. } = with_subject(shown.content);
     Ok(email::ActiveModel {
         rendered_subject: Set(Some(subject)),
         rendered_html: Set(Some(html)),
         rendered_text: Set(Some(text)),
-        rendered_is_transactional: Set(Some(category_id == Some(TRANSACTIONAL.id))),
+        rendered_is_transactional: Set(Some(is_transactional)),
+        sending_priority: Set(capacity::priority(email.is_high_priority, is_transactional)),
         rendered_category_id: Set(category_id),
         sealed_content: Set(sealed),
         ..Default::default()

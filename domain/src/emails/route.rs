@@ -21,10 +21,8 @@ pub(super) struct Route {
 /// Where it ends.
 #[derive(Clone, Debug)]
 pub(super) enum Destination {
-    /// The project's own server.
-    Own(MailServer),
-    /// The installation's server, of which every project has a share.
-    Shared(MailServer),
+    /// This server: the project's own or the installation's.
+    Server(MailServer),
     /// The local mailbox.
     Mailbox,
     /// Nowhere: what is missing, in words for administrators.
@@ -44,16 +42,21 @@ pub(super) async fn route(deps: &Deps, project: &Project) -> Result<Route> {
         });
     }
     Ok(by_installation(match &deps.settings.shared_mail_server {
-        Some(server) => Destination::Shared(server.clone()),
+        Some(server) => Destination::Server(server.clone()),
         None if deps.settings.local_mode => Destination::Mailbox,
         None => Destination::Nowhere("the installation has no mail server"),
     }))
 }
 
 fn own_server(own: EmailConnection) -> Route {
+    let (server, from_name, from_address) = of_connection(own);
+    Route { destination: Destination::Server(server), from_name, from_address }
+}
+
+/// A server of a project's own, and the name and address of its sender.
+pub(super) fn of_connection(own: EmailConnection) -> (MailServer, String, String) {
     let EmailConnection { host, port, username, password, sender_name, sender_email } = own;
     let encryption = if TLS_PORTS.contains(&port) { Encryption::Tls } else { Encryption::StartTlsIfOffered };
     let credentials = (!username.is_empty()).then_some((username, password));
-    let server = MailServer { host, port, encryption, credentials, chosen_by_tenant: true };
-    Route { destination: Destination::Own(server), from_name: sender_name, from_address: sender_email }
+    (MailServer { host, port, encryption, credentials, chosen_by_tenant: true }, sender_name, sender_email)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use postern_entity::{EmailId, ProjectId, email};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use crate::{
@@ -99,6 +100,11 @@ pub(super) fn exposed(variables: &SecretVariables) -> BTreeMap<&str, &str> {
 /// A secret as the outbox may show it: a link loses its code, anything else is gone altogether.
 pub(super) fn redact(secret: &SecretString) -> String {
     redact_link(secret.expose_secret()).unwrap_or_else(|| REDACTED.to_owned())
+}
+
+/// Whether a variable stands for a secret.
+pub(super) fn is_redacted(shown: &Value) -> bool {
+    shown.as_str().is_some_and(|text| text == REDACTED || text.contains(&format!("{CODE_PARAMETER}={REDACTED_CODE}")))
 }
 
 /// `None` when this is not a link with its code in the parameter where we put codes: then nothing of it is safe to show.

@@ -8,32 +8,68 @@ use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
 use super::{
-    capacity,
+    capacity::{self, Turn},
     failure::{self, Failed},
     jobs::SendEmail,
-    prepare, recipients,
-    recipients::{Recipients, SkipReason},
+    outgoing::outgoing,
+    prepare::{self, Prepared},
+    recipients::{self, Recipients, SkipReason},
     route::{self, Destination, Route},
-    seal::{self, Column, Content},
     store,
 };
 use crate::{
     db::Tx,
     deps::Deps,
     error::{Error, Result},
-    ports::mail::{MailError, MailErrorKind, MailServer, OutgoingMail},
-    queue::{Ending, Lease},
+    events::{self, EventKind, NewEvent},
+    ports::mail::{Accepted, MailError, MailErrorKind, MailServer},
+    queue::{Ending, Lease, LeaseLost},
 };
 
 /// A try that has not ended after this long was cut off: the time in which a mailer must be done, and some more.
 const CUT_OFF_AFTER_MILLIS: i64 = 60 * 1000;
 
-/// Runs the job.
+/// How long a mail waits while others of its project are rendered: as long as a few of them take.
+const RENDER_AGAIN_MILLIS: std::ops::Range<u64> = 200..800;
+
+/// Runs the job. When it fails for the last time, the mail ends in an error instead of staying where it is.
 ///
 /// # Errors
 /// Internal only; the queue tries again.
 #[crate::boxed]
 pub async fn send(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending> {
+    match bring_forward(deps, lease, job).await {
+        Err(error) if lease.is_last_attempt() && !LeaseLost::is(&error) => {
+            tracing::error!(email.id = %job.email_id, error = &error as &dyn std::error::Error, "a mail is given up");
+            deps.db.write(async |tx| give_up(&tx, deps, job).await).await?;
+            Ok(Ending::give_up(error.to_string()))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Ends a mail that cannot be brought forward for reasons of ours.
+async fn give_up(tx: &Tx, deps: &Deps, job: &SendEmail) -> Result<()> {
+    const WHY: &str = "the mail could not be processed; the log of the server says why";
+    let Some(row) = store::lock(tx, &job.project_id, job.email_id).await?.filter(|row| !is_over(row)) else {
+        return Ok(());
+    };
+    let now = deps.now();
+    count("failed");
+    if row.rendered_at.is_some() {
+        return end_at_once(tx, deps, &row, &MailError::new(MailErrorKind::Unknown, WHY), now).await.map(drop);
+    }
+    let changes = email::ActiveModel {
+        rendering_worker_id: Set(Some(Uuid::new_v4())),
+        started_rendering_at: Set(Some(now)),
+        rendered_at: Set(Some(now)),
+        render_error: Set(Some(WHY.to_owned())),
+        ..Default::default()
+    };
+    store::update(tx, &row, now, changes).await
+}
+
+async fn bring_forward(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending> {
     let (Some(project), Some(mut email)) = (
         crate::projects::lookup(deps, &job.project_id).await?,
         store::find(deps.db.read(), &job.project_id, job.email_id).await?,
@@ -42,8 +78,11 @@ pub async fn send(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending>
     };
     if !is_over(&email) && email.rendered_at.is_none() {
         match prepare::prepare(deps, lease, email, &project).await? {
-            Some(prepared) => email = prepared,
-            None => return Ok(Ending::done()),
+            Prepared::Row(prepared) => email = *prepared,
+            Prepared::Gone => return Ok(Ending::done()),
+            Prepared::Later => {
+                return Ok(Ending::snooze(Duration::from_millis(rand::random_range(RENDER_AGAIN_MILLIS))));
+            }
         }
         if email.render_error.is_some() {
             count("unrenderable");
@@ -122,11 +161,11 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
                 if cut_off_at > now {
                     return Ok(Begun::NotBefore(cut_off_at));
                 }
-                if !note_cut_off(&tx, &mut row, now).await? {
+                if !note_cut_off(&tx, deps, &mut row, now).await? {
                     return Ok(Begun::Ended("failed"));
                 }
             }
-            decide(&tx, row, route, now).await
+            decide(&tx, deps, row, route, now).await
         })
         .await
 }
@@ -149,7 +188,7 @@ fn due_at(row: &email::Model, now: Timestamp) -> Timestamp {
 
 /// Counts a try that nobody ended: its process died, or was stopped. The server may have taken the mail, so the next try
 /// may be a duplicate, under the same `Message-ID`. Answers whether there is a next try.
-async fn note_cut_off(tx: &Tx, row: &mut email::Model, now: Timestamp) -> Result<bool> {
+async fn note_cut_off(tx: &Tx, deps: &Deps, row: &mut email::Model, now: Timestamp) -> Result<bool> {
     let error = MailError::new(MailErrorKind::Interrupted, "the try was cut off; the server may have taken the mail");
     let Failed { mut changes, retry_at } = failure::failed(row, &error, now);
     if retry_at.is_some() {
@@ -158,6 +197,7 @@ async fn note_cut_off(tx: &Tx, row: &mut email::Model, now: Timestamp) -> Result
     }
     store::update(tx, row, now, changes).await?;
     if retry_at.is_none() {
+        tell(tx, deps, row, EventKind::EmailFailed).await?;
         return Ok(false);
     }
     let again = store::find(&**tx, &row.project_id, row.id).await?;
@@ -165,47 +205,36 @@ async fn note_cut_off(tx: &Tx, row: &mut email::Model, now: Timestamp) -> Result
     Ok(true)
 }
 
-async fn decide(tx: &Tx, row: email::Model, route: &Route, now: Timestamp) -> Result<Begun> {
+async fn decide(tx: &Tx, deps: &Deps, row: email::Model, route: &Route, now: Timestamp) -> Result<Begun> {
     let due = due_at(&row, now);
     if due > now {
         return Ok(Begun::NotBefore(due));
     }
     if row.secrets_expire_at.is_some_and(|expiry| expiry <= now) {
         let error = MailError::new(MailErrorKind::Unknown, "the codes in the mail expired before it could be sent");
-        return end_at_once(tx, &row, &error, now).await;
+        return end_at_once(tx, deps, &row, &error, now).await;
     }
     let to = match recipients::recipients(&**tx, &row).await? {
         Recipients::Addresses(to) => to,
         Recipients::Nobody(reason) => return skip(tx, &row, reason, now).await,
     };
     let server = match &route.destination {
-        Destination::Mailbox => return catch(tx, &row, &to, now).await,
+        Destination::Mailbox => return catch(tx, deps, &row, &to, now).await,
         Destination::Nowhere(why) => {
-            return end_at_once(tx, &row, &MailError::new(MailErrorKind::Unknown, *why), now).await;
+            return end_at_once(tx, deps, &row, &MailError::new(MailErrorKind::Unknown, *why), now).await;
         }
-        Destination::Own(server) => server,
-        Destination::Shared(server) => {
-            let turn = match row.capacity_slot_at {
-                Some(turn) => turn,
-                None => capacity::take_turn(tx, &row.project_id, now).await?,
-            };
-            if turn > now {
-                let changes = email::ActiveModel {
-                    is_queued: Set(true),
-                    capacity_slot_at: Set(Some(turn)),
-                    ..Default::default()
-                };
-                store::update(tx, &row, now, changes).await?;
-                return Ok(Begun::NotBefore(turn));
-            }
-            server
-        }
+        Destination::Server(server) => server,
     };
+    if let Turn::NotBefore(at) = capacity::take_turn(tx, deps, &row, now).await? {
+        let changes =
+            email::ActiveModel { is_queued: Set(true), capacity_slot_at: Set(Some(at)), ..Default::default() };
+        store::update(tx, &row, now, changes).await?;
+        return Ok(Begun::NotBefore(at));
+    }
     let claim_id = Uuid::new_v4();
     let changes = email::ActiveModel {
         is_queued: Set(true),
-        // The turn is used once: a mail that the server refuses for now comes back without waiting for another one.
-        capacity_slot_at: Set(Some(now)),
+        capacity_slot_at: Set(None),
         started_sending_at: Set(Some(now)),
         sending_claim_id: Set(Some(claim_id)),
         next_send_retry_at: Set(None),
@@ -216,7 +245,7 @@ async fn decide(tx: &Tx, row: email::Model, route: &Route, now: Timestamp) -> Re
 }
 
 /// Ends a mail that cannot be sent, without a try.
-async fn end_at_once(tx: &Tx, row: &email::Model, error: &MailError, now: Timestamp) -> Result<Begun> {
+async fn end_at_once(tx: &Tx, deps: &Deps, row: &email::Model, error: &MailError, now: Timestamp) -> Result<Begun> {
     let changes = email::ActiveModel {
         is_queued: Set(true),
         started_sending_at: Set(Some(now)),
@@ -224,6 +253,7 @@ async fn end_at_once(tx: &Tx, row: &email::Model, error: &MailError, now: Timest
         ..failure::failed(row, error, now).changes
     };
     store::update(tx, row, now, changes).await?;
+    tell(tx, deps, row, EventKind::EmailFailed).await?;
     Ok(Begun::Ended("failed"))
 }
 
@@ -231,6 +261,7 @@ async fn skip(tx: &Tx, row: &email::Model, reason: SkipReason, now: Timestamp) -
     let changes = email::ActiveModel {
         skipped_reason: Set(Some(reason.as_str().to_owned())),
         skipped_details: Set(Some(serde_json::json!({}))),
+        capacity_slot_at: Set(None),
         next_send_retry_at: Set(None),
         is_queued: Set(false),
         ..wiped()
@@ -240,7 +271,7 @@ async fn skip(tx: &Tx, row: &email::Model, reason: SkipReason, now: Timestamp) -
 }
 
 /// Leaves a mail in the local mailbox. Its content stays sealed in the row until it is deleted there.
-async fn catch(tx: &Tx, row: &email::Model, to: &[String], now: Timestamp) -> Result<Begun> {
+async fn catch(tx: &Tx, deps: &Deps, row: &email::Model, to: &[String], now: Timestamp) -> Result<Begun> {
     let changes = email::ActiveModel {
         sealed_content: sea_orm::ActiveValue::NotSet,
         started_sending_at: Set(Some(now)),
@@ -250,6 +281,7 @@ async fn catch(tx: &Tx, row: &email::Model, to: &[String], now: Timestamp) -> Re
         ..sent(now)
     };
     store::update(tx, row, now, changes).await?;
+    tell(tx, deps, row, EventKind::EmailSent).await?;
     Ok(Begun::Ended("caught"))
 }
 
@@ -274,71 +306,81 @@ fn sent(now: Timestamp) -> email::ActiveModel {
 
 /// The network part: no transaction is open meanwhile.
 async fn hand_over(deps: &Deps, this: Try, route: &Route) -> Result<Ending> {
-    let mail = outgoing(deps, &this, route)?;
+    let mail = outgoing(deps, &this.email, &this.to, route)?;
     let outcome = deps.mailer.send(&this.server, &mail).await;
     let now = deps.now();
     let email_id = this.email.id;
-    match outcome {
-        Ok(()) => {
+    let (ending, changes, heard) = match outcome {
+        Ok(accepted) => {
             count("sent");
-            tracing::info!(email.id = %email_id, "a mail server took a mail");
-            Ok(Ending::done().with(move |tx| {
-                let this = this.clone();
-                Box::pin(async move { save(tx, &this, now, sent(now)).await })
-            }))
+            tracing::info!(email.id = %email_id, refused = accepted.refused.len(), "a mail server took a mail");
+            (Ending::done(), taken(accepted, now), Heard::Taken)
         }
         Err(error) => {
             tracing::warn!(email.id = %email_id, kind = error.kind.as_str(), "a mail server did not take a mail");
             let Failed { changes, retry_at } = failure::failed(&this.email, &error, now);
             count(if retry_at.is_some() { "deferred" } else { "failed" });
-            let ending = retry_at.map_or_else(Ending::done, |due| snooze_until(deps, due));
-            Ok(ending.with(move |tx| {
-                let (this, changes) = (this.clone(), changes.clone());
-                Box::pin(async move { save(tx, &this, now, changes).await })
-            }))
+            let heard = if error.is_silence() { Heard::Nothing } else { Heard::Refusal };
+            (retry_at.map_or_else(Ending::done, |due| snooze_until(deps, due)), changes, heard)
         }
+    };
+    let deps = deps.clone();
+    Ok(ending.with(move |tx| {
+        let (deps, this, changes) = (deps.clone(), this.clone(), changes.clone());
+        Box::pin(async move { save(tx, &deps, &this, heard, now, changes).await })
+    }))
+}
+
+/// What came back from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Taken,
+    Refusal,
+    Nothing,
+}
+
+/// The row of a mail that the server has taken, perhaps not for all of its recipients.
+fn taken(accepted: Accepted, now: Timestamp) -> email::ActiveModel {
+    let refused = accepted.refused.iter().map(|(address, error)| {
+        serde_json::json!({ "email": address, "error_type": error.kind.as_str(), "message": failure::kept(&error.text) })
+    });
+    let refused: Vec<_> = refused.collect();
+    email::ActiveModel {
+        provider_message_id: Set(accepted.message_id),
+        refused_recipients: Set(if refused.is_empty() { None } else { Some(refused.into()) }),
+        ..sent(now)
     }
 }
 
 /// Writes down what came of a try, unless the mail was taken over by another one meanwhile.
-async fn save(tx: &Tx, this: &Try, now: Timestamp, changes: email::ActiveModel) -> Result<()> {
+async fn save(
+    tx: &Tx,
+    deps: &Deps,
+    this: &Try,
+    heard: Heard,
+    now: Timestamp,
+    changes: email::ActiveModel,
+) -> Result<()> {
+    let is_over = matches!(changes.finished_sending_at, Set(Some(_)));
     if !store::update_claimed(tx, &this.email, this.claim_id, now, changes).await? {
         tracing::warn!(email.id = %this.email.id, "a try to send a mail ended after it was given up");
+        return Ok(());
     }
-    Ok(())
-}
-
-fn outgoing(deps: &Deps, this: &Try, route: &Route) -> Result<OutgoingMail> {
-    let Content { subject, html, text, unsubscribe_link } = content(deps, &this.email)?;
-    Ok(OutgoingMail {
-        message_id: this.email.message_id.clone(),
-        from_name: route.from_name.clone(),
-        from_address: route.from_address.clone(),
-        to: this.to.clone(),
-        subject,
-        html,
-        text,
-        headers: unsubscribe_link.map(unsubscribe_headers).unwrap_or_default(),
-    })
-}
-
-/// What lets a mail program unsubscribe by itself (RFC 8058).
-fn unsubscribe_headers(link: String) -> Vec<(String, String)> {
-    vec![
-        ("List-Unsubscribe".to_owned(), format!("<{link}>")),
-        ("List-Unsubscribe-Post".to_owned(), "List-Unsubscribe=One-Click".to_owned()),
-    ]
-}
-
-/// The mail as it goes out.
-pub(super) fn content(deps: &Deps, email: &email::Model) -> Result<Content> {
-    if let Some(sealed) = &email.sealed_content {
-        return seal::open(&deps.keyring, (&email.project_id, email.id), Column::Content, sealed);
+    if heard == Heard::Taken {
+        tell(tx, deps, &this.email, EventKind::EmailSent).await?;
+    } else if is_over {
+        tell(tx, deps, &this.email, EventKind::EmailFailed).await?;
     }
-    Ok(Content {
-        subject: email.rendered_subject.clone().unwrap_or_default(),
-        html: email.rendered_html.clone().unwrap_or_default(),
-        text: email.rendered_text.clone().unwrap_or_default(),
-        unsubscribe_link: None,
-    })
+    match heard {
+        Heard::Nothing => capacity::note_silence(tx, &this.email.project_id, now).await,
+        Heard::Taken | Heard::Refusal => capacity::note_answer(tx, deps, &this.email.project_id).await,
+    }
+}
+
+/// Notes in the event log that a mail has come to its end.
+pub(super) async fn tell(tx: &Tx, deps: &Deps, email: &email::Model, kind: EventKind) -> Result<()> {
+    let user_id = email.recipient_user_id;
+    let payload = serde_json::json!({ "id": email.id, "user_id": user_id });
+    let event = NewEvent { project_id: email.project_id.clone(), kind, user_id, team_id: None, payload };
+    events::record(deps, tx, event).await
 }

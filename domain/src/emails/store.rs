@@ -19,6 +19,8 @@ pub(super) const USER_CUSTOM_EMAILS: &str = "user-custom-emails";
 pub(super) const CUSTOM_EMAILS: &str = "custom-emails";
 /// `created_with` of mails that are not made from a draft.
 pub(super) const PROGRAMMATIC_CALL: &str = "programmatic-call";
+/// `created_with` of those that are.
+pub(super) const DRAFT: &str = "draft";
 
 /// The mail that was enqueued under `key`.
 pub(super) async fn by_dedup_key<C: ConnectionTrait>(

@@ -1,4 +1,15 @@
 //! The built-in themes: ids are facts of the REST contract, sources are ours and compiled in.
+//!
+//! Each says how `mj-text`, `mj-table` and `mj-button` look, and defines the classes that the built-in templates use, so that
+//! every template looks right in every theme:
+//!
+//! | `mj-class` | of | for |
+//! |---|---|---|
+//! | `title` | `mj-text` | the heading |
+//! | `small` | `mj-text` | what is said by the way |
+//! | `panel` | `mj-column` | a tinted box, in a section of its own |
+//! | `code` | `mj-text` in a panel | a code to be typed |
+//! | `details` | `mj-table` in a panel | names and values, one a row |
 
 /// A theme that every project can select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +18,7 @@ pub struct BuiltInTheme {
     pub id: &'static str,
     /// Its name, for people.
     pub display_name: &'static str,
-    /// Its source; see `render.rs` for what a source may say.
+    /// Its source; see `render` for what a source may say.
     pub source: &'static str,
 }
 
@@ -18,12 +29,22 @@ pub const DEFAULT_THEME: BuiltInTheme = BuiltInTheme {
     source: include_str!("themes/light.mjml"),
 };
 
-/// All of them, in the order in which they are listed.
-pub const BUILT_IN_THEMES: &[BuiltInTheme] = &[DEFAULT_THEME];
+const DARK: BuiltInTheme = BuiltInTheme {
+    id: "a0172b5d-cff0-463b-83bb-85124697373a",
+    display_name: "Default Dark",
+    source: include_str!("themes/dark.mjml"),
+};
 
-/// The source of the theme with this id, of the default one when there is no such theme; `None` when none is wanted.
-pub(super) fn source(id: Option<&str>) -> Option<String> {
-    let id = id?;
-    let theme = BUILT_IN_THEMES.iter().find(|theme| theme.id == id).unwrap_or(&DEFAULT_THEME);
-    Some(theme.source.to_owned())
+const COLORFUL: BuiltInTheme = BuiltInTheme {
+    id: "c7e2d94f-8a1b-4e6d-b3f5-9d0a2e7c1b8f",
+    display_name: "Default Colorful",
+    source: include_str!("themes/colorful.mjml"),
+};
+
+/// All of them, in the order in which they are listed.
+pub const BUILT_IN_THEMES: &[BuiltInTheme] = &[DEFAULT_THEME, DARK, COLORFUL];
+
+/// Whether a source is one of ours, unchanged.
+pub(super) fn is_built_in(source: &str) -> bool {
+    BUILT_IN_THEMES.iter().any(|theme| theme.source == source)
 }

@@ -44,7 +44,7 @@ pub struct OutgoingMail {
     pub to: Vec<String>,
     /// Subject.
     pub subject: String,
-    /// HTML part.
+    /// HTML part; empty for a mail of plain text.
     pub html: String,
     /// Plain-text part.
     pub text: String,
@@ -138,24 +138,47 @@ pub struct MailError {
     pub kind: MailErrorKind,
     /// One sentence with what the server said, for the administrators of the project. Never holds credentials.
     pub text: String,
+    /// The server had not greeted yet: it was not reached, and knows of no mail.
+    pub is_unreached: bool,
 }
 
 impl MailError {
     /// A failure in words.
     #[must_use]
     pub fn new(kind: MailErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), is_unreached: false }
     }
+
+    /// The same before the server had greeted.
+    #[must_use]
+    pub fn before_greeting(self) -> Self {
+        Self { is_unreached: true, ..self }
+    }
+
+    /// Whether the server was not reached and may come back: nothing is wrong with the mail.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        self.is_unreached && self.kind.is_transient()
+    }
+}
+
+/// A mail was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// What the server called it in its answer, if it called it anything.
+    pub message_id: Option<String>,
+    /// Recipients that were refused for good, while others were taken.
+    pub refused: Vec<(String, MailError)>,
 }
 
 /// Hands mails to mail servers.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Hands over `mail`; `Ok` once the server has accepted it for all recipients. Bounded in time.
+    /// Hands over `mail`; `Ok` once the server has accepted it for at least one recipient. Bounded in time.
     ///
     /// # Errors
-    /// [`MailError`], which says whether to try again.
-    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError>;
+    /// [`MailError`], which says whether to try again; then nobody has got it.
+    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<Accepted, MailError>;
 
     /// Whether the server answers, protects the connection and takes the credentials, without sending anything.
     ///

@@ -4,3 +4,4 @@
 pub mod http;
 pub mod mail;
 pub mod rates;
+pub mod sandbox;

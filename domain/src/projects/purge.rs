@@ -15,6 +15,9 @@ const TABLES: &[(&str, u32)] = &[
     ("event", 100),
     ("job", 100),
     ("email", 100),
+    // Each may have a quarter of a megabyte of source.
+    ("email_batch", 5),
+    ("email_draft", 25),
     // Each may have deliveries to many endpoints, with many attempts.
     ("webhook_message", 5),
     ("webhook_endpoint", 5),

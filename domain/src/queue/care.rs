@@ -8,7 +8,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
 };
 
-use super::{MAX_BATCH, time};
+use super::{Job, MAX_BATCH, time};
 use crate::{
     Deps, Result,
     db::{Backend, Tx, statement},
@@ -59,6 +59,46 @@ pub async fn take_over_clock(deps: &Deps) -> Result<()> {
         tracing::warn!(jobs = moved, "the clock was put back while no process ran; jobs that waited for it were moved");
     }
     Ok(())
+}
+
+/// Divides by `divisor` what the waiting jobs of a kind have still to wait, for at most a hundred jobs of a project whose ids
+/// come after `after`. Answers the last of them; `None` when there are no more.
+///
+/// # Errors
+/// Those of the database.
+#[crate::boxed]
+pub async fn bring_forward<J: Job>(
+    deps: &Deps,
+    project_id: &ProjectId,
+    after: Option<JobId>,
+    divisor: i64,
+) -> Result<Option<JobId>> {
+    let now = time::now_sql(deps);
+    let waiting = job::Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ProjectId.eq(project_id.clone()))
+        .filter(Column::Kind.eq(J::KIND))
+        .filter(Column::State.eq(JobState::Pending))
+        .filter(Column::Id.gt(after.unwrap_or(JobId(uuid::Uuid::nil()))))
+        .order_by_asc(Column::Id)
+        .limit(MAX_BATCH as u64);
+    deps.db
+        .write(async |tx| {
+            let ids: Vec<JobId> = waiting.clone().into_tuple().all(&*tx).await?;
+            let Some(last) = ids.last().copied() else { return Ok(None) };
+            let places: Vec<_> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+            let sql = format!(
+                "UPDATE job SET due_at = {now} + (due_at - {now}) / {divisor} WHERE id IN ({}) AND state = 'pending' \
+                 AND due_at > {now}",
+                places.join(", ")
+            );
+            let values: Vec<sea_orm::Value> = ids.iter().map(|id| id.0.into()).collect();
+            tx.execute_raw(statement(&*tx, &sql, values)).await?;
+            tx.raise(Signal::Jobs);
+            Ok(Some(last))
+        })
+        .await
 }
 
 /// A job that was given up. Its payload is not shown.

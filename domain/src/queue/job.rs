@@ -64,8 +64,6 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const MAX_ATTEMPTS: u16 = 10;
     /// Who goes first.
     const PRIORITY: Priority = Priority::Normal;
-    /// How long one run may take before it is cut off and counted as failed.
-    const TIMEOUT: Duration = Duration::from_secs(60);
 
     /// How long to wait after the failed attempt `attempt` (1 = the first); a jitter of ±20 % is added. Unless the kind
     /// says otherwise: 2 s, doubled each time, at most an hour.

@@ -23,7 +23,8 @@ mod result;
 mod time;
 
 pub use care::{
-    DeadJob, Depth, Scope, Stats, cancel_in, dead_jobs, depths, find, prune_step, redrive, stats, take_over_clock,
+    DeadJob, Depth, Scope, Stats, bring_forward, cancel_in, dead_jobs, depths, find, prune_step, redrive, stats,
+    take_over_clock,
 };
 pub use claim::{Claimed, MAX_BATCH, Suspects, claim, next_due, release, renew};
 pub(crate) use ending::placeholders;

@@ -21,7 +21,7 @@ use serde_json::Value;
 pub(crate) use self::{
     create::create_empty_in,
     personal::{add_personal, rename_personal_in},
-    read::{is_member_in, lock_in, not_found},
+    read::{is_member_in, lock_in, member_ids, not_found},
     store::{memberships_of, select_in},
 };
 pub use self::{

@@ -71,6 +71,15 @@ pub async fn by_ids(deps: &Deps, project_id: &ProjectId, ids: &[TeamId]) -> Resu
     Ok(teams)
 }
 
+/// The members of a team who joined first, at most `limit`. Checks no access.
+///
+/// # Errors
+/// Internal only.
+pub(crate) async fn member_ids(deps: &Deps, project_id: &ProjectId, id: TeamId, limit: u64) -> Result<Vec<UserId>> {
+    let members = store::member_page(deps.db.read(), project_id, id, None, limit).await?;
+    Ok(members.into_iter().map(|row| row.member.user_id).collect())
+}
+
 /// Those of these teams that the caller may see by [`get`], for loaders; others are left out. At most two statements for up to a
 /// thousand teams.
 ///

@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use crate::ports::{
     http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse},
-    mail::{MailError, MailServer, Mailer, OutgoingMail},
+    mail::{Accepted, MailError, MailServer, Mailer, OutgoingMail},
     rates::{Quota, Rates},
+    sandbox::{Sandbox, SandboxError},
 };
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -24,6 +25,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct FakeMailer {
     sent: Mutex<Vec<(MailServer, OutgoingMail)>>,
     failures: Mutex<VecDeque<MailError>>,
+    accepts: Mutex<VecDeque<Accepted>>,
 }
 
 impl FakeMailer {
@@ -39,6 +41,11 @@ impl FakeMailer {
         held(&self.sent).iter().map(|(server, _)| server.clone()).collect()
     }
 
+    /// Says this of one more of the coming mails that it takes.
+    pub fn accept_next(&self, accepted: Accepted) {
+        held(&self.accepts).push_back(accepted);
+    }
+
     /// Refuses one more of the coming mails.
     pub fn fail_next(&self, error: MailError) {
         held(&self.failures).push_back(error);
@@ -47,12 +54,12 @@ impl FakeMailer {
 
 #[async_trait]
 impl Mailer for FakeMailer {
-    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<(), MailError> {
+    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<Accepted, MailError> {
         if let Some(error) = held(&self.failures).pop_front() {
             return Err(error);
         }
         held(&self.sent).push((server.clone(), mail.clone()));
-        Ok(())
+        Ok(held(&self.accepts).pop_front().unwrap_or_default())
     }
 
     async fn check(&self, _server: &MailServer) -> Result<(), MailError> {
@@ -128,5 +135,16 @@ impl Rates for FakeRates {
                 Ok(())
             }
         }
+    }
+}
+
+/// No sandbox at all: the work is done here.
+#[derive(Debug)]
+pub struct SameProcess;
+
+#[async_trait]
+impl Sandbox for SameProcess {
+    async fn run(&self, _tenant: &str, request: Vec<u8>, _timeout: Duration) -> Result<Vec<u8>, SandboxError> {
+        crate::emails::run_sandboxed(&request).map_err(|error| SandboxError::Unavailable(error.to_string()))
     }
 }

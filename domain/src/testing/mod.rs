@@ -36,7 +36,7 @@ use crate::{
     projects::Projects,
     secrets::{Keyring, MIN_SERVER_SECRET_BYTES},
     sessions::Sessions,
-    settings::{InternalSignUp, Settings},
+    settings::{DEFAULT_MAILS_PER_HOUR, InternalSignUp, Settings},
     signal::{Signal, Signals},
     time::FixedClock,
     users::Users,
@@ -46,7 +46,7 @@ mod database;
 mod fakes;
 
 pub use database::TestDatabase;
-pub use fakes::{FakeHttp, FakeMailer, FakeRates};
+pub use fakes::{FakeHttp, FakeMailer, FakeRates, SameProcess};
 
 /// Where the clock of a fresh bench stands: 2026-01-02T03:04:05.678Z.
 pub const START: Timestamp = Timestamp(1_767_323_045_678);
@@ -99,6 +99,7 @@ impl TestBench {
             mailer: mailer.clone(),
             http: http.clone(),
             rates: rates.clone(),
+            sandbox: Arc::new(SameProcess),
             settings: Arc::new(settings),
         };
         Self { deps, clock, mailer, http, rates }
@@ -214,6 +215,8 @@ pub fn settings() -> Settings {
         allowed_subnets: Vec::new(),
         shared_mail_server: None,
         mail_from: ("Postern".to_owned(), "noreply@example.com".to_owned()),
+        mails_per_hour: DEFAULT_MAILS_PER_HOUR,
+        mail_report_secrets: Vec::new(),
         rate_limits: true,
     }
 }

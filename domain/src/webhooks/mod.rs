@@ -50,7 +50,7 @@ pub use recover::{MAX_RECOVERY_SECONDS, Recovery, RecoveryPlace, recover, recove
 pub use resend::{SentAgain, resend, send_test};
 pub use rules::{MAX_ENDPOINTS, MAX_URL_CHARS};
 pub use secret::{DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_OLD_SECRETS, rotate_secret, secret};
-pub use signing::{Secret, signature_headers};
+pub use signing::{Secret, Signed, is_signed, signature_headers};
 pub use wire_id::{wire_attempt_id, wire_endpoint_id, wire_message_id};
 
 use crate::{

@@ -12,7 +12,7 @@ use super::wire_id::wire_message_id;
 use crate::{
     Timestamp,
     error::{Error, Result},
-    random::random_bytes,
+    random::{equal_secrets, random_bytes},
 };
 
 const PREFIX: &str = "whsec_";
@@ -20,6 +20,10 @@ const PREFIX: &str = "whsec_";
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=75;
 /// Length of the keys we make.
 const NEW_KEY_BYTES: usize = 24;
+/// How far the clocks of sender and receiver may be apart.
+const TOLERANCE_SECONDS: u64 = 5 * 60;
+/// Signatures of one message that are looked at.
+const MAX_SIGNATURES: usize = 10;
 /// Both families say the same; libraries look for either.
 const FAMILIES: [&str; 2] = ["svix", "webhook"];
 
@@ -93,6 +97,38 @@ fn signed_headers(
         ]
     };
     Ok(FAMILIES.into_iter().flat_map(family).collect())
+}
+
+/// What somebody sent under the specification, as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// The message.
+    pub id: &'a str,
+    /// Seconds since the epoch, as text.
+    pub timestamp: &'a str,
+    /// Signatures, separated by spaces.
+    pub signatures: &'a str,
+    /// The very bytes that were signed.
+    pub body: &'a [u8],
+}
+
+/// Whether one of `secrets` has signed, not longer ago than the specification's libraries allow.
+///
+/// # Errors
+/// Internal only.
+pub fn is_signed(secrets: &[Secret], signed: &Signed<'_>, now: Timestamp) -> Result<bool> {
+    let Ok(seconds) = signed.timestamp.parse::<i64>() else { return Ok(false) };
+    if now.seconds().abs_diff(seconds) > TOLERANCE_SECONDS || std::str::from_utf8(signed.body).is_err() {
+        return Ok(false);
+    }
+    for secret in secrets {
+        let expected = secret.sign(signed.id, seconds, signed.body)?;
+        let mut given = signed.signatures.split(' ').take(MAX_SIGNATURES);
+        if given.any(|signature| equal_secrets(signature.as_bytes(), expected.as_bytes())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -174,5 +210,24 @@ mod tests {
         ] {
             assert_eq!(Secret::parse(&text).is_some(), good, "{text}");
         }
+    }
+
+    #[test]
+    fn a_message_is_signed_by_a_known_secret_and_not_long_ago() {
+        let (ours, other) = (Secret::parse(SECRET).unwrap(), Secret::random().unwrap());
+        let signature = ours.sign(ID, 1_649_367_553, BODY).unwrap();
+        let signatures = format!("v1,bm90IHRoaXM= {signature}");
+        let signed = Signed { id: ID, timestamp: "1649367553", signatures: &signatures, body: BODY };
+        let at = |seconds: i64| Timestamp(seconds * 1000);
+        let holds = |secrets: &[Secret], signed: Signed<'_>, now| is_signed(secrets, &signed, now).unwrap();
+        let (now, both) = (at(1_649_367_553), [other.clone(), ours.clone()]);
+        assert!(holds(&both, signed, now) && holds(&both, signed, at(1_649_367_553 + 300)));
+        assert!(!holds(&both, signed, at(1_649_367_553 + 301)) && !holds(&both, signed, at(1_649_367_553 - 301)));
+        assert!(!holds(&[other], signed, now) && !holds(&[], signed, now));
+        assert!(!holds(&both, Signed { id: "msg_2", ..signed }, now));
+        assert!(!holds(&both, Signed { timestamp: "1649367554", ..signed }, now));
+        assert!(!holds(&both, Signed { timestamp: "soon", ..signed }, now));
+        assert!(!holds(&both, Signed { body: b"{}", ..signed }, now));
+        assert!(!holds(&both, Signed { signatures: "", ..signed }, now));
     }
 }

@@ -14,6 +14,7 @@ mod connection;
 mod contact_channels;
 mod document;
 mod door;
+mod emails;
 mod error;
 mod events;
 mod federation;

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Interface};
 use postern_domain::{
-    Actor, Deps, Kind, api_keys, linked_accounts,
+    Actor, Deps, Kind, api_keys, emails, linked_accounts,
     nodes::{self, Node as Found},
     sessions,
     teams::{self, invitations},
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     api_keys::types::ApiKeyObject,
     contact_channels::types::ContactChannelObject,
+    emails::types::EmailObject,
     error::Result,
     linked_accounts::types::LinkedAccountObject,
     scalars::parse_id,
@@ -28,7 +29,6 @@ use super::{
 /// Something with an id of its own within the project.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "The id, the same as over REST."))]
-#[expect(clippy::large_enum_variant, reason = "lives only while one answer is written")]
 pub(crate) enum Node {
     /// A user.
     User(UserObject),
@@ -44,6 +44,8 @@ pub(crate) enum Node {
     Session(SessionObject),
     /// An API key.
     ApiKey(ApiKeyObject),
+    /// A mail of the outbox.
+    Email(EmailObject),
     /// A webhook endpoint.
     WebhookEndpoint(WebhookEndpointObject),
     /// A webhook message.
@@ -94,6 +96,7 @@ async fn see(deps: &Deps, actor: &Actor, found: Found) -> postern_domain::Result
             sessions.into_iter().find(|session| session.id == id).map(|session| Node::Session(SessionObject(session)))
         }
         Found::ApiKey(id) => Some(Node::ApiKey(ApiKeyObject(api_keys::get(deps, actor, None, id).await?))),
+        Found::Email(id) => Some(Node::Email(EmailObject(emails::outbox::get(deps, actor, id).await?))),
         Found::WebhookEndpoint(id) => {
             Some(Node::WebhookEndpoint(WebhookEndpointObject(webhooks::endpoint(deps, actor, id).await?)))
         }

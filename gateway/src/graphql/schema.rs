@@ -12,6 +12,7 @@ use super::{
     caller::Caller,
     contact_channels::mutation::ContactChannelMutation,
     document::MAX_COST,
+    emails::{library::EmailLibraryMutation, mutation::EmailMutation, query::EmailQuery},
     error::Result,
     events::{query::EventQuery, subscription::EventSubscription},
     federation::FederationQuery,
@@ -47,12 +48,15 @@ pub(crate) struct PeopleQuery(UserQuery, LinkedAccountQuery, SessionQuery, Notif
 pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery, ItemQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, FederationQuery);
+pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, EmailQuery, FederationQuery);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
 #[graphql(visible = "visible_to_clients_and_user_keys")]
-pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, WebhookMutation);
+pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, WorkMutation);
+
+#[derive(Default, MergedObject)]
+pub(crate) struct WorkMutation(WebhookMutation, EmailMutation, EmailLibraryMutation);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutation, VerificationMutation);

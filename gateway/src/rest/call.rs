@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    body::to_bytes,
+    body::{Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, OriginalUri, Path, Request},
     http::{HeaderMap, Method, header},
 };
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) deps: Arc<Deps>,
     /// The headers, for the few handlers that read one of their own.
     pub(crate) headers: HeaderMap,
+    /// The body as it came, for what is signed.
+    pub(crate) bytes: Bytes,
     /// From where it came.
     pub(crate) client: ClientInfo,
     identified: Option<Identified>,
@@ -76,6 +78,7 @@ impl FromRequest<Gateway> for Call {
         Ok(Self {
             deps: Arc::clone(&gateway.deps),
             headers,
+            bytes,
             client,
             identified,
             request: name,

@@ -3,7 +3,7 @@
 use lettre::{
     Address, Message,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue},
     },
 };
@@ -29,6 +29,9 @@ pub(super) fn build(mail: &OutgoingMail) -> Result<Message, MailError> {
     for (name, value) in std::iter::once(AUTO_SUBMITTED).chain(own) {
         let name = HeaderName::new_from_ascii(name.to_owned()).map_err(malformed)?;
         builder = builder.raw_header(HeaderValue::new(name, one_line(value)));
+    }
+    if mail.html.is_empty() {
+        return builder.singlepart(SinglePart::plain(mail.text.clone())).map_err(malformed);
     }
     builder.multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone())).map_err(malformed)
 }

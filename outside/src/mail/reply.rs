@@ -83,3 +83,32 @@ fn said(error: &Error) -> String {
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() { line } else { format!(" {line}") }
 }
+
+/// What the server calls the mail, told from its answer: `250 2.0.0 Ok: queued as 4XyZ`, `250 Ok 0102018f-1a2b`. The last word,
+/// when it looks like a name.
+pub(super) fn message_id(answer: &str) -> Option<String> {
+    let word = answer.split_whitespace().last()?.trim_matches(|c: char| "<>()[].,;".contains(c));
+    let looks_like_one = (6..=200).contains(&word.len())
+        && word.bytes().any(|byte| byte.is_ascii_digit())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@=+".contains(&byte));
+    looks_like_one.then(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::message_id;
+
+    #[test]
+    fn the_name_of_a_mail_is_the_last_word_of_the_answer() {
+        for (answer, name) in [
+            ("2.0.0 Ok: queued as 4XyZ1b2c3d", Some("4XyZ1b2c3d")),
+            ("Ok 0102018f1a2b-5c6d-000000", Some("0102018f1a2b-5c6d-000000")),
+            ("OK <20260102.1@mx.example>", Some("20260102.1@mx.example")),
+            ("Message accepted", None),
+            ("2.0.0", None),
+            ("", None),
+        ] {
+            assert_eq!(message_id(answer).as_deref(), name, "{answer}");
+        }
+    }
+}

@@ -148,6 +148,47 @@ async fn each_refusal_has_its_kind() {
 }
 
 #[tokio::test]
+async fn one_bad_recipient_does_not_keep_the_mail_from_the_others() {
+    let server = SmtpServer::start(Tls::None).await;
+    server.refuse("ada@example.com", "550 5.1.1 nobody of that name");
+    let accepted = mailer(&server, &[]).send(&server.as_server(Encryption::Plain), &mail()).await.unwrap();
+    assert_eq!(accepted.message_id.as_deref(), Some("4XyZ1b2c3d"));
+    let [(address, error)] = accepted.refused.try_into().unwrap();
+    assert_eq!((address.as_str(), error.kind), ("ada@example.com", MailErrorKind::Rejected));
+    assert_eq!(server.received()[0].to, ["bob@example.com"]);
+
+    // One that is to come back later: then the mail comes for all of them.
+    let server = SmtpServer::start(Tls::None).await;
+    server.refuse("bob@example.com", "450 greylisted");
+    let error = mailer(&server, &[]).send(&server.as_server(Encryption::Plain), &mail()).await.unwrap_err();
+    assert_eq!((error.kind, server.received().len()), (MailErrorKind::Temporary, 0));
+    // Nobody is left.
+    let server = SmtpServer::start(Tls::None).await;
+    server.refuse("@example.com", "550 no");
+    let error = mailer(&server, &[]).send(&server.as_server(Encryption::Plain), &mail()).await.unwrap_err();
+    assert_eq!((error.kind, server.received().len()), (MailErrorKind::Rejected, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_was_not_reached_is_told_from_one_that_refused() {
+    let server = SmtpServer::start(Tls::None).await;
+    server.misbehave(Step::Greeting, Fault::Close);
+    assert!(refused(&server, Encryption::Plain).await.is_silence());
+    server.misbehave(Step::Mail, Fault::Close);
+    assert!(!refused(&server, Encryption::Plain).await.is_silence());
+    server.misbehave(Step::Greeting, Fault::Reply("554 not for you"));
+    assert!(!refused(&server, Encryption::Plain).await.is_silence());
+}
+
+#[tokio::test]
+async fn a_mail_without_html_is_plain_text() {
+    let server = SmtpServer::start(Tls::None).await;
+    let plain = OutgoingMail { html: String::new(), ..mail() };
+    mailer(&server, &[]).send(&server.as_server(Encryption::Plain), &plain).await.unwrap();
+    assert!(server.received()[0].header("Content-Type").unwrap().starts_with("text/plain"));
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_anywhere_is_worth_another_try() {
     for step in [Step::Greeting, Step::StartTls, Step::Auth, Step::Mail, Step::Rcpt, Step::Data, Step::End] {
         let server = SmtpServer::start(Tls::Offered).await;

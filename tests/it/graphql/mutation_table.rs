@@ -55,7 +55,7 @@ const FAILS_ANYWAY: [&str; 20] = [
 
 /// Everything of the owner and its team that anybody could change, and what was sent.
 async fn everything(app: &App, world: &World) -> Value {
-    let query = "query($user: ID!, $team: ID!, $customer: CustomerInput!) {
+    let query = "query($user: ID!, $team: ID!, $customer: CustomerInput!, $email: ID!) {
         user(id: $user) { displayName primaryEmail primaryEmailVerified primaryEmailAuthEnabled profileImageUrl clientMetadata
             clientReadOnlyMetadata serverMetadata hasPassword otpAuthEnabled passkeyAuthEnabled requiresTotpMfa isAnonymous
             restrictedByAdmin restrictedByAdminReason restrictedByAdminPrivateDetails countryCode riskScores { bot freeTrialAbuse }
@@ -71,9 +71,12 @@ async fn everything(app: &App, world: &World) -> Value {
         keysOfTeam: apiKeys(teamId: $team) { nodes { id description revokedAt expiresAt } }
         sessions(userId: $user) { nodes { id } } notificationPreferences(userId: $user) { categoryId enabled }
         items(customer: $customer) { nodes { key quantity } } permissionDefinitions(scope: TEAM) { nodes { key } }
-        webhookEndpoints { nodes { id url description disabled filterTypes headers { name value } } } }";
+        webhookEndpoints { nodes { id url description disabled filterTypes headers { name value } } }
+        email(id: $email) { status subject isPaused source toAddresses scheduledAt } emailDrafts { nodes { id displayName source } }
+        emailTemplates { nodes { id displayName source } } emailThemes { nodes { id displayName source } } }";
     let (user, team) = (world.id("userId"), world.id("teamId"));
-    let variables = json!({"user": user, "team": team, "customer": {"type": "USER", "id": user}});
+    let variables = json!({"user": user, "team": team, "customer": {"type": "USER", "id": user},
+        "email": world.id("node.Email")});
     let mut seen = data(ask(&app.rest().admin(), query, variables).await);
     seen["password still good"] = sign_in(app).await;
     seen
@@ -93,10 +96,11 @@ async fn sign_in(app: &App) -> Value {
 async fn told(app: &App, world: &World) -> i64 {
     let reader = app.deps().db.read();
     let sql = "SELECT (SELECT count(*) FROM event WHERE user_id = $1 OR team_id = $2) + (SELECT count(*) FROM email
-        WHERE recipient_user_id = $1 OR CAST(recipient_emails AS text) LIKE '%-mark@example.com%'
-            OR CAST(recipient_emails AS text) LIKE '%invitee@example.com%') AS told";
+        WHERE project_id = $3 AND (recipient_user_id = $1 OR CAST(recipient_emails AS text) LIKE '%-mark@example.com%'
+            OR CAST(recipient_emails AS text) LIKE '%invitee@example.com%')) AS told";
     let id = |argument| Uuid::parse_str(world.id(argument)).unwrap().into();
-    let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, [id("userId"), id("teamId")]);
+    let values = [id("userId"), id("teamId"), app.demo.project_id.as_str().into()];
+    let statement = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
     reader.query_one_raw(statement).await.unwrap().unwrap().try_get("", "told").unwrap()
 }
 

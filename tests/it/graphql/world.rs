@@ -48,13 +48,16 @@ impl Caller {
 /// In what only the owner's side may see.
 const OF_OWNER: [&str; 4] = ["owner-mark@", "second-mark@", "owner-client-mark", "key-mark"];
 /// In what only backends may see.
-const OF_SERVERS: [&str; 2] = ["owner-server-mark", "team-server-mark"];
+const OF_SERVERS: [&str; 3] = ["owner-server-mark", "team-server-mark", "mail-mark"];
 /// In what only the team may see.
 const OF_TEAM: &str = "team-mark";
 /// In what only those may see who may invite.
 const OF_INVITERS: &str = "invited-mark@";
 /// In what only the project's administration may see.
-const OF_ADMINS: &str = "hook-mark";
+const OF_ADMINS: [&str; 2] = ["hook-mark", "draft-mark"];
+/// A built-in template and a built-in theme that is not selected.
+const TEMPLATE: &str = "e7d009ce-8d47-4528-b245-5bf119f2ffa3";
+const THEME: &str = "a0172b5d-cff0-463b-83bb-85124697373a";
 
 pub(super) struct World {
     callers: Vec<(Caller, Client)>,
@@ -103,6 +106,7 @@ impl World {
         let user_key = api_keys::user_key(&owner, json!({"description": "key-mark"})).await;
         let team_key = api_keys::team_key(app, &json!(team)).await;
         let (endpoint, message) = webhook(&admin).await;
+        let (email, draft) = mails(&admin, &owner_id).await;
         logged(&server, &owner_id).await;
 
         let by_key = |key: &Value| api_keys::by_key(app, &key["value"]);
@@ -152,6 +156,14 @@ impl World {
             ("node.LinkedAccount", text(&link)),
             ("node.Session", text(&session)),
             ("node.ApiKey", user_key["apiKey"]["id"].to_string()),
+            ("node.Email", text(&email)),
+            ("email.id", text(&email)),
+            ("draft", text(&draft)),
+            ("EmailPreviewInput.templateId", text(TEMPLATE)),
+            ("EmailPreviewInput.source", "null".to_owned()),
+            ("EmailPreviewInput.themeSource", "null".to_owned()),
+            ("themeId", "null".to_owned()),
+            ("noTheme", "false".to_owned()),
             ("node.WebhookEndpoint", text(&endpoint)),
             ("node.WebhookMessage", text(&message)),
         ]);
@@ -191,6 +203,8 @@ impl World {
             ("node.Session", &["RevokeSessionInput.id"]),
             ("node.ApiKey", &["UpdateApiKeyInput.id", "RevokeApiKeyInput.id"]),
             ("node.WebhookMessage", &["messageId"]),
+            ("node.Email", &["UpdateEmailInput.id"]),
+            ("draft", &["UpdateEmailDraftInput.id", "DeleteEmailDraftInput.id"]),
             (
                 "endpointId",
                 &[
@@ -204,6 +218,7 @@ impl World {
             put(inputs, self.values[of].clone());
         }
         put(&["displayName", "description"], "\"changed\"".to_owned());
+        mail_inputs(&mut put, &self.values["userId"]);
         put(&["clientMetadata"], "{ changed: true }".to_owned());
         if of.level() != "CLIENT" {
             put(&["clientReadOnlyMetadata", "serverMetadata"], "{ changed: true }".to_owned());
@@ -240,7 +255,7 @@ impl World {
         hide(&OF_SERVERS, &[Server, Admin]);
         hide(&[OF_TEAM], &[Owner, Member, MemberWithout, UserKey, TeamKey, Server, Admin]);
         hide(&[OF_INVITERS], &[Owner, Member, UserKey, Server, Admin]);
-        hide(&[OF_ADMINS], &[Admin]);
+        hide(&OF_ADMINS, &[Admin]);
         hidden
     }
 }
@@ -258,6 +273,9 @@ async fn configure(admin: &Client) {
         "domains.trustedDomains.app": {"baseUrl": "https://app.example.com"},
         "payments.items": {"credits": {}, "seats": {"customerType": "team"}},
         "rbac.permissions.enter": {"scope": "project"},
+        // Nobody listens there.
+        "emails.server": {"isShared": false, "host": "127.0.0.1", "port": 9, "username": "", "password": "",
+            "senderName": "Shop", "senderEmail": "shop@example.com"},
     });
     let config = json!({"config_override_string": config.to_string()});
     admin.patch("/internal/config/override/environment", config).await.json(200);
@@ -290,6 +308,42 @@ async fn webhook(admin: &Client) -> (String, String) {
     })
     .await;
     (endpoint, message)
+}
+
+/// A mail to the owner that has long to wait, and a draft.
+async fn mails(admin: &Client, owner: &str) -> (String, String) {
+    let send = "mutation($owner: ID!) { sendEmail(input: {userIds: [$owner], html: \"<p>mail-mark</p>\",
+        subject: \"mail-mark\", scheduledAt: \"2099-01-01T00:00:00Z\"}) { userIds } }";
+    data(ask(admin, send, json!({ "owner": owner })).await);
+    let query = "{ emails(status: SCHEDULED) { nodes { id subject } } }";
+    let email = eventually("the rendered mail", async || {
+        let found = data(ask(admin, query, Value::Null).await)["emails"]["nodes"].clone();
+        found.as_array().unwrap().iter().find(|mail| mail["subject"] == "mail-mark").map(|mail| id(&mail["id"]))
+    })
+    .await;
+    let create = "mutation { createEmailDraft(input: {displayName: \"draft-mark\"}) { emailDraft { id } } }";
+    let draft = id(&data(ask(admin, create, Value::Null).await)["createEmailDraft"]["emailDraft"]["id"]);
+    (email, draft)
+}
+
+/// What mutations of mails are given.
+fn mail_inputs(put: &mut impl FnMut(&[&'static str], String), owner: &str) {
+    let text = |text: &str| serde_json::to_string(text).unwrap();
+    put(&["UpdateEmailTemplateInput.id", "DeleteEmailTemplateInput.id"], text(TEMPLATE));
+    put(&["UpdateEmailThemeInput.id", "DeleteEmailThemeInput.id"], text(THEME));
+    let template = "{% block subject %}s{% endblock %}{% block category %}Transactional{% endblock %}\
+        {% block content %}<mj-section></mj-section>{% endblock %}";
+    put(&["UpdateEmailTemplateInput.source"], text(template));
+    put(&["UpdateEmailThemeInput.source"], text("<mjml><mj-body>{{ children }}</mj-body></mjml>"));
+    put(&["SendEmailInput.userIds"], format!("[{owner}]"));
+    put(&["SendEmailInput.html"], text("<p>changed</p>"));
+    put(&["SendEmailInput.notificationCategoryName"], text("Marketing"));
+    put(&["UpdateEmailInput.variables"], "{}".to_owned());
+    put(&["InviteToSignInInput.email", "SendTestEmailInput.recipient"], text("invitee@example.com"));
+    put(&["InviteToSignInInput.callbackUrl"], text("http://localhost:8000/join"));
+    put(&["SendTestEmailInput.host"], text("127.0.0.1"));
+    put(&["SendTestEmailInput.senderEmail"], text("shop@example.com"));
+    put(&["EmailToInput.addresses"], "null".to_owned());
 }
 
 /// Waits until the log has events about the user.

@@ -9,7 +9,7 @@ pub(crate) mod items;
 mod linked_accounts;
 mod manners;
 mod notifications;
-mod projects;
+pub(crate) mod projects;
 mod sessions;
 mod teams;
 mod users;

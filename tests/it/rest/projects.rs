@@ -10,13 +10,13 @@ use crate::support::{
 const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// An owner of projects: signed in on `internal`.
-struct Owner {
-    client: Client,
+pub(crate) struct Owner {
+    pub(crate) client: Client,
     access_token: String,
     team_id: String,
 }
 
-async fn owner(app: &App, email: &str) -> Owner {
+pub(crate) async fn owner(app: &App, email: &str) -> Owner {
     let rest = app.internal_rest();
     let body = json!({"email": email, "password": "correct horse"});
     let tokens = rest.client().post("/auth/password/sign-up", body).await.json(200);
@@ -27,14 +27,14 @@ async fn owner(app: &App, email: &str) -> Owner {
 }
 
 impl Owner {
-    async fn project(&self, body: Value) -> Value {
+    pub(crate) async fn project(&self, body: Value) -> Value {
         let mut all = json!({"display_name": "Shop", "owner_team_id": self.team_id, "config": {}});
         all.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
         self.client.post("/internal/projects", all).await.json(201)
     }
 
     /// The administration of a project by the owner's session, without any key of the project.
-    fn of(&self, app: &App, project: &Value) -> Client {
+    pub(crate) fn of(&self, app: &App, project: &Value) -> Client {
         let nothing = String::new();
         let keys = Keys {
             project_id: project["id"].as_str().unwrap().to_owned(),

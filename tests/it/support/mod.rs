@@ -47,6 +47,11 @@ pub(crate) struct App {
     _data: TempDir,
 }
 
+/// The settings, of the program that is tested and not of the one that tests.
+fn read(values: BTreeMap<String, String>, role: Role) -> Settings {
+    Settings { program: env!("CARGO_BIN_EXE_postern").into(), ..Settings::from_values(values, role).unwrap() }
+}
+
 /// How to start it.
 #[derive(Default)]
 pub(crate) struct Builder {
@@ -105,7 +110,7 @@ impl App {
     pub(crate) fn settings(&self, role: Role) -> Settings {
         let mut values = self.settings.clone();
         values.insert("POSTERN_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
-        Settings::from_values(values, role).unwrap()
+        read(values, role)
     }
 
     /// All processes.
@@ -164,7 +169,7 @@ impl Builder {
     }
 
     async fn start_one(self, url: String, data: TempDir) -> App {
-        let settings = Settings::from_values(self.settings.clone(), Role::All).unwrap();
+        let settings = read(self.settings.clone(), Role::All);
         let running = wiring::start(&settings, Role::All, self.clock).await.unwrap();
         let demo = running.seeded.demo.as_ref().unwrap();
         let demo = Keys::of(&demo.project_id, &demo.keys);
@@ -178,13 +183,13 @@ impl Builder {
         for (name, key) in INTERNAL_KEY_SETTINGS.iter().zip([&keys.client, &keys.server, &keys.admin]) {
             self.settings.insert((*name).to_owned(), key.clone());
         }
-        let operator = Settings::from_values(self.settings.clone(), Role::Operator).unwrap();
+        let operator = read(self.settings.clone(), Role::Operator);
         let deps = wiring::connect(&operator, self.clock.clone()).await.unwrap();
         let demo = wiring::migrate_and_seed(&deps, &operator).await.unwrap().demo.unwrap();
         let start = async |role, listen: Option<&str>| {
             let mut values = self.settings.clone();
             values.extend(listen.map(|listen| ("POSTERN_LISTEN".to_owned(), listen.to_owned())));
-            let settings = Settings::from_values(values, role).unwrap();
+            let settings = read(values, role);
             wiring::start(&settings, role, self.clock.clone()).await.unwrap()
         };
         let running = start(Role::Gateway, None).await;

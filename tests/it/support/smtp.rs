@@ -86,6 +86,8 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     /// For the coming connections, one each.
     faults: Mutex<VecDeque<(Step, Fault)>>,
+    /// Recipients that are refused, each with the reply.
+    strangers: Mutex<Vec<(String, &'static str)>>,
 }
 
 impl SmtpServer {
@@ -132,6 +134,11 @@ impl SmtpServer {
     /// What has arrived.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
+    }
+
+    /// Refuses a recipient from now on.
+    pub(crate) fn refuse(&self, address: &str, reply: &'static str) {
+        self.shared.strangers.lock().unwrap().push((address.to_owned(), reply));
     }
 
     /// Misbehaves during one of the coming connections.
@@ -227,14 +234,17 @@ impl Session {
                     self.answer(stream, Step::Mail, "250 ok").await?;
                 }
                 "RCPT" => {
-                    to.push(argument);
-                    self.answer(stream, Step::Rcpt, "250 ok").await?;
+                    let stranger = self.stranger(&argument);
+                    if stranger.is_none() {
+                        to.push(argument);
+                    }
+                    self.answer(stream, Step::Rcpt, stranger.unwrap_or("250 ok")).await?;
                 }
                 "DATA" => {
                     self.answer(stream, Step::Data, "354 go ahead").await?;
                     let content = content(stream).await?;
                     self.take(std::mem::take(&mut from), std::mem::take(&mut to), content);
-                    self.answer(stream, Step::End, "250 taken").await?;
+                    self.answer(stream, Step::End, "250 2.0.0 Ok: queued as 4XyZ1b2c3d").await?;
                 }
                 "QUIT" => {
                     reply(stream, "221 bye").await?;
@@ -243,6 +253,11 @@ impl Session {
                 _ => reply(stream, "500 what?").await?,
             }
         }
+    }
+
+    fn stranger(&self, argument: &str) -> Option<&'static str> {
+        let strangers = self.shared.strangers.lock().unwrap();
+        strangers.iter().find(|(address, _)| argument.contains(address)).map(|(_, reply)| *reply)
     }
 
     /// A mail counts as arrived unless the server goes on to refuse it. One that closes the connection has it.

@@ -1,8 +1,13 @@
 //! Tests of the feature against both databases. What they stand on comes first.
 
+mod broadcast;
+mod capacity;
 mod clocks;
+mod editing;
+mod library;
 mod mailbox;
 mod outbox;
+mod reports;
 mod retrying;
 mod sending;
 

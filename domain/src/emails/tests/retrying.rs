@@ -6,8 +6,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    emails::{Status, wipe_expired_secrets},
-    ports::mail::{MailError, MailErrorKind},
+    emails::{Status, UpdateEmail, sweep, update, wipe_expired_secrets},
+    ports::{
+        mail::{MailError, MailErrorKind},
+        sandbox::{Sandbox, SandboxError},
+    },
 };
 
 pub(super) fn failure(kind: MailErrorKind) -> MailError {
@@ -90,7 +93,7 @@ async fn secrets_of_a_failed_mail_are_wiped_when_they_expire() {
         bench.clock.advance_seconds(7 * 24 * 60 * 60);
         let _ending = wipe_expired_secrets(&bench.deps).await.unwrap();
         let row = row(&bench, id).await;
-        assert_eq!((row.sealed_variables, row.sealed_content, row.secrets_expire_at), (None, None, None));
+        assert_eq!((row.sealed_variables, row.sealed_content), (None, None));
     })
     .await;
 }
@@ -102,10 +105,120 @@ async fn a_mail_whose_codes_expired_is_not_sent() {
         let id = put(&bench, verification(&project_id, to("ada@example.com"))).await;
         bench.clock.advance_seconds(7 * 24 * 60 * 60);
         run(&bench).await;
-        let row = row(&bench, id).await;
-        assert_eq!(Status::of(&row), Status::ServerError);
-        assert!(row.send_error.unwrap().contains("expired"));
+        let expired = row(&bench, id).await;
+        assert_eq!(Status::of(&expired), Status::ServerError);
+        assert!(expired.send_error.unwrap().contains("expired"));
+
+        // Nor once they were wiped, whatever is changed about it but the codes themselves.
+        let paused = UpdateEmail { is_paused: Some(true), ..UpdateEmail::default() };
+        let id = put(&bench, verification(&project_id, to("bob@example.com"))).await;
+        update(&bench.deps, &server_actor(&project_id), id, paused).await.unwrap();
+        bench.clock.advance_seconds(7 * 24 * 60 * 60);
+        let _ending = wipe_expired_secrets(&bench.deps).await.unwrap();
+        let shown = row(&bench, id).await.variables.as_object().cloned();
+        for change in [
+            UpdateEmail { is_paused: Some(false), ..UpdateEmail::default() },
+            UpdateEmail { to: Some(to("cid@example.com")), ..UpdateEmail::default() },
+            UpdateEmail { variables: shown, ..UpdateEmail::default() },
+        ] {
+            update(&bench.deps, &server_actor(&project_id), id, change).await.unwrap();
+            run(&bench).await;
+            assert_eq!(Status::of(&row(&bench, id).await), Status::ServerError);
+        }
         assert!(bench.mailer.sent().is_empty());
+        let variables = json!({ "emailVerificationLink": "https://app.example/" }).as_object().cloned();
+        let change = UpdateEmail { variables, ..UpdateEmail::default() };
+        update(&bench.deps, &server_actor(&project_id), id, change).await.unwrap();
+        run(&bench).await;
+        assert_eq!(bench.mailer.sent().len(), 1);
+    })
+    .await;
+}
+
+/// A worker whose sandbox cannot be started.
+struct NoSandbox;
+
+#[async_trait::async_trait]
+impl Sandbox for NoSandbox {
+    async fn run(&self, _: &str, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, SandboxError> {
+        Err(SandboxError::Unavailable("no process can be started".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_fails_for_our_own_reasons_is_tried_ten_times_and_then_ends() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let project_id = bench.insert_project().await;
+        let id = put(&bench, verification(&project_id, to("ada@example.com"))).await;
+        let source = Set("{% block html %}x{% endblock %}".to_owned());
+        change(&bench, id, email::ActiveModel { template_source: source, ..Default::default() }).await;
+        let deps = crate::deps::Deps { sandbox: std::sync::Arc::new(NoSandbox), ..bench.deps.clone() };
+        for attempt in 1..=10 {
+            let jobs = queue::claim(&deps, Lane::Mail, "t", 1, LEASE, queue::Suspects::Any).await.unwrap();
+            let [job] = jobs.try_into().unwrap();
+            let payload: SendEmail = serde_json::from_value(job.payload).unwrap();
+            match send(&deps, &job.lease, &payload).await {
+                Err(error) => {
+                    let again = queue::Ending::retry_after(Duration::from_secs(1), error.to_string());
+                    queue::end_all(&deps, &[(job.lease, again)]).await.unwrap();
+                }
+                Ok(ending) => {
+                    assert_eq!(attempt, 10);
+                    queue::end_all(&deps, &[(job.lease, ending)]).await.unwrap();
+                }
+            }
+            bench.clock.advance_seconds(1);
+        }
+        let row = row(&bench, id).await;
+        assert_eq!(Status::of(&row), Status::RenderError);
+        assert!(row.render_error.unwrap().contains("the log of the server says why"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mail_whose_job_is_lost_is_taken_up_again() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let project_id = bench.insert_project().await;
+        let lost = put(&bench, verification(&project_id, to("ada@example.com"))).await;
+        let paused = put(&bench, verification(&project_id, to("bob@example.com"))).await;
+        change(&bench, paused, email::ActiveModel { is_paused: Set(true), ..Default::default() }).await;
+        let later = put(&bench, verification(&project_id, to("cid@example.com"))).await;
+        let at = Set(bench.deps.now().plus_seconds(3600));
+        change(&bench, later, email::ActiveModel { scheduled_at: at, ..Default::default() }).await;
+        let all = postern_entity::job::Entity::delete_many;
+        bench.deps.db.write(async |tx| Ok(all().exec(&*tx).await?)).await.unwrap();
+        bench.clock.advance_seconds(15 * 60 + 1);
+        for _ in 0..2 {
+            let _ending = sweep(&bench.deps).await.unwrap();
+        }
+        let jobs = postern_entity::job::Entity::find().all(bench.deps.db.read()).await.unwrap();
+        assert_eq!(jobs.len(), 1, "once in an hour, and neither what is paused nor what has time");
+        run(&bench).await;
+        assert_eq!(Status::of(&row(&bench, lost).await), Status::Sent);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_no_database_can_store_is_left_out_of_mails_and_answers() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let project_id = bench.insert_project().await;
+        let with_source = async |source: &str| {
+            let id = put(&bench, verification(&project_id, to("ada@example.com"))).await;
+            let source = Set(source.to_owned());
+            change(&bench, id, email::ActiveModel { template_source: source, ..Default::default() }).await;
+            run(&bench).await;
+            row(&bench, id).await
+        };
+        let nul = r#"{% block subject %}a{{ "\0" }}b{% endblock %}{% block category %}{{ "\0" }}{% endblock %}{% block text %}c{{ "\u0000" }}d{% endblock %}{% block html %}e{{ "\x00" }}f{% endblock %}"#;
+        let sent = with_source(nul).await;
+        assert_eq!(Status::of(&sent), Status::Sent);
+        assert_eq!((sent.rendered_subject.as_deref(), sent.rendered_text.as_deref()), (Some("a b"), Some("cd\n")));
+        assert!(sent.rendered_html.unwrap().contains("ef"));
+        bench.mailer.fail_next(MailError::new(MailErrorKind::Rejected, "554 what\0ever"));
+        let refused = with_source("{% block html %}x{% endblock %}").await;
+        assert_eq!(refused.send_error.as_deref(), Some("554 what ever"));
     })
     .await;
 }

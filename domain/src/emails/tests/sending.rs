@@ -189,44 +189,6 @@ async fn a_paused_mail_waits_and_a_broken_template_is_an_error() {
 }
 
 #[tokio::test]
-async fn beyond_its_share_of_the_shared_server_a_project_waits_and_others_do_not() {
-    on_each_database(with_shared_server(), |bench| async move {
-        let (loud, quiet) = (bench.insert_project().await, bench.insert_project().await);
-        for _ in 0..55 {
-            put(&bench, verification(&loud, to("ada@example.com"))).await;
-        }
-        run(&bench).await;
-        assert_eq!(bench.mailer.sent().len(), 51);
-        let waiting = email::Entity::find().all(bench.deps.db.read()).await.unwrap();
-        assert_eq!(waiting.iter().filter(|row| Status::of(row) == Status::Queued).count(), 4);
-        put(&bench, verification(&quiet, to("bob@example.com"))).await;
-        run(&bench).await;
-        assert_eq!(bench.mailer.sent().len(), 52);
-        bench.clock.advance_seconds(18);
-        run(&bench).await;
-        assert_eq!(bench.mailer.sent().len(), 53);
-        bench.clock.advance_seconds(18 * 3);
-        run(&bench).await;
-        assert_eq!(bench.mailer.sent().len(), 56);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_projects_own_server_has_no_share() {
-    on_each_database(with_shared_server(), |bench| async move {
-        let project_id = bench.insert_project().await;
-        set_own_server(&bench, &project_id, 465).await;
-        for _ in 0..60 {
-            put(&bench, verification(&project_id, to("ada@example.com"))).await;
-        }
-        run(&bench).await;
-        assert_eq!(bench.mailer.sent().len(), 60);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn the_mails_of_a_deleted_project_are_gone() {
     on_each_database(with_shared_server(), |bench| async move {
         let project_id = bench.insert_project().await;

@@ -135,6 +135,7 @@ pub(super) const ROWS: &[Row] = &[
     row("emails.server.password", SECRET, Unset, Environment),
     row("emails.server.senderName", STRING, Unset, Environment),
     row("emails.server.senderEmail", STRING, Unset, Environment),
+    row("emails.server.reportSecret", SECRET, Unset, Environment),
     row("emails.server.managedSubdomain", STRING, Unset, Environment),
     row("emails.server.managedSenderLocalPart", STRING, Unset, Environment),
     row("payments.blockNewPurchases", FLAG, Flag(false), Branch),

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use postern_entity::item_balance::CustomerType;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::webhooks::Secret;
 
 /// What a project allows and how it is set up. Every setting has its effective value.
 #[derive(Clone, Debug, Deserialize)]
@@ -237,8 +239,44 @@ pub struct TrustedDomain {
 pub struct Emails {
     /// Always the id of a theme that is there.
     pub selected_theme_id: String,
+    /// Themes by id, the built-in ones among them.
+    pub themes: BTreeMap<String, EmailTheme>,
+    /// Templates by id, the built-in ones among them.
+    pub templates: BTreeMap<String, EmailTemplate>,
     /// Through which server mails leave.
     pub server: EmailServer,
+}
+
+/// `emails.themes.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailTheme {
+    /// Its name, for people.
+    pub display_name: String,
+    /// Its source.
+    pub tsx_source: String,
+}
+
+/// `emails.templates.*`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailTemplate {
+    /// Its name, for people.
+    pub display_name: String,
+    /// Its source.
+    pub tsx_source: String,
+    /// Its own theme; the selected one when not given.
+    pub theme_id: Option<ThemeChoice>,
+}
+
+/// `emails.templates.*.themeId`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ThemeChoice {
+    /// This one.
+    Id(String),
+    /// None; the schema lets only `false` through.
+    None(bool),
 }
 
 /// `emails.server.*`
@@ -261,6 +299,8 @@ pub struct EmailServer {
     pub sender_name: Option<String>,
     /// Address of the sender.
     pub sender_email: Option<String>,
+    /// What signs the reports of the provider; our addition.
+    pub report_secret: Option<SecretString>,
     /// Managed only: domain of the sender.
     pub managed_subdomain: Option<String>,
     /// Managed only: what stands before the `@`.
@@ -288,6 +328,15 @@ pub struct EmailConnection {
 const MANAGED: (&str, u16, &str) = ("smtp.resend.com", 465, "resend");
 
 impl EmailServer {
+    /// What signs the reports of the provider of the project's own server.
+    #[must_use]
+    pub fn report_secret(&self) -> Option<Secret> {
+        if self.is_shared {
+            return None;
+        }
+        Secret::parse(self.report_secret.as_ref()?.expose_secret())
+    }
+
     /// The project's own server; `None` when the shared one is used, or the settings are incomplete.
     #[must_use]
     pub fn connection(&self) -> Option<EmailConnection> {

@@ -4,8 +4,8 @@ use std::{borrow::Cow, marker::PhantomData, str::FromStr};
 
 use chrono::{DateTime, NaiveDate};
 use postern_domain::{
-    ApiKeyId, ContactChannelId, EmailId, KeySetId, LinkedAccountId, SessionId, TeamId, TeamInvitationId, Timestamp,
-    UserId, email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
+    ApiKeyId, ContactChannelId, EmailDraftId, EmailId, KeySetId, LinkedAccountId, SessionId, TeamId, TeamInvitationId,
+    Timestamp, UserId, email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
 };
 use serde_json::Value;
 use utoipa::openapi::{
@@ -351,6 +351,7 @@ ids!(
     KeySetId,
     LinkedAccountId,
     EmailId,
+    EmailDraftId,
     uuid::Uuid
 );
 

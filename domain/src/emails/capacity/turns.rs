@@ -1,0 +1,218 @@
+//! Whose turn it is. A project sends at its rate, metered by the generic cell rate algorithm (ITU-T I.371): one instant per
+//! project says when a mail sent at that rate would be due; mails may go ahead of it by [`BURST_MILLIS`]. And it sends few at
+//! once, one where its server does not answer, so that a server that stalls holds up the mails of its project and no others.
+//!
+//! A mail that cannot go now is told when to look again, from how many stand before it: those of higher priority, then those
+//! that were to leave earlier (wire: emails §7). It may find others before it then; nobody hands out turns in advance.
+
+use postern_entity::{ProjectId, Timestamp, email, email_quota};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::OnConflict,
+};
+
+use super::{BOOST_DIVISOR, Stats, queue_hurry, stats};
+use crate::{
+    Deps,
+    db::{Tx, statement},
+    error::{Error, Result},
+};
+
+/// How far ahead of its rate a project may be: a quarter of an hour's mails at once.
+const BURST_MILLIS: i64 = 15 * 60 * 1000;
+/// How long a computed rate is used.
+const RATE_LIVES_MILLIS: i64 = 10 * 60 * 1000;
+/// Mails of a project that may be on their way at once.
+const MAX_AT_ONCE: i64 = 8;
+/// The same while its server does not answer.
+const MAX_AT_ONCE_FAILING: i64 = 1;
+/// How long a mail is thought to be on its way, at least and at most, when others wait for it.
+const TRIP_MILLIS: (i64, i64) = (20, 5_000);
+/// How many mails before another one are counted, of higher priority and of the same. When there are more, it looks again
+/// before its turn, and counts again.
+const MAX_COUNTED: u32 = 500;
+/// How many times faster a project sends, at most, once its server answers again.
+const BACK_DIVISOR: i64 = TRIP_MILLIS.1 / TRIP_MILLIS.0;
+/// A mail that should have looked around this long ago is not waited for: its job may be lost.
+const MISSED_MILLIS: i64 = 60 * 1000;
+
+/// When a mail may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::emails) enum Turn {
+    /// Now; that is counted.
+    Now,
+    /// Perhaps then.
+    NotBefore(Timestamp),
+}
+
+/// What stands before a mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ahead {
+    waiting: i64,
+    on_their_way: i64,
+    /// When the oldest of the latter left.
+    oldest: Option<Timestamp>,
+}
+
+/// Gives `email`, which the caller holds, its turn if it has one.
+pub(in crate::emails) async fn take_turn(tx: &Tx, deps: &Deps, email: &email::Model, now: Timestamp) -> Result<Turn> {
+    let project_id = &email.project_id;
+    let quota = quota(tx, deps, project_id, now).await?;
+    let ahead = ahead(tx, email, now).await?;
+    let is_boosted = quota.boost_expires_at.is_some_and(|at| at > now);
+    let interval_millis =
+        if is_boosted { (quota.interval_millis / BOOST_DIVISOR).max(1) } else { quota.interval_millis };
+    let by_rate = if deps.settings.rate_limits {
+        let first = quota.next_at.plus_millis(-BURST_MILLIS).max(now.plus_millis(-BURST_MILLIS));
+        first.plus_millis(ahead.waiting.saturating_mul(interval_millis))
+    } else {
+        now
+    };
+    let at = by_rate.max(by_room(ahead, quota.failing_since.is_some(), now));
+    if at > now {
+        return Ok(Turn::NotBefore(at));
+    }
+    if deps.settings.rate_limits {
+        let next_at = quota.next_at.max(now).plus_millis(interval_millis);
+        update_quota(tx, project_id, email_quota::ActiveModel { next_at: Set(next_at), ..Default::default() }).await?;
+    }
+    Ok(Turn::Now)
+}
+
+/// When there is room for one more on the way.
+fn by_room(ahead: Ahead, is_failing: bool, now: Timestamp) -> Timestamp {
+    let most = if is_failing { MAX_AT_ONCE_FAILING } else { MAX_AT_ONCE };
+    let too_many = ahead.on_their_way + ahead.waiting + 1 - most;
+    if too_many <= 0 || ahead.on_their_way == 0 {
+        return now;
+    }
+    // As long as those before it have been on their way, so long may it take again.
+    let (least, longest) = TRIP_MILLIS;
+    let trip = ahead.oldest.map_or(least, |oldest| now.millis() - oldest.millis()).clamp(least, longest);
+    now.plus_millis((too_many + most - 1) / most * trip)
+}
+
+/// Those that go before `email`, counted up to [`MAX_COUNTED`], and those that have gone.
+async fn ahead(tx: &Tx, email: &email::Model, now: Timestamp) -> Result<Ahead> {
+    // The conditions of the indexes `email_waiting` and `email_on_its_way`, word by word.
+    let waiting = "FROM email WHERE project_id = $1 AND is_queued AND started_sending_at IS NULL AND NOT is_paused \
+        AND capacity_slot_at > $2";
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM (SELECT 1 {waiting} AND sending_priority > $3 LIMIT {MAX_COUNTED}) AS higher) \
+            + (SELECT COUNT(*) FROM (SELECT 1 {waiting} AND sending_priority = $3 \
+                AND (scheduled_at, created_at, id) < ($4, $5, $6) LIMIT {MAX_COUNTED}) AS earlier) AS waiting, \
+            COUNT(*) AS on_their_way, MIN(started_sending_at) AS oldest \
+            FROM email WHERE project_id = $1 AND started_sending_at IS NOT NULL AND finished_sending_at IS NULL \
+            AND started_sending_at > $2 AND id <> $6"
+    );
+    let values = [
+        email.project_id.as_str().into(),
+        now.plus_millis(-MISSED_MILLIS).millis().into(),
+        email.sending_priority.into(),
+        email.scheduled_at.millis().into(),
+        email.created_at.millis().into(),
+        email.id.0.into(),
+    ];
+    let Some(row) = tx.query_one_raw(statement(&**tx, &sql, values)).await? else { return Ok(Ahead::default()) };
+    Ok(Ahead {
+        waiting: row.try_get("", "waiting")?,
+        on_their_way: row.try_get("", "on_their_way")?,
+        oldest: row.try_get::<Option<i64>>("", "oldest")?.map(Timestamp),
+    })
+}
+
+/// Who goes first (wire: emails §7).
+pub(in crate::emails) fn priority(is_high: bool, is_transactional: bool) -> i32 {
+    100 * i32::from(is_high) + 10 * i32::from(is_transactional)
+}
+
+/// The meter of the project, locked, its rate fresh enough.
+pub(super) async fn quota(tx: &Tx, deps: &Deps, project_id: &ProjectId, now: Timestamp) -> Result<email_quota::Model> {
+    let base = deps.settings.mails_per_hour;
+    let fresh = email_quota::ActiveModel {
+        project_id: Set(project_id.clone()),
+        next_at: Set(now),
+        interval_millis: Set(Stats::default().interval_millis(base)),
+        computed_at: Set(Timestamp(0)),
+        ..Default::default()
+    };
+    let once = OnConflict::column(email_quota::Column::ProjectId).do_nothing().to_owned();
+    email_quota::Entity::insert(fresh).on_conflict(once).try_insert().exec_without_returning(&**tx).await?;
+    let mut quota = email_quota::Entity::find_by_id(project_id.clone())
+        .lock_exclusive()
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| Error::internal("the quota of a project vanished"))?;
+    if quota.computed_at.plus_millis(RATE_LIVES_MILLIS) <= now {
+        quota.interval_millis = stats(&**tx, project_id, now).await?.interval_millis(base);
+        let changes = email_quota::ActiveModel {
+            interval_millis: Set(quota.interval_millis),
+            computed_at: Set(now),
+            ..Default::default()
+        };
+        update_quota(tx, project_id, changes).await?;
+    }
+    Ok(quota)
+}
+
+pub(super) async fn update_quota(tx: &Tx, project_id: &ProjectId, changes: email_quota::ActiveModel) -> Result<()> {
+    email_quota::Entity::update_many()
+        .set(changes)
+        .filter(email_quota::Column::ProjectId.eq(project_id.clone()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// The server of the project answered, whatever it said. Those that waited for it hear of it, if it had not before.
+pub(in crate::emails) async fn note_answer(tx: &Tx, deps: &Deps, project_id: &ProjectId) -> Result<()> {
+    let changed = email_quota::Entity::update_many()
+        .set(email_quota::ActiveModel { failing_since: Set(None), ..Default::default() })
+        .filter(email_quota::Column::ProjectId.eq(project_id.clone()))
+        .filter(email_quota::Column::FailingSince.is_not_null())
+        .exec(&**tx)
+        .await?;
+    if changed.rows_affected > 0 {
+        queue_hurry(tx, deps, project_id, BACK_DIVISOR).await?;
+    }
+    Ok(())
+}
+
+/// It did not.
+pub(in crate::emails) async fn note_silence(tx: &Tx, project_id: &ProjectId, now: Timestamp) -> Result<()> {
+    email_quota::Entity::update_many()
+        .set(email_quota::ActiveModel { failing_since: Set(Some(now)), ..Default::default() })
+        .filter(email_quota::Column::ProjectId.eq(project_id.clone()))
+        .filter(email_quota::Column::FailingSince.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    fn room(waiting: i64, on_their_way: i64, gone_for: i64, is_failing: bool) -> i64 {
+        let ahead = Ahead { waiting, on_their_way, oldest: Some(NOW.plus_millis(-gone_for)) };
+        by_room(ahead, is_failing, NOW).millis() - NOW.millis()
+    }
+
+    #[test]
+    fn a_few_go_at_once_and_the_others_wait_as_long_as_those_take() {
+        assert_eq!(room(0, 7, 10, false), 0);
+        assert_eq!(room(0, 8, 10, false), 20, "not less");
+        assert_eq!(room(0, 8, 400, false), 400);
+        assert_eq!(room(0, 8, 60_000, false), 5_000, "not more");
+        assert_eq!(room(8, 8, 400, false), 800, "those before it go first");
+        assert_eq!(room(100, 0, 0, false), 0, "nobody is on the way: somebody must begin");
+    }
+
+    #[test]
+    fn one_at_a_time_goes_to_a_server_that_does_not_answer() {
+        assert_eq!(room(0, 0, 0, true), 0);
+        assert_eq!(room(0, 1, 2_000, true), 2_000);
+        assert_eq!(room(3, 1, 2_000, true), 8_000);
+    }
+}
