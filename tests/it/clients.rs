@@ -102,6 +102,31 @@ async fn the_tour_of_the_readme_works_in_a_browser() {
     run("browser").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mailbox_page_works_in_a_browser() {
+    run("mailbox").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_to_users_leave_through_a_project_s_own_server() {
+    run("emails").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outbox_is_read_and_changed_in_the_admin_app() {
+    run("email_outbox").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_of_a_provider_show_in_the_outbox() {
+    run("email_reports").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_themes_and_drafts_are_edited_in_the_admin_app() {
+    run("email_library").await;
+}
+
 #[test]
 fn every_suite_is_run() {
     let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
@@ -119,12 +144,17 @@ fn every_suite_is_run() {
             "api_keys",
             "browser",
             "client",
+            "email_library",
+            "email_outbox",
+            "email_reports",
+            "emails",
             "federation",
             "graphql-http",
             "invitations",
             "items",
             "linked_accounts",
             "live",
+            "mailbox",
             "server",
             "teams",
             "tokens",
