@@ -4,6 +4,7 @@
 //! To add a figure: a function that answers a `report::Row`, its name in `Section`, and its line in `measure`.
 
 pub mod bare;
+pub mod bare_mail;
 mod compare;
 mod filler;
 pub mod floor;
@@ -11,6 +12,7 @@ mod footprint;
 mod jobs;
 mod live;
 mod load;
+mod mails;
 mod pages;
 mod paths;
 mod process;
@@ -77,6 +79,8 @@ enum Section {
     Jobs,
     /// Deliveries of webhooks.
     Webhooks,
+    /// Mails.
+    Mails,
     /// Memory and speed of subscriptions.
     Subscriptions,
     /// Pages, searches and permissions with few and with many users.
@@ -146,6 +150,7 @@ async fn measure(section: Section, scene: &mut Scene, settings: &Settings) -> Re
         Section::CreateUser => vec![paths::create_user(scene, &plan).await?],
         Section::Jobs => vec![jobs::measure(scene, plan.rounds).await?],
         Section::Webhooks => webhooks::measure(scene, plan.rounds).await?,
+        Section::Mails => mails::measure(scene, plan.rounds).await?,
         Section::Subscriptions => live::measure(scene, plan.rounds).await?,
         Section::Pages => pages::measure(scene, &plan, settings.users).await?,
         Section::Build => vec![footprint::build_time().await?],

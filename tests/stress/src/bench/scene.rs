@@ -65,6 +65,11 @@ impl Scene {
         worker.or(self.stand.gateways.first_mut()).context("no worker")
     }
 
+    /// Likewise.
+    pub(crate) fn worker(&self) -> Result<&Postern> {
+        self.stand.workers.first().or(self.stand.gateways.first()).context("no worker")
+    }
+
     /// Where the gateway listens.
     pub(crate) fn address(&self) -> Result<SocketAddr> {
         Ok(self.gateway()?.url().trim_start_matches("http://").parse()?)

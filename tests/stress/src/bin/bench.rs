@@ -22,6 +22,9 @@ enum Command {
     /// Posts bodies; started by `run`.
     #[command(hide = true)]
     Bare(bench::bare::BareSettings),
+    /// Hands over mails; started by `run`.
+    #[command(hide = true)]
+    BareMail(bench::bare_mail::BareMailSettings),
 }
 
 /// The same as Postern's, so that floors differ from it in what they do only.
@@ -39,6 +42,9 @@ fn main() -> Result<()> {
         }
         Command::Bare(settings) => {
             Builder::new_multi_thread().enable_all().build()?.block_on(bench::bare::post(&settings))
+        }
+        Command::BareMail(settings) => {
+            Builder::new_multi_thread().enable_all().build()?.block_on(bench::bare_mail::send(&settings))
         }
     }
 }

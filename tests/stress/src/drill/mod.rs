@@ -2,7 +2,8 @@
 //! Every acknowledged change must be there, every event must have one position without a gap, every effect must be there
 //! once by its key, and every job of a dead worker must be done again within 60 s.
 //!
-//! One file per drill; `scene.rs` is what they share, `check.rs` decides. To add one: a file with a `pub(super) async fn`,
+//! One file per drill; `scene.rs` is what they share, `check.rs` decides; those of mails, where each project has a mail server
+//! of its own, share `mails/`. To add one: a file with a `pub(super) async fn`,
 //! and a line in `DRILLS`.
 
 mod check;
@@ -11,6 +12,7 @@ mod database;
 mod follower;
 mod history;
 mod kill;
+mod mails;
 mod paused;
 mod poisoned;
 mod pool;
@@ -82,6 +84,8 @@ const DRILLS: &[Drill] = &[
     Drill { name: "paused-workers", shapes: BOTH, run: |scale, shape| Box::pin(paused::run(scale, shape)) },
     Drill { name: "pool", shapes: BOTH, run: |scale, shape| Box::pin(pool::run(scale, shape)) },
     Drill { name: "poisoned", shapes: BOTH, run: |scale, shape| Box::pin(poisoned::run(scale, shape)) },
+    Drill { name: "mail-steps", shapes: BOTH, run: |scale, shape| Box::pin(mails::steps(scale, shape)) },
+    Drill { name: "mail-down", shapes: BOTH, run: |scale, shape| Box::pin(mails::down(scale, shape)) },
     Drill { name: "clock", shapes: BOTH, run: |scale, shape| Box::pin(clock::run(scale, shape)) },
 ];
 

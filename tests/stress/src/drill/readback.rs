@@ -74,6 +74,10 @@ pub(super) struct SeenMail {
 pub(super) struct OutboxMail {
     pub(super) to: String,
     pub(super) status: String,
+    /// It has not come to its end.
+    pub(super) is_open: bool,
+    /// What sort of failure each failed try was.
+    pub(super) errors: Vec<String>,
 }
 
 /// What is there at the end of a drill.
@@ -189,14 +193,24 @@ pub(super) async fn outbox(client: &Client, filter: &str) -> Result<Vec<OutboxMa
         let path = format!("/emails/outbox?limit=100{filter}{cursor}");
         let page = patiently(async || client.get(&path).await?.json()).await?;
         for item in page.get("items").and_then(Value::as_array).into_iter().flatten() {
-            let to = item.pointer("/to/emails/0").and_then(Value::as_str).unwrap_or("nobody").to_owned();
-            mails.push(OutboxMail { to, status: text(item, "status")? });
+            mails.push(outbox_mail(item)?);
         }
         match page.pointer("/pagination/next_cursor").and_then(Value::as_str) {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return Ok(mails),
         }
     }
+}
+
+fn outbox_mail(item: &Value) -> Result<OutboxMail> {
+    let tries = item.get("send_attempt_errors").and_then(Value::as_array).into_iter().flatten();
+    let errors = tries.filter_map(|error| error.pointer("/external_details/errorType").and_then(Value::as_str));
+    Ok(OutboxMail {
+        to: item.pointer("/to/emails/0").and_then(Value::as_str).unwrap_or("nobody").to_owned(),
+        status: text(item, "status")?,
+        is_open: text(item, "simple_status")? == "in-progress",
+        errors: errors.map(str::to_owned).collect(),
+    })
 }
 
 /// What tells one user's state from all others: its display name, or its address when it has none.

@@ -19,7 +19,7 @@ use crate::stand::{MailListener, Plan, Receiver, Shape, Stand};
 /// Within which time everything that a dead worker had begun must be done by another one (design §4).
 const WEBHOOKS_WITHIN: Duration = Duration::from_secs(60);
 /// A mail whose try was cut off is tried again when the try is a minute old, because the server may have taken it.
-const MAILS_WITHIN: Duration = Duration::from_secs(70);
+pub(super) const MAILS_WITHIN: Duration = Duration::from_secs(70);
 /// How long the end is waited for before what is missing counts as lost.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ impl Scene {
         let (receiver, mails) = (Receiver::start().await?, MailListener::start().await?);
         let stand = Stand::start(&plan).await?;
         let client = stand.client();
-        use_mail_server(&stand, &mails).await?;
+        stand.use_mail_server(&stand.project, &mails).await?;
         let secret = register(&stand, &receiver.url(HOOK_PATH), None).await?;
         let follower = Follower::start(&client).await?;
         let history = Arc::default();
@@ -172,17 +172,6 @@ impl Scene {
     async fn mails_are_done(&self) -> Result<bool> {
         Ok(readback::outbox(&self.stand.client(), "&simple_status=in-progress").await?.is_empty())
     }
-}
-
-/// The project sends its mails through a server of its own: the installation's shared one is metered.
-async fn use_mail_server(stand: &Stand, mails: &MailListener) -> Result<()> {
-    let address = mails.address();
-    let config = json!({"config": {"email_config": {
-        "type": "standard", "host": address.ip().to_string(), "port": address.port(), "username": "drill",
-        "password": "drill", "sender_name": "Drill", "sender_email": "drill@drill.example",
-    }}});
-    stand.client().admin().patch("/internal/projects/current", &config).await?.json()?;
-    Ok(())
 }
 
 /// Registers an endpoint; answers its secret.

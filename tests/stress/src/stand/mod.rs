@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub use self::{
     client::{Answer, Client, Keys, Lost},
-    mail::{Delivered, MailListener},
+    mail::{Course, Delivered, MailListener, Step},
     ports::free_port,
     process::{Postern, Role, binary},
     receiver::{Hook, Manner, Receiver},
@@ -182,6 +182,22 @@ impl Stand {
     #[must_use]
     pub fn client_of(&self, keys: &Keys) -> Client {
         Client::new(self.urls(), keys)
+    }
+
+    /// Makes one more project.
+    ///
+    /// # Errors
+    /// When a door refuses it.
+    pub async fn make_project(&self) -> Result<Keys> {
+        setup::make_project(&self.client_of(&self.internal)).await
+    }
+
+    /// Lets a project send its mails through a server of its own: the installation's shared one is metered.
+    ///
+    /// # Errors
+    /// When a door refuses it.
+    pub async fn use_mail_server(&self, project: &Keys, mails: &MailListener) -> Result<()> {
+        setup::use_mail_server(&self.client_of(project), mails.address()).await
     }
 
     /// Where data and logs are.

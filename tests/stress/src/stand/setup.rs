@@ -1,4 +1,6 @@
-//! What a stand tells its processes, and the project it makes.
+//! What a stand tells its processes, and the projects it makes.
+
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -72,4 +74,14 @@ pub(super) async fn make_project(internal: &Client) -> Result<Keys> {
         server: text(&keys, "secret_server_key")?,
         admin: text(&keys, "super_secret_admin_key")?,
     })
+}
+
+/// Names the server through which a project sends its mails.
+pub(super) async fn use_mail_server(project: &Client, address: SocketAddr) -> Result<()> {
+    let config = json!({"config": {"email_config": {
+        "type": "standard", "host": address.ip().to_string(), "port": address.port(), "username": "drill",
+        "password": "drill", "sender_name": "Drill", "sender_email": "drill@drill.example",
+    }}});
+    project.admin().patch("/internal/projects/current", &config).await?.json()?;
+    Ok(())
 }

@@ -46,7 +46,7 @@ fn good() -> (Vec<Record>, Observed) {
         forged: None,
     };
     let mail = |id: &str| SeenMail { message_id: id.to_owned(), to: vec!["a@b.c".to_owned()] };
-    let sent = || OutboxMail { to: "a@b.c".to_owned(), status: "sent".to_owned() };
+    let sent = || OutboxMail { to: "a@b.c".to_owned(), status: "sent".to_owned(), is_open: false, errors: Vec::new() };
     let observed = Observed {
         users: vec![user("user-0", None, Some("renamed-1")), user("user-1", Some("a@b.c"), None)],
         hooks: messages.iter().map(hook).collect(),
