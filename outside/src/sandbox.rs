@@ -162,9 +162,7 @@ impl ProcessSandbox {
         }
         None
     }
-}
 
-impl ProcessSandbox {
     /// A process that a signal ended has hit its limits; one that ended by itself could not begin.
     async fn why_it_ended(&self, mut process: Process, error: io::Error) -> SandboxError {
         use std::os::unix::process::ExitStatusExt;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     compose,
     enqueue::{MAX_ADDRESSES, Recipient},
+    library,
     outbox::{OutboxEmail, not_found, require_server},
-    render,
     seal::{self, Column, SecretVariables, exposed, is_redacted},
     send::wiped,
     status::Status,
@@ -237,9 +237,7 @@ fn keep_secrets(
 fn check(change: &UpdateEmail) -> Result<()> {
     let mut violations = Violations::default();
     if let Some(source) = &change.source {
-        let most = render::MAX_SOURCE_BYTES;
-        violations.require(source.len() <= most, "tsx_source", format_args!("must have at most {most} bytes"));
-        violations.storable("tsx_source", source);
+        library::note_source(&mut violations, source);
     }
     if let Some(variables) = &change.variables {
         check_variables(&mut violations, variables);

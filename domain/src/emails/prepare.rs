@@ -10,11 +10,13 @@ use super::{
     capacity, library,
     render::{self, Answer, Logos, Rendered, View},
     seal::{self, Column, Content},
+    send::tell,
     store,
 };
 use crate::{
     deps::Deps,
     error::{Error, Result},
+    events::EventKind,
     notifications::{self, Category, TRANSACTIONAL},
     projects::{self, Project},
     queue::Lease,
@@ -78,7 +80,11 @@ async fn save(
             if is_outdated || row.rendered_at.is_some() || row.is_paused || row.skipped_reason.is_some() {
                 return Ok(Some(row));
             }
+            let is_broken = matches!(changes.render_error, Set(Some(_)));
             store::update(&tx, &row, now, changes.clone()).await?;
+            if is_broken {
+                tell(&tx, deps, &row, EventKind::EmailFailed).await?;
+            }
             store::find(&*tx, &email.project_id, email.id).await
         })
         .await

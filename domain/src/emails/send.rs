@@ -66,7 +66,8 @@ async fn give_up(tx: &Tx, deps: &Deps, job: &SendEmail) -> Result<()> {
         render_error: Set(Some(WHY.to_owned())),
         ..Default::default()
     };
-    store::update(tx, &row, now, changes).await
+    store::update(tx, &row, now, changes).await?;
+    tell(tx, deps, &row, EventKind::EmailFailed).await
 }
 
 async fn bring_forward(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<Ending> {

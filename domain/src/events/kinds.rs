@@ -107,7 +107,7 @@ event_kinds! {
     NotificationPreferenceUpdated "notification_preference.updated" OptIn
     /// A mail was accepted by its server. Payload: `{id, user_id}`; id = mail.
     EmailSent "email.sent" OptIn
-    /// A mail was given up. Payload: `{id, user_id}`.
+    /// A mail was given up: it does not render, no server takes it, or it came back. Payload: `{id, user_id}`.
     EmailFailed "email.failed" OptIn
     /// What a customer has of an item was changed, or changed by the passing of time. Payload: `{customer_type, customer_id,
     /// item_id, quantity}`.

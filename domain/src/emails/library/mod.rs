@@ -91,8 +91,13 @@ fn check_name(name: &str) -> Result<()> {
 
 fn check_source(source: &str) -> Result<()> {
     let mut violations = Violations::default();
+    note_source(&mut violations, source);
+    violations.finish()
+}
+
+/// Notes a source that is too long, or that no database can hold.
+pub(super) fn note_source(violations: &mut Violations, source: &str) {
     let most = super::render::MAX_SOURCE_BYTES;
     violations.require(source.len() <= most, "tsx_source", format_args!("must have at most {most} bytes"));
     violations.storable("tsx_source", source);
-    violations.finish()
 }

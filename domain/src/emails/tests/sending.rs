@@ -1,6 +1,6 @@
 //! From the outbox to a mail server, with everything that can go wrong on the way.
 
-use postern_entity::email;
+use postern_entity::{email, event};
 use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait};
 
 use super::*;
@@ -183,6 +183,8 @@ async fn a_paused_mail_waits_and_a_broken_template_is_an_error() {
         let broken = row(&bench, broken).await;
         assert_eq!(Status::of(&broken), Status::RenderError);
         assert!(broken.render_error.unwrap().contains("unknown function"));
+        let told = event::Entity::find().filter(event::Column::Kind.eq("email.failed"));
+        assert_eq!(told.count(bench.deps.db.read()).await.unwrap(), 1, "whoever follows the log hears of it");
         assert!(bench.mailer.sent().is_empty());
     })
     .await;
