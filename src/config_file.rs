@@ -93,6 +93,9 @@ pub fn outcome(applied: &Applied) -> String {
         (false, true) => "The config file: the environment level was changed.".to_owned(),
         (true, true) => "The config file: the branch and the environment level were changed.".to_owned(),
     };
+    if applied.webhooks_changed {
+        text.push_str(" Its webhook endpoints were changed.");
+    }
     if !applied.hidden.is_empty() {
         text.push_str(&format!(
             " The environment level has values of its own in place of these of the branch level: {}.",
@@ -131,7 +134,7 @@ mod tests {
         assert_eq!(read_text("a.toml", text).unwrap_err(), expected);
         let text = "[branch.auth]\nallowSignUp = \"no\"\n[environment.emails.server]\npassword = 5\n[enviroment]\n";
         let expected = "FILE is wrong:\n  - branch.auth.allowSignUp: must be true or false\n  - \"enviroment\": there is no \
-                        such part; there are project, branch and environment\n  - environment.emails.server.password: must be \
+                        such part; there are project, branch, environment and webhooks\n  - environment.emails.server.password: must be \
                         a text";
         assert_eq!(read_text("a.toml", text).unwrap_err(), expected);
         let error = read_text("a.toml", "[branch]\n[environment.emails.server]\npassword = \"secret\n").unwrap_err();

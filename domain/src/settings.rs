@@ -11,6 +11,9 @@ pub const DEFAULT_SESSION_SECONDS: i64 = 365 * 24 * 60 * 60;
 /// Mails per hour that every project may send unless told otherwise (wire: emails §6).
 pub const DEFAULT_MAILS_PER_HOUR: f64 = 200.0;
 
+/// Days for which payloads of webhooks are kept unless told otherwise (wire: webhooks §5).
+pub const DEFAULT_WEBHOOK_RETENTION_DAYS: i64 = 90;
+
 /// Settings that rules depend on.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,6 +27,10 @@ pub struct Settings {
     pub internal_sign_up: InternalSignUp,
     /// Private networks that outgoing calls may reach.
     pub allowed_subnets: Vec<IpNet>,
+    /// Whether webhooks go to `https` URLs only.
+    pub webhooks_https_only: bool,
+    /// For how many days payloads of webhooks are kept.
+    pub webhook_retention_days: i64,
     /// The installation's shared mail server; none in local mode means the local mailbox.
     pub shared_mail_server: Option<MailServer>,
     /// Name and address of the sender of mails through the shared server.

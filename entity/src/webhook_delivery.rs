@@ -21,8 +21,14 @@ pub struct Model {
     pub state: DeliveryState,
     /// Scheduled attempts so far; manual ones do not count.
     pub attempts: i32,
-    /// When the next scheduled attempt is due; null when none is left.
+    /// When the next attempt of the endpoint's line is due; null when none is left.
     pub next_attempt_at: Option<Timestamp>,
+    /// Its place in the line of an endpoint that wants everything in order; null elsewhere.
+    pub line: Option<i64>,
+    /// The next attempt is the only one: the owner wanted it.
+    pub once: bool,
+    /// The bytes that are signed and sent, where the endpoint shapes them; null: those of the message.
+    pub payload: Option<Vec<u8>>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -25,12 +25,22 @@ pub struct Model {
     pub headers: Option<Vec<u8>>,
     /// Most deliveries a second; null means no limit.
     pub rate_limit: Option<i32>,
+    /// The GraphQL selection that shapes its payloads; null means the envelope.
+    pub selection: Option<String>,
+    /// Its name in the config file; null for one that was made otherwise.
+    pub config_key: Option<String>,
     /// Strictly in order: each delivery waits for the one before.
     pub fifo: bool,
     /// Gets nothing.
     pub disabled: bool,
     /// When the clock started that ends in disabling: a message was given up and none has arrived since.
     pub failing_since: Option<Timestamp>,
+    /// Attempts in a row to which no receiver answered, as far as they count: see the breaker.
+    pub misses: i32,
+    /// How often in a row the breaker has opened.
+    pub pauses: i32,
+    /// Until when nothing is tried, because no receiver is there.
+    pub paused_until: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its owner last changed it, or it was disabled.

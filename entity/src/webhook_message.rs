@@ -27,6 +27,8 @@ pub struct Model {
     pub payload: Option<Vec<u8>>,
     /// When it was fanned out.
     pub created_at: Timestamp,
+    /// The place in a trace of what caused its event.
+    pub traceparent: Option<String>,
 }
 
 /// None declared: queries join by hand where they need to.

@@ -2,6 +2,7 @@
 //! once, in `identity.rs`. No rule and no query lives here.
 
 pub mod app;
+mod cursor;
 pub mod graphql;
 mod identity;
 mod layers;

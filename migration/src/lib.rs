@@ -29,6 +29,7 @@ mod m0018_members_by_joining;
 mod m0019_search_scope;
 mod m0020_team_search;
 mod m0021_outbox;
+mod m0022_webhook_lines;
 
 /// One change a line.
 macro_rules! changes {
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             m0019_search_scope
             m0020_team_search
             m0021_outbox
+            m0022_webhook_lines
         }
     }
 }

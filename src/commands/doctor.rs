@@ -58,6 +58,13 @@ pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
         let rendered = emails::check_sandbox(deps).await.map_err(|error| error.to_string());
         report("templates", rendered.map(|()| "a process of their own renders them".to_owned()))?;
     }
+    if let Some(svix) = &settings.svix {
+        let checked = match deps.as_ref().and_then(|deps| deps.svix.as_ref()) {
+            Some(server) => server.check().await.map_err(|error| error.to_string()),
+            None => Err("not checked, because the database has to be reached first".to_owned()),
+        };
+        report("svix", checked.map(|()| format!("{} answers and takes the token", svix.url)))?;
+    }
     match &settings.domain.shared_mail_server {
         None => report("mail", Ok("caught in the local mailbox".to_owned()))?,
         Some(server) => {

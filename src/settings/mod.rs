@@ -33,7 +33,11 @@ const ADMIN_LISTEN: &str = "POSTERN_ADMIN_LISTEN";
 const SMTP_URL: &str = "POSTERN_SMTP_URL";
 const MAIL_FROM: &str = "POSTERN_MAIL_FROM";
 const MAILS_PER_HOUR: &str = "POSTERN_MAILS_PER_HOUR";
+const WEBHOOK_HTTPS_ONLY: &str = "POSTERN_WEBHOOK_HTTPS_ONLY";
+const WEBHOOK_RETENTION_DAYS: &str = "POSTERN_WEBHOOK_RETENTION_DAYS";
 const MAIL_REPORT_SECRET: &str = "POSTERN_MAIL_REPORT_SECRET";
+const SVIX_URL: &str = "POSTERN_SVIX_URL";
+const SVIX_TOKEN: &str = "POSTERN_SVIX_TOKEN";
 const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
 const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
 const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
@@ -49,7 +53,7 @@ const LOG: &str = "POSTERN_LOG";
 const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 31] = [
     CONFIG,
     CONFIG_FILE,
     LISTEN,
@@ -63,7 +67,11 @@ const NAMES: [&str; 27] = [
     SMTP_URL,
     MAIL_FROM,
     MAILS_PER_HOUR,
+    WEBHOOK_HTTPS_ONLY,
+    WEBHOOK_RETENTION_DAYS,
     MAIL_REPORT_SECRET,
+    SVIX_URL,
+    SVIX_TOKEN,
     INTERNAL_CLIENT_KEY,
     INTERNAL_SERVER_KEY,
     INTERNAL_ADMIN_KEY,
@@ -84,6 +92,7 @@ const ACCESS_TOKEN_RANGE: RangeInclusive<i64> = 60..=86_400;
 /// PostgreSQL notices that a table is there already, at each start.
 const DEFAULT_LOG: &str = "info,sqlx::postgres::notice=warn";
 const MAILS_PER_HOUR_RANGE: RangeInclusive<i64> = 1..=10_000_000;
+const WEBHOOK_RETENTION_RANGE: RangeInclusive<i64> = 5..=90;
 const CONNECTIONS_RANGE: RangeInclusive<i64> = 2..=200;
 
 /// What a process of the installation is for.
@@ -132,6 +141,8 @@ pub struct Settings {
     pub server_secrets: Vec<SecretString>,
     /// Fixed keys of the project `internal`; in local mode none means: made at first start.
     pub internal_keys: Option<InternalKeys>,
+    /// The Svix server that delivers webhooks in place of the engine here.
+    pub svix: Option<Svix>,
     /// Whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether callers may ask about the GraphQL schema.
@@ -176,6 +187,15 @@ pub struct InternalKeys {
     pub secret_server_key: SecretString,
     /// `sak_…`
     pub super_secret_admin_key: SecretString,
+}
+
+/// A Svix server and what opens it.
+#[derive(Clone, Debug)]
+pub struct Svix {
+    /// Its URL, without `/api/v1`.
+    pub url: Url,
+    /// A token of the installation's environment there.
+    pub token: SecretString,
 }
 
 impl InternalKeys {
@@ -272,6 +292,10 @@ impl Reader {
         let mails_per_hour = self.within(MAILS_PER_HOUR, "200", MAILS_PER_HOUR_RANGE, "a whole number");
         let mails_per_hour = mails_per_hour.and_then(|mails| u32::try_from(mails).ok()).map(f64::from);
         let mail_report_secrets = self.mail_report_secrets();
+        let webhooks_https_only = self.switch(WEBHOOK_HTTPS_ONLY, false);
+        let webhook_retention_days =
+            self.within(WEBHOOK_RETENTION_DAYS, "90", WEBHOOK_RETENTION_RANGE, "a number of days");
+        let svix = self.svix();
         let internal_keys = self.internal_keys(local_mode);
         let internal_sign_up = self.internal_sign_up(local_mode);
         let mut allowed_subnets = self.subnets(ALLOWED_SUBNETS);
@@ -296,6 +320,7 @@ impl Reader {
             redis_url,
             server_secrets,
             internal_keys,
+            svix,
             trusted_proxies,
             introspection,
             documents,
@@ -311,6 +336,8 @@ impl Reader {
                 mail_from: mail_from?,
                 mails_per_hour: mails_per_hour?,
                 mail_report_secrets,
+                webhooks_https_only,
+                webhook_retention_days: webhook_retention_days?,
                 rate_limits,
             },
         })

@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     DATABASE_POOLER, DATABASE_URL, DOCUMENTS, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY,
     INTERNAL_SIGN_UP, InternalKeys, MAIL_FROM, MAIL_REPORT_SECRET, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL,
-    reader::Reader,
+    SVIX_TOKEN, SVIX_URL, Svix, reader::Reader,
 };
 
 /// The shortest key that may be fixed for the project `internal`, in characters.
@@ -110,6 +110,39 @@ impl Reader {
             ));
         }
         secrets.into_iter().flatten().collect()
+    }
+
+    /// The Svix server: both settings or none.
+    pub(super) fn svix(&mut self) -> Option<Svix> {
+        let (url, token) = (self.text(SVIX_URL), self.text(SVIX_TOKEN));
+        if !cfg!(feature = "svix") && (url.is_some() || token.is_some()) {
+            self.wrong.push(format!("{SVIX_URL} and {SVIX_TOKEN}: this program was built without the feature `svix`"));
+            return None;
+        }
+        let (url, token) = match (url, token) {
+            (None, None) => return None,
+            (Some(url), Some(token)) => (url, token),
+            (url, _) => {
+                let (missing, given) = if url.is_some() { (SVIX_TOKEN, SVIX_URL) } else { (SVIX_URL, SVIX_TOKEN) };
+                self.wrong.push(format!("{missing} is missing: {given} needs it"));
+                return None;
+            }
+        };
+        let url = url.parse::<Url>().ok().filter(|url| {
+            let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && is_bare && url.fragment().is_none()
+        });
+        if url.is_none() {
+            self.wrong.push(format!(
+                "{SVIX_URL} must be an http or https URL without credentials, query and fragment, as https://svix.example.com"
+            ));
+        }
+        // What a header cannot carry would fail at each call, and look as if the server were away.
+        let fits = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            self.wrong.push(format!("{SVIX_TOKEN} must be of printable ASCII characters"));
+        }
+        Some(Svix { url: url?, token: token.into() })
     }
 
     pub(super) fn internal_keys(&mut self, local_mode: bool) -> Option<InternalKeys> {

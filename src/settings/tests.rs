@@ -68,9 +68,40 @@ fn a_list_of_documents_is_read_and_everything_wrong_in_it_is_named() {
 }
 
 #[test]
+#[cfg(feature = "svix")]
+fn a_svix_server_takes_both_settings_and_an_address_without_secrets() {
+    let (url, token) = ("https://svix.example.com/below", "sk_token.eu");
+    let svix = read(&[(SVIX_URL, url), (SVIX_TOKEN, token)]).unwrap().svix.unwrap();
+    assert_eq!((svix.url.as_str(), svix.token.expose_secret()), (url, token));
+    assert!(read(&[(SVIX_URL, ""), (SVIX_TOKEN, " ")]).unwrap().svix.is_none());
+    let wrong = |pairs: &[(&str, &str)]| read(pairs).unwrap_err().0.join("\n");
+    assert!(wrong(&[(SVIX_URL, url)]).contains("POSTERN_SVIX_TOKEN is missing"));
+    assert!(wrong(&[(SVIX_TOKEN, token)]).contains("POSTERN_SVIX_URL is missing"));
+    for bad in ["svix.example.com", "ftp://svix.example.com", "https://me:pw123@svix.example.com", "https://x/?a=b"] {
+        let wrong = wrong(&[(SVIX_URL, bad), (SVIX_TOKEN, token)]);
+        assert!(wrong.contains("POSTERN_SVIX_URL must be") && !wrong.contains("pw123"), "{bad}: {wrong}");
+    }
+    let unprintable = wrong(&[(SVIX_URL, url), (SVIX_TOKEN, "sk_\u{7f}tail")]);
+    assert!(unprintable.contains("POSTERN_SVIX_TOKEN must be") && !unprintable.contains("tail"));
+}
+
+#[test]
+#[cfg(not(feature = "svix"))]
+fn a_svix_server_is_refused_by_a_program_without_its_client() {
+    for pair in [(SVIX_URL, "https://svix.example.com"), (SVIX_TOKEN, "sk_token")] {
+        let wrong = read(&[pair]).unwrap_err().0.join("\n");
+        assert!(wrong.contains("POSTERN_SVIX_URL") && wrong.contains("the feature `svix`"), "{wrong}");
+    }
+}
+
+#[test]
 fn secrets_do_not_show() {
     let secret = "a-secret-of-more-than-thirty-two-bytes";
     let settings = read(&[(SERVER_SECRET, secret), (DATABASE_URL, "postgres://u:pw123@h/d")]).unwrap();
     let shown = format!("{settings:?}");
     assert!(!shown.contains(secret) && !shown.contains("pw123"));
+    if cfg!(feature = "svix") {
+        let settings = read(&[(SVIX_URL, "https://svix.example.com"), (SVIX_TOKEN, "sk_hidden")]).unwrap();
+        assert!(!format!("{settings:?}").contains("sk_hidden"));
+    }
 }

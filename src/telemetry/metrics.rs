@@ -18,6 +18,7 @@ use postern_domain::{
     Deps, Error, Result, events,
     events::LogLag,
     queue::{self, Depth},
+    webhooks::{self, Backlog},
 };
 use postern_outside::redis::Link;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -81,10 +82,12 @@ async fn scrape(
 struct Told {
     depths: Vec<Depth>,
     lag: LogLag,
+    webhooks: Backlog,
 }
 
 async fn ask(deps: &Deps) -> Result<Told> {
-    Ok(Told { depths: queue::depths(deps).await?, lag: events::lag(deps).await? })
+    let (depths, lag) = (queue::depths(deps).await?, events::lag(deps).await?);
+    Ok(Told { depths, lag, webhooks: webhooks::backlog(deps).await? })
 }
 
 /// What is read at this moment. Collected anew each time, so that what no longer is is no longer told.
@@ -140,6 +143,8 @@ fn set_told(told: &Told) {
         }
         .set(seconds(depth.lag_millis));
     }
+    gauge!("postern_webhook_deliveries_waiting").set(number(told.webhooks.waiting));
+    gauge!("postern_webhook_endpoints_paused").set(number(told.webhooks.paused));
     gauge!("postern_event_log_lag_seconds").set(seconds(told.lag.waiting_millis));
     for (consumer, events) in &told.lag.consumers {
         gauge!("postern_event_consumer_lag_events", "consumer" => consumer.clone()).set(number(*events));
@@ -215,6 +220,8 @@ fn describe_read() {
         "Age of the oldest event without a place in the log."
     );
     describe_gauge!("postern_event_consumer_lag_events", "Placed events that a follower of the log has not passed.");
+    describe_gauge!("postern_webhook_deliveries_waiting", "Deliveries of webhooks that wait for an attempt.");
+    describe_gauge!("postern_webhook_endpoints_paused", "Webhook endpoints at which nobody answers.");
     describe_gauge!("postern_database_connections", "Connections to the database, by pool.");
     describe_gauge!("postern_database_connections_max", "How many there may be.");
     describe_gauge!("postern_database_transactions_waiting", "Writing operations whose transaction has not begun yet.");

@@ -11,7 +11,7 @@ use postern_domain::{
     Deps, Error, Result,
     db::{Address, Db},
     passwords::Passwords,
-    ports::rates::Rates,
+    ports::{rates::Rates, svix::SvixServer},
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -78,8 +78,22 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         http: Arc::new(OutgoingHttp::new(addresses).map_err(Error::internal)?),
         rates,
         sandbox: Arc::new(ProcessSandbox::new(settings.program.clone(), &[SANDBOX])),
+        svix: svix(settings)?,
         settings: Arc::new(settings.domain.clone()),
     })
+}
+
+#[cfg(feature = "svix")]
+fn svix(settings: &Settings) -> Result<Option<Arc<dyn SvixServer>>> {
+    let Some(svix) = &settings.svix else { return Ok(None) };
+    let client = postern_outside_svix::SvixClient::new(&svix.url, &svix.token).map_err(Error::internal)?;
+    Ok(Some(Arc::new(client)))
+}
+
+/// There is no client, and settings that want one were refused.
+#[cfg(not(feature = "svix"))]
+fn svix(_: &Settings) -> Result<Option<Arc<dyn SvixServer>>> {
+    Ok(None)
 }
 
 fn keyring(settings: &Settings) -> Result<Keyring> {

@@ -94,7 +94,12 @@ async fn graphql_ws_and_graphql_sse_subscribe() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn svix_and_standardwebhooks_verify_deliveries() {
-    run("webhooks").await;
+    run("webhooks.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_svix_client_manages_endpoints() {
+    run("webhooks_svix").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +163,8 @@ fn every_suite_is_run() {
             "server",
             "teams",
             "tokens",
-            "webhooks"
+            "webhooks",
+            "webhooks_svix"
         ]
     );
 }

@@ -1,7 +1,7 @@
 //! The leases this process holds: what the keeper renews, and what is given back at the end.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Held {
 #[derive(Debug)]
 struct Entry {
     lease: Lease,
+    /// How long it lasts unless renewed.
+    lasts: Duration,
     renewed_at: Instant,
     /// Cancelled when the lease is lost: the handler stops.
     lost: CancellationToken,
@@ -55,8 +57,9 @@ impl Held {
     }
 
     /// Notes a claimed job.
-    pub(crate) fn claimed(&self, lease: Lease, permit: OwnedSemaphorePermit) {
+    pub(crate) fn claimed(&self, lease: Lease, lasts: Duration, permit: OwnedSemaphorePermit) {
         let entry = Entry {
+            lasts,
             renewed_at: Instant::now(),
             lost: CancellationToken::new(),
             state: State::Claimed(permit),
@@ -111,17 +114,20 @@ impl Held {
         }
     }
 
-    /// Leases that were last renewed `age` ago or more.
-    pub(crate) fn due(&self, age: Duration) -> Vec<Lease> {
-        let entries = self.entries();
-        entries.values().filter(|entry| entry.renewed_at.elapsed() >= age).map(|entry| entry.lease.clone()).collect()
+    /// Leases of which a third has passed since they were last renewed, by how long they last.
+    pub(crate) fn due(&self) -> BTreeMap<Duration, Vec<Lease>> {
+        let mut due: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for entry in self.entries().values().filter(|entry| entry.renewed_at.elapsed() >= entry.lasts / 3) {
+            due.entry(entry.lasts).or_default().push(entry.lease.clone());
+        }
+        due
     }
 
     /// Notes that leases were renewed.
-    pub(crate) fn renewed(&self, leases: &[Lease]) {
+    pub(crate) fn renewed(&self, job_ids: &[JobId]) {
         let mut entries = self.entries();
-        for lease in leases {
-            if let Some(entry) = entries.get_mut(&lease.job_id).filter(|entry| entry.lease == *lease) {
+        for job_id in job_ids {
+            if let Some(entry) = entries.get_mut(job_id) {
                 entry.renewed_at = Instant::now();
             }
         }

@@ -24,6 +24,7 @@ const GATHER: Duration = Duration::from_millis(2);
 
 pub(crate) struct Keeper {
     pub(crate) deps: Deps,
+    /// The shortest lease there is.
     pub(crate) lease: Duration,
     pub(crate) held: Arc<Held>,
     pub(crate) ended: Receiver<Ended>,
@@ -63,13 +64,15 @@ impl Keeper {
     }
 
     async fn renew(&self) {
-        for leases in self.held.due(self.lease / 3).chunks(MAX_BATCH) {
-            match with_patience(queue::renew(&self.deps, leases, self.lease)).await {
-                Ok(lost) => {
-                    self.held.renewed(leases);
-                    self.held.lose(&lost);
+        for (lasts, leases) in self.held.due() {
+            for leases in leases.chunks(MAX_BATCH) {
+                match with_patience(queue::renew(&self.deps, leases, lasts)).await {
+                    Ok(renewal) => {
+                        self.held.renewed(&renewal.renewed);
+                        self.held.lose(&renewal.lost);
+                    }
+                    Err(error) => tracing::warn!(%error, "leases could not be renewed; trying again"),
                 }
-                Err(error) => tracing::warn!(%error, "leases could not be renewed; trying again"),
             }
         }
     }

@@ -127,7 +127,8 @@ impl Pump {
             None => return Ok(Look::Nothing(self.settings.poll)),
         }
         let slots = permits.num_permits();
-        let (deps, lane, worker, lease) = (&self.deps, self.lane, self.worker.as_str(), self.settings.lease);
+        let (deps, lane, worker) = (&self.deps, self.lane, self.worker.as_str());
+        let lease = self.settings.lane(lane).lease;
         let claimed = queue::claim(deps, lane, worker, slots, lease, suspects).await?;
         tracing::debug!(lane = lane.as_str(), jobs = claimed.len(), "jobs were claimed");
         let look = match claimed.len() {
@@ -137,7 +138,7 @@ impl Pump {
         };
         for job in claimed {
             if let Some(permit) = permits.split(1) {
-                self.held.claimed(job.lease.clone(), permit);
+                self.held.claimed(job.lease.clone(), lease, permit);
             }
             // When nobody takes it any more, it stays held as not started and is given back at the end.
             if self.claimed.send(job).await.is_err() {

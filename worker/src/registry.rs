@@ -14,14 +14,14 @@ use postern_domain::{
     queue::jobs::PruneJobs,
     sessions::jobs::PruneSessions,
     signal::Signal,
-    webhooks,
+    webhooks::{self, PruneWebhooks},
 };
 
 use crate::{
     Follow, Registry,
     jobs::{
-        deliver_webhook, emails, erase_user_events, fold_items, prune, purge_project, recover_webhook_endpoint,
-        tell_of_leaked_api_key,
+        emails, erase_user_events, fold_items, prune, purge_project, send_to_svix, tell_of_leaked_api_key,
+        webhooks as hooks,
     },
 };
 
@@ -34,7 +34,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Internal, when the payload of a schedule cannot be written as JSON.
 pub fn registry() -> Result<Registry> {
     Ok(Registry::new()
-        .job(deliver_webhook::handler())
         .job(emails::digest)
         .job(emails::fill_outbox)
         .job(emails::hurry)
@@ -49,13 +48,19 @@ pub fn registry() -> Result<Registry> {
         .job(prune::jobs)
         .job(prune::sessions)
         .job(purge_project::run)
-        .job(recover_webhook_endpoint::run)
+        .job(prune::webhooks)
+        .job(send_to_svix::run)
         .job(tell_of_leaked_api_key::run)
+        .job(hooks::deliver())
+        .job(hooks::line())
+        .job(hooks::recover)
+        .job(hooks::tell_of_disabled)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(10 * MINUTE, &PruneOutcomes {})?
         .schedule(MINUTE, &FoldItems {})?
         .schedule(MINUTE, &PruneJobs {})?
         .schedule(60 * MINUTE, &PruneSessions {})?
+        .schedule(60 * MINUTE, &PruneWebhooks {})?
         .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?
         .schedule(5 * MINUTE, &SweepEmails {})?
         .schedule(DAY, &DigestFailedEmails {})?

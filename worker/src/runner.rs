@@ -9,6 +9,7 @@ use apalis::{
 use postern_domain::{
     Deps, Error, Result,
     queue::{self, Lane},
+    webhooks,
 };
 use tokio::sync::mpsc;
 use tokio_util::{
@@ -61,6 +62,7 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let Self { deps, settings, registry } = self;
         queue::take_over_clock(&deps).await?;
+        webhooks::take_over_clock(&deps).await?;
         let (ended, endings) = mpsc::channel(ENDED_BUFFER);
         let shared = Shared {
             deps: deps.clone(),
@@ -74,8 +76,8 @@ impl Worker {
         };
         let _stop_pumps = shared.shutdown.clone().drop_guard();
         let (held, registry) = (Arc::clone(&shared.held), Arc::clone(&shared.registry));
-        let keeper =
-            Keeper { deps: deps.clone(), lease: shared.settings.lease, held: Arc::clone(&held), ended: endings };
+        let lease = shared.settings.shortest_lease();
+        let keeper = Keeper { deps: deps.clone(), lease, held: Arc::clone(&held), ended: endings };
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run_for_good()));
         let loops = start_loops(&shared);
 

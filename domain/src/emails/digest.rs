@@ -13,7 +13,7 @@ use crate::{
     error::{Result, refuse},
     projects,
     queue::Ending,
-    teams, users,
+    users,
 };
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -112,10 +112,7 @@ async fn failed_since(deps: &Deps, since: Timestamp) -> Result<Vec<FailedEmails>
             .into_model::<FailedRow>()
             .all(connection)
             .await?;
-        let owners = match project.owner_team_id {
-            Some(team_id) => teams::member_ids(deps, &ProjectId::internal(), team_id, MAX_OWNERS).await?,
-            None => Vec::new(),
-        };
+        let owners = projects::owner_ids(deps, &project, MAX_OWNERS).await?;
         let known = users::by_ids(deps, &ProjectId::internal(), &owners).await?;
         let address = |id: &UserId| Some(known.get(id)?.primary_email.as_ref()?.address.clone());
         all.push(FailedEmails {

@@ -159,6 +159,15 @@ pub enum Template {
         /// Subjects of some of them.
         subjects: Vec<String>,
     },
+    /// Tells the owner of a project that a webhook endpoint of it was disabled.
+    WebhookEndpointDisabled {
+        /// The project.
+        project_name: String,
+        /// Where it is.
+        url: String,
+        /// It said so itself, rather than failing for days.
+        is_gone: bool,
+    },
 }
 
 impl Template {
@@ -175,6 +184,7 @@ impl Template {
             Self::PaymentFailed { .. } => of_project(template::PAYMENT_FAILED),
             Self::ApiKeyRevoked { .. } => (template::API_KEY_REVOKED, Origin::Source),
             Self::FailedEmails { .. } => (template::FAILED_EMAILS, Origin::Source),
+            Self::WebhookEndpointDisabled { .. } => (template::WEBHOOK_ENDPOINT_DISABLED, Origin::Source),
         }
     }
 
@@ -219,6 +229,11 @@ impl Template {
                 show("projectName", project_name.into());
                 show("count", count.into());
                 show("subjects", subjects.into());
+            }
+            Self::WebhookEndpointDisabled { project_name, url, is_gone } => {
+                show("projectName", project_name.into());
+                show("url", url.into());
+                show("isGone", is_gone.into());
             }
         }
         shown.extend(secret.iter().map(|(name, value)| (name.clone(), redact(value).into())));

@@ -59,6 +59,9 @@ pub(super) const API_KEY_REVOKED: &str = include_str!("templates/api_key_revoked
 /// What the owner of a project is told whose mails failed.
 pub(super) const FAILED_EMAILS: &str = include_str!("templates/failed_emails.mjml");
 
+/// What the owner of a project is told of whose webhook endpoints one was disabled.
+pub(super) const WEBHOOK_ENDPOINT_DISABLED: &str = include_str!("templates/webhook_endpoint_disabled.mjml");
+
 /// All of them, in the order in which they are listed.
 pub const BUILT_IN_TEMPLATES: &[BuiltInTemplate] = &[
     EMAIL_VERIFICATION,
@@ -72,6 +75,6 @@ pub const BUILT_IN_TEMPLATES: &[BuiltInTemplate] = &[
 
 /// Whether a source is one of ours, unchanged.
 pub(super) fn is_built_in(source: &str) -> bool {
-    let others = [API_KEY_REVOKED, FAILED_EMAILS];
+    let others = [API_KEY_REVOKED, FAILED_EMAILS, WEBHOOK_ENDPOINT_DISABLED];
     others.contains(&source) || BUILT_IN_TEMPLATES.iter().any(|template| template.source == source)
 }

@@ -29,6 +29,12 @@ macro_rules! event_kinds {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// When it happens, and what its payload is.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*).trim_start(),)* }
+            }
+
             /// Who hears of it.
             #[must_use]
             pub fn audience(self) -> Audience {
@@ -112,6 +118,19 @@ event_kinds! {
     /// What a customer has of an item was changed, or changed by the passing of time. Payload: `{customer_type, customer_id,
     /// item_id, quantity}`.
     ItemChanged "item.changed" OptIn
+
+    // Ours, about webhooks themselves. An endpoint never gets those about itself, and none is written about the delivery of
+    // another one of them. Ids are those that receivers see.
+    /// A webhook endpoint was disabled because it keeps failing or is gone. Payload: `{id, url, reason: failing | gone,
+    /// failing_since_millis?}`.
+    WebhookEndpointDisabled "webhook_endpoint.disabled" OptIn
+    /// The fourth attempt to deliver a message failed; more follow. Payload: `{message_id, endpoint_id, event_type,
+    /// last_attempt: {id, response_status_code, timestamp_millis}}`.
+    WebhookMessageFailing "webhook_message.failing" OptIn
+    /// The last attempt to deliver a message failed. Payload: the same.
+    WebhookMessageExhausted "webhook_message.exhausted" OptIn
+    /// A message was delivered at the fifth attempt or later. Payload: the same.
+    WebhookMessageRecovered "webhook_message.recovered" OptIn
 
     // Ours, for audit.
     // Those about projects, config and keys also tell the `actor`: `{project_id, level, user_id?, api_key_id?, owner_id?}`, or

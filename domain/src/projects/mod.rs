@@ -36,10 +36,11 @@ use self::cache::{Changes, ProjectCache};
 #[cfg(test)]
 pub(crate) use self::project::default_settings;
 use crate::{
-    Deps, Level, ProjectId, Timestamp,
+    Deps, Level, ProjectId, Timestamp, UserId,
     error::{Result, refuse},
     rotation::Rotation,
     signal::Signals,
+    teams,
 };
 
 /// How many projects stay cached.
@@ -94,6 +95,17 @@ impl fmt::Debug for Projects {
 #[crate::boxed]
 pub async fn lookup(deps: &Deps, id: &ProjectId) -> Result<Option<Arc<Project>>> {
     Ok(loaded(deps, id).await?.map(|loaded| Arc::clone(&loaded.project)))
+}
+
+/// The owners of a project, at most `limit`: users of project `internal`, members of the team that owns it.
+///
+/// # Errors
+/// Internal only.
+pub(crate) async fn owner_ids(deps: &Deps, project: &Project, limit: u64) -> Result<Vec<UserId>> {
+    match project.owner_team_id {
+        Some(team_id) => teams::member_ids(deps, &ProjectId::internal(), team_id, limit).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// What the project allows; at most five seconds old.

@@ -195,15 +195,24 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
     Ok(Some(Claimed { lease, kind, payload: row.try_get("", "payload")?, cause }))
 }
 
-/// Prolongs leases to `lease` from now, at most [`MAX_BATCH`] of them. Answers those that are lost: their handlers should
-/// stop. A row that somebody holds locked at this moment is left for the next round.
+/// What became of leases that were to be prolonged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// Those that are prolonged.
+    pub renewed: Vec<JobId>,
+    /// Those that are lost: their handlers should stop.
+    pub lost: Vec<JobId>,
+}
+
+/// Prolongs leases to `lease` from now, at most [`MAX_BATCH`] of them. A row that somebody holds locked at this moment is
+/// neither prolonged nor lost: it is to be tried again soon.
 ///
 /// # Errors
 /// Those of the database.
 #[crate::boxed]
-pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Vec<JobId>> {
+pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Renewal> {
     let Some(leases) = leases.get(..leases.len().min(MAX_BATCH)).filter(|leases| !leases.is_empty()) else {
-        return Ok(Vec::new());
+        return Ok(Renewal::default());
     };
     deps.db
         .write(async |tx| {
@@ -213,14 +222,16 @@ pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Vec
             let sql = format!(
                 "WITH held AS MATERIALIZED (SELECT id FROM job, (VALUES {}) AS v WHERE id = v.column1 \
                  AND fence = v.column2 AND state = 'running'{skip}) \
-                 UPDATE job SET due_at = {now} + ${} WHERE id IN (SELECT id FROM held)",
+                 UPDATE job SET due_at = {now} + ${} WHERE id IN (SELECT id FROM held) RETURNING id",
                 placeholders(leases.len(), 2),
                 leases.len() * 2 + 1,
             );
             let mut values = pairs(leases);
             values.push(time::millis(lease).into());
-            tx.execute_raw(statement(&*tx, &sql, values)).await?;
-            Ok(leases.iter().map(|lease| lease.job_id).filter(|job_id| !held.contains(job_id)).collect())
+            let rows = tx.query_all_raw(statement(&*tx, &sql, values)).await?;
+            let renewed = rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect::<Result<_>>()?;
+            let lost = leases.iter().map(|lease| lease.job_id).filter(|job_id| !held.contains(job_id)).collect();
+            Ok(Renewal { renewed, lost })
         })
         .await
 }
@@ -286,6 +297,6 @@ async fn held(tx: &Tx, leases: &[Lease]) -> Result<Vec<JobId>> {
     rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect()
 }
 
-fn pairs(leases: &[Lease]) -> Vec<sea_orm::Value> {
-    leases.iter().flat_map(|lease| [lease.job_id.0.into(), lease.fence.into()]).collect()
+pub(super) fn pairs<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<sea_orm::Value> {
+    leases.into_iter().flat_map(|lease| [lease.job_id.0.into(), lease.fence.into()]).collect()
 }

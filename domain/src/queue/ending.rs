@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Deps, Error, Result,
-    db::{Tx, statement},
+    db::{Backend, Tx, statement},
     signal::Signal,
 };
 
@@ -207,6 +207,7 @@ pub(super) async fn end(deps: &Deps, tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -
     if rows == 0 {
         return Ok(Vec::new());
     }
+    lock(tx, outcomes).await?;
     let now = time::now_sql(deps);
     // A failed last attempt is dead at once, not only at the next claim.
     let state =
@@ -224,6 +225,17 @@ pub(super) async fn end(deps: &Deps, tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -
         tx.raise(Signal::Jobs);
     }
     rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect()
+}
+
+/// Takes the rows in the order in which everybody takes them, so that two who change several never wait for each other.
+async fn lock(tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -> Result<()> {
+    if tx.backend() != Backend::Postgres || outcomes.len() < 2 {
+        return Ok(());
+    }
+    let places: Vec<_> = (1..=outcomes.len()).map(|place| format!("${place}")).collect();
+    let sql = format!("SELECT 1 FROM job WHERE id IN ({}) ORDER BY id FOR UPDATE", places.join(", "));
+    tx.query_all_raw(statement(&**tx, &sql, outcomes.iter().map(|(lease, _)| lease.job_id.0.into()))).await?;
+    Ok(())
 }
 
 /// `($1,$2),($3,$4)` for two rows of two columns.

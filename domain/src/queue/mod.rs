@@ -20,13 +20,14 @@ mod job;
 pub mod jobs;
 mod lease;
 mod result;
+mod standing;
 mod time;
 
 pub use care::{
     DeadJob, Depth, Scope, Stats, bring_forward, cancel_in, dead_jobs, depths, find, prune_step, redrive, stats,
     take_over_clock,
 };
-pub use claim::{Claimed, MAX_BATCH, Suspects, claim, next_due, release, renew};
+pub use claim::{Claimed, MAX_BATCH, Renewal, Suspects, claim, next_due, release, renew};
 pub(crate) use ending::placeholders;
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};
@@ -34,6 +35,8 @@ pub use job::{Job, Lane, Priority};
 pub use lease::{Lease, LeaseLost, finish_in, give_up_in, retry_in};
 pub use postern_entity::job::JobState;
 pub use result::JobResult;
+pub(crate) use standing::{Wake, hold_all, put_off_all, wake_all};
+pub(crate) use time::{now_in, now_sql};
 
 #[cfg(test)]
 mod tests;

@@ -259,7 +259,7 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "webhook_endpoint.headers",
         "webhook_secret.sealed",
     ];
-    const HASHES_AND_BODIES: [&str; 11] = [
+    const HASHES_AND_BODIES: [&str; 12] = [
         "api_key.key_hash",
         "idempotency.request_hash",
         "image.content",
@@ -270,6 +270,7 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "verification_code.code_hash",
         "verification_code.tail_hash",
         "webhook_attempt.response_body",
+        "webhook_delivery.payload",
         "webhook_message.payload",
     ];
     let database = TestDatabase::sqlite().await;

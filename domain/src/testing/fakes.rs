@@ -8,12 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use postern_entity::ProjectId;
 
 use crate::ports::{
     http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse},
     mail::{Accepted, MailError, MailServer, Mailer, OutgoingMail},
     rates::{Quota, Rates},
     sandbox::{Sandbox, SandboxError},
+    svix::{SvixError, SvixMessage, SvixPortal, SvixServer},
 };
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -146,5 +148,60 @@ pub struct SameProcess;
 impl Sandbox for SameProcess {
     async fn run(&self, _tenant: &str, request: Vec<u8>, _timeout: Duration) -> Result<Vec<u8>, SandboxError> {
         crate::emails::run_sandboxed(&request).map_err(|error| SandboxError::Unavailable(error.to_string()))
+    }
+}
+
+/// A Svix server that takes every message once, by its id, unless told otherwise.
+#[derive(Debug, Default)]
+pub struct FakeSvix {
+    calls: Mutex<Vec<SvixMessage>>,
+    taken: Mutex<Vec<SvixMessage>>,
+    failures: Mutex<VecDeque<SvixError>>,
+}
+
+impl FakeSvix {
+    /// What was asked of it so far, repetitions and failures included, oldest first.
+    #[must_use]
+    pub fn calls(&self) -> Vec<SvixMessage> {
+        held(&self.calls).clone()
+    }
+
+    /// The messages it has, oldest first.
+    #[must_use]
+    pub fn taken(&self) -> Vec<SvixMessage> {
+        held(&self.taken).clone()
+    }
+
+    /// Fails one more of the coming calls, which then changes nothing.
+    pub fn fail_next(&self, error: SvixError) {
+        held(&self.failures).push_back(error);
+    }
+
+    fn scripted(&self) -> Result<(), SvixError> {
+        held(&self.failures).pop_front().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl SvixServer for FakeSvix {
+    async fn send(&self, message: &SvixMessage) -> Result<(), SvixError> {
+        held(&self.calls).push(message.clone());
+        self.scripted()?;
+        let mut taken = held(&self.taken);
+        let is_same =
+            |known: &SvixMessage| (&known.project_id, &known.event_id) == (&message.project_id, &message.event_id);
+        if !taken.iter().any(is_same) {
+            taken.push(message.clone());
+        }
+        Ok(())
+    }
+
+    async fn portal(&self, project_id: &ProjectId) -> Result<SvixPortal, SvixError> {
+        self.scripted()?;
+        Ok(SvixPortal { token: format!("portal of {project_id}").into(), url: None })
+    }
+
+    async fn check(&self) -> Result<(), SvixError> {
+        self.scripted()
     }
 }

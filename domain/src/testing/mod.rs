@@ -36,7 +36,7 @@ use crate::{
     projects::Projects,
     secrets::{Keyring, MIN_SERVER_SECRET_BYTES},
     sessions::Sessions,
-    settings::{DEFAULT_MAILS_PER_HOUR, InternalSignUp, Settings},
+    settings::{DEFAULT_MAILS_PER_HOUR, DEFAULT_WEBHOOK_RETENTION_DAYS, InternalSignUp, Settings},
     signal::{Signal, Signals},
     time::FixedClock,
     users::Users,
@@ -46,7 +46,7 @@ mod database;
 mod fakes;
 
 pub use database::TestDatabase;
-pub use fakes::{FakeHttp, FakeMailer, FakeRates, SameProcess};
+pub use fakes::{FakeHttp, FakeMailer, FakeRates, FakeSvix, SameProcess};
 
 /// Where the clock of a fresh bench stands: 2026-01-02T03:04:05.678Z.
 pub const START: Timestamp = Timestamp(1_767_323_045_678);
@@ -100,6 +100,7 @@ impl TestBench {
             http: http.clone(),
             rates: rates.clone(),
             sandbox: Arc::new(SameProcess),
+            svix: None,
             settings: Arc::new(settings),
         };
         Self { deps, clock, mailer, http, rates }
@@ -213,6 +214,8 @@ pub fn settings() -> Settings {
         access_token_seconds: 600,
         internal_sign_up: InternalSignUp::Open,
         allowed_subnets: Vec::new(),
+        webhooks_https_only: false,
+        webhook_retention_days: DEFAULT_WEBHOOK_RETENTION_DAYS,
         shared_mail_server: None,
         mail_from: ("Postern".to_owned(), "noreply@example.com".to_owned()),
         mails_per_hour: DEFAULT_MAILS_PER_HOUR,

@@ -9,29 +9,30 @@ use postern_entity::{
     webhook_endpoint, webhook_message,
 };
 use serde::Serialize;
+use serde_json::Value;
 use uuid::{NoContext, Uuid};
 
 use super::{
     endpoint::texts,
-    jobs::DeliverWebhook,
+    jobs::DeliverLine,
     matching::{self, Wants},
-    store,
+    notice,
+    shape::Shape,
+    store, svix,
+    wire_id::wire_endpoint_id,
 };
 use crate::{
     Deps, Error, Result,
     db::Tx,
     events::{self, LoggedEvent},
     queue,
-    trace::TraceContext,
 };
 
 /// The cursor in the log.
-const CONSUMER: &str = "webhooks";
+pub(super) const CONSUMER: &str = "webhooks";
 /// A transaction ends with the event that makes it this many rows, so that others who write never wait for long. An event
 /// is not divided.
 const MAX_ROWS: usize = 100;
-/// Rows that a delivery costs: itself and its job.
-const ROWS_PER_DELIVERY: usize = 2;
 
 /// Fans out the next events; answers whether more are waiting. Safe to run in several workers: one of them works, the
 /// others find nothing.
@@ -40,6 +41,9 @@ const ROWS_PER_DELIVERY: usize = 2;
 /// Those of the database.
 #[crate::boxed]
 pub async fn fan_out(deps: &Deps) -> Result<bool> {
+    if deps.svix.is_some() {
+        return svix::follow(deps).await;
+    }
     if !events::has_unconsumed(deps, CONSUMER).await? {
         return Ok(false);
     }
@@ -47,12 +51,13 @@ pub async fn fan_out(deps: &Deps) -> Result<bool> {
         .write(async |tx| {
             let events = events::upcoming(deps, &tx, CONSUMER).await?;
             let endpoints = endpoints(&tx, &events).await?;
+            let now = (deps.now(), queue::now_in(deps, &*tx).await?);
             let mut batch = Batch::default();
             for event in &events {
                 if batch.rows() >= MAX_ROWS {
                     break;
                 }
-                batch.add(deps.now(), event, endpoints.get(&event.project_id).map_or(&[], Vec::as_slice))?;
+                batch.add(now, event, endpoints.get(&event.project_id).map_or(&[], Vec::as_slice))?;
             }
             if let Some(last) = batch.last {
                 events::pass(deps, &tx, CONSUMER, last).await?;
@@ -64,8 +69,47 @@ pub async fn fan_out(deps: &Deps) -> Result<bool> {
         .await
 }
 
-/// What the endpoints of the events' projects want, by project, oldest first.
-async fn endpoints(tx: &Tx, events: &[LoggedEvent]) -> Result<BTreeMap<ProjectId, Vec<(WebhookEndpointId, Wants)>>> {
+/// An endpoint, as far as it matters for what it gets.
+pub(super) struct Recipient {
+    pub(super) id: WebhookEndpointId,
+    wants: Wants,
+    in_order: bool,
+    paused_until: Option<Timestamp>,
+    shape: Option<Shape>,
+}
+
+impl Recipient {
+    pub(super) fn of(row: &webhook_endpoint::Model) -> Result<Self> {
+        let wants = Wants {
+            disabled: row.disabled,
+            filter_types: texts(row.filter_types.clone())?,
+            channels: texts(row.channels.clone())?,
+        };
+        // One that an earlier version took and this one does not must not stop everybody's events.
+        let shape = row.selection.as_deref().and_then(|selection| {
+            let parsed = Shape::parse(selection);
+            parsed.inspect_err(|error| tracing::error!(endpoint.id = %row.id, error, "a selection cannot be read")).ok()
+        });
+        Ok(Self { id: row.id, wants, in_order: row.fifo, paused_until: row.paused_until, shape })
+    }
+
+    /// The bytes for this endpoint, where they are not those of the message.
+    pub(super) fn shaped(&self, event_type: &str, data: &Value, at: Timestamp) -> Result<Option<Vec<u8>>> {
+        self.shape.as_ref().map(|shape| shape.apply(event_type, data, at)).transpose()
+    }
+
+    /// An endpoint is not told about itself: it would never hear the end of it.
+    fn gets(&self, event_type: &str, channels: &[String], payload: &Value) -> bool {
+        let is_itself = || {
+            let about = payload.get("endpoint_id").or_else(|| payload.get("id")).and_then(Value::as_str);
+            about.is_some_and(|id| id == wire_endpoint_id(self.id) || id == self.id.to_string())
+        };
+        matching::gets(&self.wants, event_type, channels) && !(notice::is_about_webhooks(event_type) && is_itself())
+    }
+}
+
+/// The endpoints of the events' projects, by project, oldest first.
+async fn endpoints(tx: &Tx, events: &[LoggedEvent]) -> Result<BTreeMap<ProjectId, Vec<Recipient>>> {
     let projects: BTreeSet<_> =
         events.iter().filter(|event| matching::is_sent(event.kind.as_str())).map(|event| &event.project_id).collect();
     let mut wanted: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -73,16 +117,9 @@ async fn endpoints(tx: &Tx, events: &[LoggedEvent]) -> Result<BTreeMap<ProjectId
         return Ok(wanted);
     }
     for row in store::endpoints_of_projects(tx, projects).await? {
-        let (id, project_id, wants) = wants(row)?;
-        wanted.entry(project_id).or_default().push((id, wants));
+        wanted.entry(row.project_id.clone()).or_default().push(Recipient::of(&row)?);
     }
     Ok(wanted)
-}
-
-fn wants(row: webhook_endpoint::Model) -> Result<(WebhookEndpointId, ProjectId, Wants)> {
-    let wants =
-        Wants { disabled: row.disabled, filter_types: texts(row.filter_types)?, channels: texts(row.channels)? };
-    Ok((row.id, row.project_id, wants))
 }
 
 /// What a transaction is going to write.
@@ -90,19 +127,19 @@ fn wants(row: webhook_endpoint::Model) -> Result<(WebhookEndpointId, ProjectId, 
 struct Batch {
     messages: Vec<webhook_message::Model>,
     deliveries: Vec<webhook_delivery::Model>,
-    /// Of the messages whose events were caused in a trace.
-    causes: BTreeMap<WebhookMessageId, TraceContext>,
+    /// Endpoints at which nobody answers: their lines are due when the pause is over.
+    paused: BTreeSet<WebhookEndpointId>,
     last: Option<i64>,
 }
 
 impl Batch {
     fn rows(&self) -> usize {
-        self.messages.len() + self.deliveries.len() * ROWS_PER_DELIVERY
+        self.messages.len() + self.deliveries.len()
     }
 
     /// Adds what `event` means for the endpoints of its project. A project without endpoints gets no messages; one whose
     /// endpoints do not want this event does, so that it can be sent by hand later.
-    fn add(&mut self, now: Timestamp, event: &LoggedEvent, endpoints: &[(WebhookEndpointId, Wants)]) -> Result<()> {
+    fn add(&mut self, (now, due): (Timestamp, Timestamp), event: &LoggedEvent, endpoints: &[Recipient]) -> Result<()> {
         self.last = Some(event.position);
         let event_type = event.kind.as_str();
         // Without a payload its user was deleted before anybody was told.
@@ -110,30 +147,29 @@ impl Batch {
         if endpoints.is_empty() || !matching::is_sent(event_type) {
             return Ok(());
         }
+        let channels = matching::channels_of(event.user_id, event.team_id);
         let message = webhook_message::Model {
             id: WebhookMessageId(time_ordered(now)),
             project_id: event.project_id.clone(),
             event_position: Some(event.position),
             event_type: event_type.to_owned(),
-            channels: None,
+            channels: (!channels.is_empty()).then(|| Value::from(channels.clone())),
             user_id: event.user_id,
             team_id: event.team_id,
             payload: Some(envelope(event_type, payload)?),
             created_at: now,
+            traceparent: event.cause.map(|cause| cause.to_string()),
         };
-        for (endpoint_id, _) in endpoints.iter().filter(|(_, wants)| matching::gets(wants, event_type, &[])) {
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.gets(event_type, &channels, payload)) {
+            if endpoint.paused_until.is_some_and(|until| now < until) {
+                self.paused.insert(endpoint.id);
+            }
             self.deliveries.push(webhook_delivery::Model {
-                id: WebhookDeliveryId(time_ordered(now)),
-                project_id: event.project_id.clone(),
-                message_id: message.id,
-                endpoint_id: *endpoint_id,
-                state: DeliveryState::Sending,
-                attempts: 0,
-                next_attempt_at: Some(now),
-                created_at: now,
+                line: endpoint.in_order.then_some(event.position),
+                payload: endpoint.shaped(event_type, payload, message.created_at)?,
+                ..delivery(&message, endpoint.id, now, due)
             });
         }
-        self.causes.extend(event.cause.map(|cause| (message.id, cause)));
         self.messages.push(message);
         Ok(())
     }
@@ -141,14 +177,33 @@ impl Batch {
     async fn write(mut self, deps: &Deps, tx: &Tx) -> Result<()> {
         let made = store::insert_messages(tx, &self.messages).await?;
         self.deliveries.retain(|delivery| made.contains(&delivery.message_id));
-        let jobs = self.deliveries.iter().map(|delivery| {
-            let job = DeliverWebhook::scheduled(&delivery.project_id, delivery.id)?;
-            Ok(job.caused_by(self.causes.get(&delivery.message_id).copied()))
-        });
-        let jobs = jobs.collect::<Result<Vec<_>>>()?;
+        let lines: BTreeMap<_, _> =
+            self.deliveries.iter().map(|delivery| (delivery.endpoint_id, delivery.project_id.clone())).collect();
         store::insert_deliveries(tx, self.deliveries).await?;
-        queue::enqueue_all(deps, tx, jobs).await?;
-        Ok(())
+        let lines = lines.iter().map(|(id, project_id)| DeliverLine::wake(project_id, *id, !self.paused.contains(id)));
+        queue::wake_all::<DeliverLine>(deps, tx, &lines.collect::<Result<Vec<_>>>()?).await
+    }
+}
+
+/// A delivery made `now`, to be tried at once: `due` by the clock of the queue, as all that lines wait for.
+pub(super) fn delivery(
+    message: &webhook_message::Model,
+    endpoint_id: WebhookEndpointId,
+    now: Timestamp,
+    due: Timestamp,
+) -> webhook_delivery::Model {
+    webhook_delivery::Model {
+        id: WebhookDeliveryId(time_ordered(now)),
+        project_id: message.project_id.clone(),
+        message_id: message.id,
+        endpoint_id,
+        state: DeliveryState::Sending,
+        attempts: 0,
+        next_attempt_at: Some(due),
+        line: None,
+        once: false,
+        payload: None,
+        created_at: now,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use crate::events::{Audience, EventKind};
+use crate::{
+    TeamId, UserId,
+    events::{Audience, EventKind},
+};
 
 /// What an endpoint wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,15 +20,25 @@ pub(super) fn is_sent(event_type: &str) -> bool {
     EventKind::from_str(event_type).is_ok_and(|kind| kind.audience() != Audience::None)
 }
 
-/// Whether an endpoint gets a message of this type on these channels by itself. Without a filter it gets the types of the
-/// webhook contract, with one those that the filter names; with channels it needs one in common with the message.
+/// Whether an endpoint gets a message of this type on these channels by itself. With channels it needs one in common with
+/// the message.
 pub(super) fn gets(wants: &Wants, event_type: &str, channels: &[String]) -> bool {
-    let type_wanted = match &wants.filter_types {
+    let channel_wanted = wants.channels.as_ref().is_none_or(|wanted| wanted.iter().any(|one| channels.contains(one)));
+    !wants.disabled && wants_type(wants.filter_types.as_deref(), event_type) && channel_wanted
+}
+
+/// Whether a filter lets this type through: without one those of the webhook contract pass, with one those that it names.
+pub(super) fn wants_type(filter: Option<&[String]>, event_type: &str) -> bool {
+    match filter {
         Some(filter) => filter.iter().any(|wanted| wanted == event_type),
         None => EventKind::from_str(event_type).is_ok_and(|kind| kind.audience() == Audience::Wire),
-    };
-    let channel_wanted = wants.channels.as_ref().is_none_or(|wanted| wanted.iter().any(|one| channels.contains(one)));
-    !wants.disabled && type_wanted && channel_wanted
+    }
+}
+
+/// The channels of a message: the user and the team that it is about, so that an endpoint can follow a single one.
+pub(super) fn channels_of(user_id: Option<UserId>, team_id: Option<TeamId>) -> Vec<String> {
+    let user = user_id.map(|id| format!("user:{id}"));
+    user.into_iter().chain(team_id.map(|id| format!("team:{id}"))).collect()
 }
 
 #[cfg(test)]

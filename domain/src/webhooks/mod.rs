@@ -5,53 +5,98 @@
 //!   and races. The bytes of a message are made once; those bytes are signed and sent, at every attempt.
 //! - A delivery is tried until the endpoint answers 2xx or the schedule ends. A crash may repeat an attempt under the same
 //!   message id, and loses none.
-//! - An endpoint is read anew at each attempt; one that is disabled or deleted gets nothing from then on.
+//! - Endpoints take turns, and a project takes no more than its share of a worker (`share.rs`), whatever they answer and
+//!   however much waits for them. An endpoint that is not there costs one attempt now and then.
+//! - An endpoint that wants order gets one message after the other, in the order of the log; one that names a rate gets no
+//!   more than that.
+//! - Settings of an endpoint apply to what waits for it already, within three seconds; one that is disabled or deleted gets
+//!   nothing any more.
 //! - Secrets and the values of sensitive headers are sealed and shown by nothing but [`secret`].
 //!
-//! How it flows: [`fan_out`] follows the log and writes messages, deliveries and their jobs; the job [`DeliverWebhook`]
-//! makes one attempt after the other ([`deliver`]); its result is written in the transaction that ends or postpones the
-//! job. Managing endpoints, sending again and reading is for administrators of the project.
+//! How it flows: [`fan_out`] follows the log, writes messages and deliveries and wakes the lines of their endpoints; a line
+//! ([`deliver_line`]) makes the attempts and writes what they came to. Attempts by hand are jobs of their own ([`deliver`]).
+//! Managing endpoints, sending again and reading is for administrators of the project,
+//! or for whoever shows an application token of theirs ([`portal`]).
 //!
-//! Pure rules: `rules.rs` (input), `signing.rs`, `schedule.rs` (waits, disabling), `matching.rs` (who gets what).
+//! With a Svix server in `Deps`, events go there instead: [`svix`].
+//!
+//! Pure rules: `rules.rs` (input), `signing.rs`, `schedule.rs` (waits, disabling), `breaker.rs`, `matching.rs` (who gets
+//! what), `shape.rs` (payloads by selection), `judge.rs` (what an attempt means).
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 mod attempt;
+mod backlog;
+mod breaker;
+mod catalogue;
+pub(crate) mod configured;
+mod dead_letters;
 mod deliver;
+mod disable;
 mod endpoint;
+mod examples;
 mod fan_out;
 mod headers;
 pub mod jobs;
+mod judge;
+mod line;
 mod matching;
 mod message;
+mod notice;
+mod portal;
+mod post;
+mod prune;
 mod recover;
 mod resend;
 mod result;
 mod rules;
 mod schedule;
 mod secret;
+mod shape;
+mod share;
 mod signing;
 mod store;
+pub mod svix;
+mod target;
+mod try_out;
 mod wire_id;
 
-pub use attempt::{Attempt, AttemptsOf, NEWEST_ATTEMPTS, attempts, attempts_of};
+pub use attempt::{
+    Attempt, AttemptFilter, AttemptOutcome, AttemptsOf, NEWEST_ATTEMPTS, attempt, attempts, attempts_of,
+    expunge_response,
+};
+pub use backlog::{Backlog, MAX_COUNTED, backlog};
+pub use catalogue::{EventType, event_type, event_types};
+pub use dead_letters::{MAX_STATISTICS_SECONDS, Statistics, dead_letters, statistics, statistics_of};
 pub use deliver::{Deliverer, deliver};
+pub use disable::{Reason, tell_of_disabled_endpoint};
 pub use endpoint::{
     Endpoint, EndpointChange, NewEndpoint, count_endpoints, create, delete, endpoint, endpoints, endpoints_by_ids,
     update,
 };
 pub use fan_out::fan_out;
-pub use jobs::{DeliverWebhook, RecoverWebhookEndpoint};
-pub use message::{Delivery, Message, MessageFilter, count_messages, deliveries_of, message, messages};
+pub use jobs::{
+    DeliverLine, DeliverWebhook, PruneWebhooks, RecoverWebhookEndpoint, SendToSvix, TellOfDisabledEndpoint,
+};
+pub use line::{Lines, deliver_line, take_over_clock};
+pub use message::{
+    Delivery, Message, MessageFilter, Sent, SentFilter, count_messages, deliveries_of, message, messages,
+    messages_by_ids, sent_to,
+};
+pub use portal::{portal, portal_actor};
 pub use postern_entity::{webhook_attempt::AttemptTrigger, webhook_delivery::DeliveryState};
-pub use recover::{MAX_RECOVERY_SECONDS, Recovery, RecoveryPlace, recover, recover_step};
-pub use resend::{SentAgain, resend, send_test};
+pub use prune::{KEPT_DAYS, erase_user_step, prune_step};
+pub use recover::{
+    MAX_RECOVERY_SECONDS, Recovery, RecoveryPlace, Stretch, Which, recover, recover_step, redrive, redrive_all, replay,
+};
+pub use resend::{SentAgain, resend, send_example, send_test};
 pub use rules::{MAX_ENDPOINTS, MAX_URL_CHARS};
 pub use secret::{DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS, MAX_OLD_SECRETS, rotate_secret, secret};
-pub use signing::{Secret, Signed, is_signed, signature_headers};
-pub use wire_id::{wire_attempt_id, wire_endpoint_id, wire_message_id};
+pub use signing::{Scheme, Secret, Signed, is_signed, signature_headers};
+pub use try_out::try_out;
+pub use wire_id::{attempt_id_of, endpoint_id_of, message_id_of, wire_attempt_id, wire_endpoint_id, wire_message_id};
 
 use crate::{
     Timestamp,

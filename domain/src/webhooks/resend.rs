@@ -1,24 +1,24 @@
 //! Sending by hand: one attempt, not repeated, to one endpoint. wire/webhooks §3.3, §7.2.
 
 use postern_entity::{
-    WebhookDeliveryId, WebhookEndpointId, WebhookMessageId,
-    webhook_delivery::{self, DeliveryState},
-    webhook_endpoint, webhook_message,
+    WebhookDeliveryId, WebhookEndpointId, WebhookMessageId, webhook_delivery, webhook_endpoint, webhook_message,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
-    fan_out::{envelope, time_ordered},
+    examples::example,
+    fan_out::{Recipient, delivery, envelope, time_ordered},
     jobs::DeliverWebhook,
-    no_such_endpoint, require_admin, store,
+    matching, no_such_endpoint, require_admin, store, svix,
 };
 use crate::{
     Code, Deps,
     actor::Actor,
     db::Tx,
-    error::{Failure, Result, refuse},
+    error::{Error, Failure, Result, refuse},
     events::EventKind,
-    queue,
+    queue, trace,
 };
 
 const TEST_TEXT: &str = "This is a test message. If you can read it, this endpoint works.";
@@ -51,9 +51,10 @@ pub async fn resend(
             return refuse(Failure::not_found("There is no such webhook message."));
         };
         if message.payload.is_none() {
-            return refuse(Failure::bad_request("The payload of this message is no longer kept."));
+            let gone = Failure::bad_request("The payload of this message is no longer kept.");
+            return refuse(gone.with(json!({ "reason": "missing_payload" })));
         }
-        send_once(deps, &tx, &endpoint, message_id).await
+        send_once(deps, &tx, &endpoint, &message).await
     })
     .await
 }
@@ -65,18 +66,43 @@ pub async fn resend(
 #[crate::boxed]
 pub async fn send_test(deps: &Deps, actor: &Actor, endpoint_id: WebhookEndpointId) -> Result<SentAgain> {
     require_admin(actor)?;
+    svix::refuse_if_elsewhere(deps)?;
     deps.mutate(actor, "sendTestWebhook", |tx| async move {
         let endpoint = enabled_endpoint(&tx, actor, endpoint_id).await?;
-        let message = test_message(deps, &endpoint)?;
-        let message_id = message.id;
-        store::insert_messages(&tx, &[message]).await?;
-        send_once(deps, &tx, &endpoint, message_id).await
+        let data = Test { message: TEST_TEXT, endpoint_url: &endpoint.url };
+        let data = serde_json::to_value(data).map_err(Error::internal)?;
+        send_made(deps, &tx, &endpoint, EventKind::StackTest.as_str(), &data).await
+    })
+    .await
+}
+
+/// Sends a message of this type to this one endpoint, with data that only show its form.
+///
+/// # Errors
+/// No such type that endpoints get; no such endpoint; it is disabled (`CONFLICT`); access; internal.
+#[crate::boxed]
+pub async fn send_example(
+    deps: &Deps,
+    actor: &Actor,
+    endpoint_id: WebhookEndpointId,
+    event_type: &str,
+) -> Result<SentAgain> {
+    require_admin(actor)?;
+    svix::refuse_if_elsewhere(deps)?;
+    let kind = event_type.parse().ok().filter(|kind: &EventKind| matching::is_sent(kind.as_str()));
+    let Some(kind) = kind else {
+        let shown: String = event_type.chars().take(100).collect();
+        return refuse(Failure::schema(format!("eventType {shown:?} is no event type that can be delivered")));
+    };
+    deps.mutate(actor, "sendExampleWebhook", |tx| async move {
+        let endpoint = enabled_endpoint(&tx, actor, endpoint_id).await?;
+        send_made(deps, &tx, &endpoint, kind.as_str(), &example(kind)).await
     })
     .await
 }
 
 /// Locked, so that it cannot be disabled or deleted before the job is written.
-async fn enabled_endpoint(tx: &Tx, actor: &Actor, id: WebhookEndpointId) -> Result<webhook_endpoint::Model> {
+pub(super) async fn enabled_endpoint(tx: &Tx, actor: &Actor, id: WebhookEndpointId) -> Result<webhook_endpoint::Model> {
     match store::endpoint_for_update(tx, &actor.project_id, id).await? {
         None => no_such_endpoint(),
         Some(endpoint) if endpoint.disabled => {
@@ -86,16 +112,24 @@ async fn enabled_endpoint(tx: &Tx, actor: &Actor, id: WebhookEndpointId) -> Resu
     }
 }
 
-fn test_message(deps: &Deps, endpoint: &webhook_endpoint::Model) -> Result<webhook_message::Model> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Test<'a> {
-        message: &'a str,
-        endpoint_url: &'a str,
-    }
-    let event_type = EventKind::StackTest.as_str();
+/// What a test says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Test<'a> {
+    message: &'a str,
+    endpoint_url: &'a str,
+}
+
+/// Makes a message that stands for no event, and sends it once.
+async fn send_made(
+    deps: &Deps,
+    tx: &Tx,
+    endpoint: &webhook_endpoint::Model,
+    event_type: &str,
+    data: &Value,
+) -> Result<SentAgain> {
     let now = deps.now();
-    Ok(webhook_message::Model {
+    let message = webhook_message::Model {
         id: WebhookMessageId(time_ordered(now)),
         project_id: endpoint.project_id.clone(),
         event_position: None,
@@ -103,29 +137,33 @@ fn test_message(deps: &Deps, endpoint: &webhook_endpoint::Model) -> Result<webho
         channels: None,
         user_id: None,
         team_id: None,
-        payload: Some(envelope(event_type, &Test { message: TEST_TEXT, endpoint_url: &endpoint.url })?),
+        payload: Some(envelope(event_type, data)?),
         created_at: now,
-    })
+        traceparent: trace::current().map(|cause| cause.to_string()),
+    };
+    store::insert_messages(tx, std::slice::from_ref(&message)).await?;
+    send_once(deps, tx, endpoint, &message).await
 }
 
 async fn send_once(
     deps: &Deps,
     tx: &Tx,
     endpoint: &webhook_endpoint::Model,
-    message_id: WebhookMessageId,
+    message: &webhook_message::Model,
 ) -> Result<SentAgain> {
-    let now = deps.now();
+    let data = message.payload.as_deref().map(data_of).transpose()?.unwrap_or_default();
     let delivery = webhook_delivery::Model {
-        id: WebhookDeliveryId(time_ordered(now)),
-        project_id: endpoint.project_id.clone(),
-        message_id,
-        endpoint_id: endpoint.id,
-        state: DeliveryState::Sending,
-        attempts: 0,
         next_attempt_at: None,
-        created_at: now,
+        payload: Recipient::of(endpoint)?.shaped(&message.event_type, &data, message.created_at)?,
+        ..delivery(message, endpoint.id, deps.now(), deps.now())
     };
     let delivery_id = store::delivery_or_insert(tx, delivery).await?;
     queue::enqueue(deps, tx, DeliverWebhook::manual(&endpoint.project_id, delivery_id)?).await?;
-    Ok(SentAgain { message_id, delivery_id })
+    Ok(SentAgain { message_id: message.id, delivery_id })
+}
+
+/// What the bytes of a message say about its event.
+pub(super) fn data_of(payload: &[u8]) -> Result<Value> {
+    let mut envelope: Value = serde_json::from_slice(payload).map_err(Error::internal)?;
+    Ok(envelope.get_mut("data").map(Value::take).unwrap_or_default())
 }

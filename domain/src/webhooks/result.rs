@@ -1,11 +1,12 @@
-//! Writing down what attempts came to: the attempts, the states of their deliveries, and the clocks of their endpoints.
-//! Runs in the transaction that ends the jobs, for many of them at a time.
+//! Writing down what attempts came to: the attempts, the states of their deliveries, the health and the clocks of their
+//! endpoints, and what their owners are told. Runs for many of them at a time, in a transaction that holds the leases of
+//! their lines, or that ends their jobs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 use postern_entity::{
-    ProjectId, Timestamp, WebhookDeliveryId, WebhookEndpointId, webhook_attempt,
+    ProjectId, Timestamp, WebhookEndpointId, webhook_attempt,
     webhook_delivery::{self, Column, DeliveryState},
     webhook_endpoint,
 };
@@ -15,61 +16,18 @@ use sea_orm::{
 };
 
 use super::{
-    endpoint::event,
+    breaker::Health,
+    disable::{self, Reason},
+    judge::{DeliveryResult, Outcome},
+    line, notice,
     schedule::{Clock, after_exhausted},
     store,
 };
 use crate::{
     Deps, Result,
     db::{Tx, statement},
-    events::{self, EventKind},
-    queue::{JobResult, placeholders},
+    queue::{self, JobResult, placeholders},
 };
-
-/// What a run of a delivery's job came to.
-#[derive(Clone, Debug)]
-pub(super) struct DeliveryResult {
-    project_id: ProjectId,
-    delivery_id: WebhookDeliveryId,
-    endpoint_id: WebhookEndpointId,
-    manual: bool,
-    outcome: Outcome,
-    attempt: Option<webhook_attempt::Model>,
-}
-
-/// What becomes of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The endpoint took it.
-    Succeeded,
-    /// It did not; the schedule has another attempt.
-    Retry {
-        /// When it is due.
-        at: Timestamp,
-    },
-    /// It did not, and there is no other attempt.
-    Exhausted,
-    /// Not tried: the endpoint is disabled or deleted, or the payload is gone.
-    Dropped,
-}
-
-impl DeliveryResult {
-    pub(super) fn new(delivery: &webhook_delivery::Model, manual: bool, outcome: Outcome) -> Self {
-        Self {
-            project_id: delivery.project_id.clone(),
-            delivery_id: delivery.id,
-            endpoint_id: delivery.endpoint_id,
-            manual,
-            outcome,
-            attempt: None,
-        }
-    }
-
-    pub(super) fn with_attempt(mut self, attempt: webhook_attempt::Model) -> Self {
-        self.attempt = Some(attempt);
-        self
-    }
-}
 
 impl JobResult for DeliveryResult {
     fn write_all<'a>(deps: &'a Deps, tx: &'a Tx, results: &'a [&'a Self]) -> BoxFuture<'a, Result<()>> {
@@ -77,70 +35,98 @@ impl JobResult for DeliveryResult {
     }
 }
 
-async fn write_all(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
-    let attempts = results.iter().filter_map(|result| result.attempt.clone()).collect();
-    store::insert_attempts(tx, attempts).await?;
-    let (manual, scheduled): (Vec<_>, Vec<_>) = results.iter().copied().partition(|result| result.manual);
-    write_scheduled_failures(tx, &scheduled).await?;
-    write_manual_failures(tx, &manual).await?;
-    let succeeded = |result: &&&DeliveryResult| result.outcome == Outcome::Succeeded;
-    write_successes(tx, scheduled.iter().filter(succeeded).map(|result| result.delivery_id), 1).await?;
-    write_successes(tx, manual.iter().filter(succeeded).map(|result| result.delivery_id), 0).await?;
-    stop_clocks(tx, results.iter().filter(succeeded).map(|result| result.endpoint_id)).await?;
-    let exhausted = scheduled.iter().filter(|result| result.outcome == Outcome::Exhausted);
-    let exhausted: BTreeSet<_> = exhausted.map(|result| (result.endpoint_id, &result.project_id)).collect();
-    for (endpoint_id, project_id) in exhausted {
+/// Writes results.
+pub(super) async fn write_all(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
+    if results.is_empty() {
+        return Ok(());
+    }
+    let now = queue::now_in(deps, &**tx).await?;
+    let attempts = results.iter().filter_map(|result| {
+        let next_attempt_at = result.next_attempt_at(now);
+        Some(webhook_attempt::Model { next_attempt_at, ..result.attempt.clone()? })
+    });
+    store::insert_attempts(tx, attempts.collect()).await?;
+    let (beside, in_line): (Vec<_>, Vec<_>) = results.iter().copied().partition(|result| result.beside);
+    write_successes(tx, results).await?;
+    write_failures(tx, &in_line, now).await?;
+    write_failures_beside(tx, &beside).await?;
+    // Found by hand to be there again, its line need not wait for the next look. Lines first, then endpoints: everybody locks
+    // them in this order.
+    let back = beside.iter().filter(|result| result.succeeded());
+    line::wake(deps, tx, ends(back.copied())).await?;
+    write_health(deps, tx, results).await?;
+    for (project_id, endpoint_id) in ends(results.iter().copied().filter(|result| result.outcome == Outcome::Gone)) {
+        disable::disable(deps, tx, project_id, endpoint_id, Reason::Gone).await?;
+    }
+    let exhausted = |result: &&DeliveryResult| result.outcome == Outcome::Exhausted && result.number.is_some();
+    for (project_id, endpoint_id) in ends(results.iter().copied().filter(exhausted)) {
         move_clock(deps, tx, project_id, endpoint_id).await?;
     }
-    Ok(())
+    notice::tell_all(deps, tx, results).await
+}
+
+/// The endpoints of results, each once.
+fn ends<'a>(
+    results: impl Iterator<Item = &'a DeliveryResult>,
+) -> impl Iterator<Item = (&'a ProjectId, WebhookEndpointId)> {
+    let ends: BTreeMap<_, _> = results.map(|result| (result.endpoint_id, &result.project_id)).collect();
+    ends.into_iter().map(|(endpoint_id, project_id)| (project_id, endpoint_id))
 }
 
 /// A success stands, whatever else was under way for the delivery.
-async fn write_successes(tx: &Tx, ids: impl Iterator<Item = WebhookDeliveryId>, attempts: i32) -> Result<()> {
-    let ids: BTreeSet<_> = ids.collect();
-    if ids.is_empty() {
-        return Ok(());
+async fn write_successes(tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
+    for scheduled in [true, false] {
+        let of_these = |result: &&&DeliveryResult| result.succeeded() && result.number.is_some() == scheduled;
+        let ids: BTreeSet<_> = results.iter().filter(of_these).map(|result| result.delivery_id).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        webhook_delivery::Entity::update_many()
+            .col_expr(Column::State, Expr::value(DeliveryState::Succeeded.to_value()))
+            .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(i32::from(scheduled)))
+            .col_expr(Column::NextAttemptAt, Expr::value(None::<i64>))
+            .col_expr(Column::Once, Expr::value(false))
+            .filter(Column::Id.is_in(ids))
+            .exec(&**tx)
+            .await?;
     }
-    webhook_delivery::Entity::update_many()
-        .col_expr(Column::State, Expr::value(DeliveryState::Succeeded.to_value()))
-        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(attempts))
-        .col_expr(Column::NextAttemptAt, Expr::value(None::<i64>))
-        .filter(Column::Id.is_in(ids))
-        .exec(&**tx)
-        .await?;
     Ok(())
 }
 
-async fn write_scheduled_failures(tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
+async fn write_failures(tx: &Tx, results: &[&DeliveryResult], now: Timestamp) -> Result<()> {
     const COLUMNS: usize = 4;
     let mut values: Vec<sea_orm::Value> = Vec::new();
     for result in results {
-        let (state, next_attempt_at) = match result.outcome {
+        let state = match result.outcome {
             Outcome::Succeeded => continue,
-            Outcome::Retry { at } => (DeliveryState::Sending, Some(at.millis())),
-            Outcome::Exhausted => (DeliveryState::Failed, None),
-            Outcome::Dropped => (DeliveryState::Dropped, None),
+            Outcome::Retry { .. } => DeliveryState::Sending,
+            Outcome::Exhausted | Outcome::Gone => DeliveryState::Failed,
+            Outcome::Dropped => DeliveryState::Dropped,
         };
-        let attempts = i32::from(result.attempt.is_some());
+        let next_attempt_at = result.next_attempt_at(now).map(Timestamp::millis);
+        let attempts = i32::from(result.number.is_some());
         values.extend([result.delivery_id.0.into(), state.to_value().into(), attempts.into(), next_attempt_at.into()]);
     }
     if values.is_empty() {
         return Ok(());
     }
     // What the owner has sent by hand in the meantime stays delivered.
+    let rows = values.len() / COLUMNS;
     let sql = format!(
-        "UPDATE webhook_delivery SET state = v.column2, attempts = attempts + v.column3, next_attempt_at = v.column4 \
-         FROM (VALUES {}) AS v WHERE webhook_delivery.id = v.column1 AND webhook_delivery.state <> 'succeeded'",
-        placeholders(values.len() / COLUMNS, COLUMNS)
+        "UPDATE webhook_delivery SET state = v.column2, attempts = attempts + v.column3, next_attempt_at = v.column4, \
+         once = ${} FROM (VALUES {}) AS v WHERE webhook_delivery.id = v.column1 AND webhook_delivery.state <> 'succeeded'",
+        values.len() + 1,
+        placeholders(rows, COLUMNS)
     );
+    values.push(false.into());
     tx.execute_raw(statement(&**tx, &sql, values)).await?;
     Ok(())
 }
 
-/// A failed manual attempt ends only a delivery that has no schedule. One that has goes on with it: what the owner does
-/// besides must not cost the message its remaining attempts.
-async fn write_manual_failures(tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
-    let failed = results.iter().filter(|result| result.outcome != Outcome::Succeeded);
+/// A failed attempt beside the line ends only a delivery that has no schedule. One that has goes on with it: what the owner
+/// does besides must not cost the message its remaining attempts.
+async fn write_failures_beside(tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
+    let failed = results.iter().filter(|result| !result.succeeded());
     let failed: BTreeSet<_> = failed.map(|result| result.delivery_id).collect();
     if failed.is_empty() {
         return Ok(());
@@ -155,20 +141,35 @@ async fn write_manual_failures(tx: &Tx, results: &[&DeliveryResult]) -> Result<(
     Ok(())
 }
 
-/// Any success says that the endpoint is well.
-async fn stop_clocks(tx: &Tx, endpoint_ids: impl Iterator<Item = WebhookEndpointId>) -> Result<()> {
-    use webhook_endpoint::Column::{FailingSince, Id};
-    let endpoint_ids: BTreeSet<_> = endpoint_ids.collect();
-    if endpoint_ids.is_empty() {
-        return Ok(());
+/// Any answer says that a receiver is there, any success that it is well.
+async fn write_health(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
+    let tried = || results.iter().filter(|result| result.attempt.is_some());
+    let answered: BTreeSet<_> = tried().filter(|result| !result.missed).map(|result| result.endpoint_id).collect();
+    let well: BTreeSet<_> = tried().filter(|result| result.succeeded()).map(|result| result.endpoint_id).collect();
+    store::clear_misses(tx, &answered).await?;
+    store::stop_clocks(tx, well).await?;
+    let mut missed: BTreeMap<_, (&ProjectId, usize)> = BTreeMap::new();
+    for result in tried().filter(|result| result.missed && !answered.contains(&result.endpoint_id)) {
+        missed.entry(result.endpoint_id).or_insert((&result.project_id, 0)).1 += 1;
     }
-    webhook_endpoint::Entity::update_many()
-        .col_expr(FailingSince, Expr::value(None::<i64>))
-        .filter(Id.is_in(endpoint_ids))
-        .filter(FailingSince.is_not_null())
-        .exec(&**tx)
-        .await?;
+    for (endpoint_id, (project_id, count)) in missed {
+        let Some(mut row) = store::endpoint_for_update(tx, project_id, endpoint_id).await? else { continue };
+        let before = health(&row);
+        let after = before.after_misses(count, deps.now());
+        if after != before {
+            (row.misses, row.pauses, row.paused_until) = (after.misses, after.pauses, after.paused_until);
+            store::update_endpoint(tx, row).await?;
+        }
+        // Few messages come to their last attempt there, so that nobody is there counts as much as one that was given up.
+        if after.pauses > before.pauses {
+            move_clock(deps, tx, project_id, endpoint_id).await?;
+        }
+    }
     Ok(())
+}
+
+fn health(row: &webhook_endpoint::Model) -> Health {
+    Health { misses: row.misses, pauses: row.pauses, paused_until: row.paused_until }
 }
 
 /// Starts the endpoint's clock, or disables the endpoint when its time is over.
@@ -177,13 +178,8 @@ async fn move_clock(deps: &Deps, tx: &Tx, project_id: &ProjectId, endpoint_id: W
     let now = deps.now();
     match after_exhausted(row.failing_since, now) {
         Clock::Start => row.failing_since = Some(now),
-        Clock::Disable if !row.disabled => {
-            tracing::warn!(endpoint.id = %endpoint_id, project.id = %project_id, "a webhook endpoint was disabled: it keeps failing");
-            row.disabled = true;
-            row.updated_at = now;
-            events::record(deps, tx, event(EventKind::WebhookEndpointUpdated, &row)).await?;
-        }
-        Clock::Keep | Clock::Disable => return Ok(()),
+        Clock::Disable => return disable::disable(deps, tx, project_id, endpoint_id, Reason::Failing).await,
+        Clock::Keep => return Ok(()),
     }
     store::update_endpoint(tx, row).await
 }

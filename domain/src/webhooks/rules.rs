@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use ipnet::IpNet;
 use url::{Host, Url};
 
-use super::matching;
-use crate::network;
+use super::{matching, shape::Shape};
+use crate::{network, settings::Settings};
 
 /// What is wrong with a value, to be put behind the name of its field.
 type Checked<T> = std::result::Result<T, String>;
@@ -17,6 +16,8 @@ pub const MAX_ENDPOINTS: u64 = 100;
 pub const MAX_URL_CHARS: usize = 2048;
 /// The longest description, in characters.
 pub(super) const MAX_DESCRIPTION_CHARS: usize = 1000;
+/// The highest rate that can be asked for, in deliveries a second.
+const MAX_RATE: i32 = 10_000;
 const MAX_CHANNELS: usize = 10;
 const MAX_CHANNEL_CHARS: usize = 128;
 /// The most headers that the owner may add, and the sizes of their parts in bytes.
@@ -55,13 +56,16 @@ const SENSITIVE_HEADER_PREFIX: &str = "proxy-";
 
 /// The URL of an endpoint, normalised. An address in it must be one that outgoing calls may reach; a name is looked up at
 /// each connection only, because it can change its meaning.
-pub(super) fn url(text: &str, allowed: &[IpNet]) -> Checked<String> {
+pub(super) fn url(text: &str, settings: &Settings) -> Checked<String> {
     if text.chars().count() > MAX_URL_CHARS {
         return Err(format!("must have at most {MAX_URL_CHARS} characters"));
     }
     let url = Url::parse(text).map_err(|error| format!("must be an absolute URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("must begin with http:// or https://".to_owned());
+    match url.scheme() {
+        "https" => {}
+        "http" if settings.webhooks_https_only => return Err("must begin with https://".to_owned()),
+        "http" => {}
+        _ => return Err("must begin with http:// or https://".to_owned()),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold credentials; use a header".to_owned());
@@ -75,7 +79,7 @@ pub(super) fn url(text: &str, allowed: &[IpNet]) -> Checked<String> {
         Some(Host::Domain(_)) => None,
         None => return Err("must have a host".to_owned()),
     };
-    if let Some(class) = address.and_then(|address| network::refusal(address, allowed)) {
+    if let Some(class) = address.and_then(|address| network::refusal(address, &settings.allowed_subnets)) {
         return Err(format!("has {class} address, which outgoing calls may not reach"));
     }
     Ok(url.into())
@@ -108,6 +112,19 @@ pub(super) fn channels(channels: Option<Vec<String>>) -> Checked<Option<Vec<Stri
         return Err(format!("must each be 1 to {MAX_CHANNEL_CHARS} letters, digits, '-', '_', '.' or ':'"));
     }
     Ok(Some(channels))
+}
+
+/// At most so many deliveries a second.
+pub(super) fn rate_limit(per_second: Option<i32>) -> Checked<()> {
+    if per_second.is_none_or(|rate| (1..=MAX_RATE).contains(&rate)) {
+        return Ok(());
+    }
+    Err(format!("must be 1 to {MAX_RATE} deliveries a second; leave it out for no limit"))
+}
+
+/// A selection that asks for what the endpoint gets.
+pub(super) fn selection(text: Option<&str>, filter_types: Option<&[String]>) -> Checked<()> {
+    text.map_or(Ok(()), |text| Shape::checked(text, filter_types).map(drop))
 }
 
 /// The name of a header as it is stored: lower case.
@@ -151,6 +168,12 @@ fn each_once(items: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::settings;
+
+    fn allowing(allowed: &[&str]) -> Settings {
+        let allowed_subnets = allowed.iter().map(|network| network.parse().unwrap()).collect();
+        Settings { allowed_subnets, ..settings() }
+    }
 
     #[test]
     fn urls_are_absolute_http_without_credentials_or_fragment() {
@@ -173,9 +196,12 @@ mod tests {
             ("https://exa mple.com/", None),
             ("https://example.com:99999/", None),
         ] {
-            assert_eq!(url(text, &[]).ok().as_deref(), expected, "{text:?}");
+            assert_eq!(url(text, &allowing(&[])).ok().as_deref(), expected, "{text:?}");
         }
-        assert!(url(&format!("https://example.com/{}", "a".repeat(MAX_URL_CHARS)), &[]).is_err());
+        assert!(url(&format!("https://example.com/{}", "a".repeat(MAX_URL_CHARS)), &allowing(&[])).is_err());
+        let https_only = Settings { webhooks_https_only: true, ..allowing(&[]) };
+        assert_eq!(url("http://example.com/", &https_only), Err("must begin with https://".to_owned()));
+        assert!(url("https://example.com/", &https_only).is_ok());
     }
 
     #[test]
@@ -200,10 +226,10 @@ mod tests {
             "[fe80::1]",
             "[fd00::1]",
         ] {
-            let refused = url(&format!("http://{host}/"), &[]).unwrap_err();
+            let refused = url(&format!("http://{host}/"), &allowing(&[])).unwrap_err();
             assert!(refused.ends_with("address, which outgoing calls may not reach"), "{host}: {refused}");
         }
-        assert!(url("http://127.0.0.1:9000/", &["127.0.0.0/8".parse().unwrap()]).is_ok());
+        assert!(url("http://127.0.0.1:9000/", &allowing(&["127.0.0.0/8"])).is_ok());
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Signatures of the Standard Webhooks specification (symmetric scheme `v1`): HMAC-SHA256 over `{id}.{timestamp}.{body}`.
-//! Pure. wire/webhooks §4.
+//! Signatures of the Standard Webhooks specification: `v1`, HMAC-SHA256 with a secret that both sides know, and `v1a`,
+//! Ed25519, whose receivers hold a public key only. Both over `{id}.{timestamp}.{body}`. Pure. wire/webhooks §4.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use postern_entity::WebhookMessageId;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use standardwebhooks::Webhook;
 
@@ -15,11 +16,15 @@ use crate::{
     random::{equal_secrets, random_bytes},
 };
 
-const PREFIX: &str = "whsec_";
-/// Lengths of the decoded key that the specification recommends.
+const SYMMETRIC: &str = "whsec_";
+const PRIVATE: &str = "whsk_";
+const PUBLIC: &str = "whpk_";
+/// Lengths of the decoded symmetric key that the specification recommends.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=75;
-/// Length of the keys we make.
+/// Length of the symmetric keys we make.
 const NEW_KEY_BYTES: usize = 24;
+/// An Ed25519 private key is written as its seed and its public key, 32 bytes each.
+const SEED_BYTES: usize = 32;
 /// How far the clocks of sender and receiver may be apart.
 const TOLERANCE_SECONDS: u64 = 5 * 60;
 /// Signatures of one message that are looked at.
@@ -27,36 +32,96 @@ const MAX_SIGNATURES: usize = 10;
 /// Both families say the same; libraries look for either.
 const FAMILIES: [&str; 2] = ["svix", "webhook"];
 
-/// A symmetric signing secret.
+/// How deliveries to an endpoint are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// `v1`: the receiver knows the secret.
+    #[default]
+    Hmac,
+    /// `v1a`: the receiver knows the public key.
+    Ed25519,
+}
+
+/// What signs.
 #[derive(Clone)]
-pub struct Secret(SecretSlice<u8>);
+pub struct Secret(Key);
+
+#[derive(Clone)]
+enum Key {
+    Symmetric(SecretSlice<u8>),
+    Asymmetric { private: SecretSlice<u8>, pair: Arc<Ed25519KeyPair> },
+}
 
 impl Secret {
     /// A fresh random one.
     ///
     /// # Errors
     /// Internal, when the system has no randomness to give.
-    pub fn random() -> Result<Self> {
-        Ok(Self(random_bytes::<NEW_KEY_BYTES>()?.to_vec().into()))
+    pub fn random(scheme: Scheme) -> Result<Self> {
+        match scheme {
+            Scheme::Hmac => Ok(Self(Key::Symmetric(random_bytes::<NEW_KEY_BYTES>()?.to_vec().into()))),
+            Scheme::Ed25519 => {
+                let seed = random_bytes::<SEED_BYTES>()?;
+                let pair =
+                    Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| Error::internal(error.to_string()))?;
+                let private = [seed.as_slice(), pair.public_key().as_ref()].concat();
+                Ok(Self(Key::Asymmetric { private: private.into(), pair: Arc::new(pair) }))
+            }
+        }
     }
 
-    /// From its text: `whsec_` and standard base64 of 24 to 75 bytes. `None` when it is not that.
+    /// From its text: `whsec_` and standard base64 of 24 to 75 bytes, or `whsk_` and that of an Ed25519 private key: its seed
+    /// and its public key. `None` when it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let key = BASE64_STANDARD.decode(text.strip_prefix(PREFIX)?).ok()?;
-        KEY_BYTES.contains(&key.len()).then(|| Self(key.into()))
+        if let Some(encoded) = text.strip_prefix(PRIVATE) {
+            let private = BASE64_STANDARD.decode(encoded).ok()?;
+            let (seed, public) = private.split_at_checked(SEED_BYTES)?;
+            let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public).ok()?;
+            return Some(Self(Key::Asymmetric { private: private.into(), pair: Arc::new(pair) }));
+        }
+        let key = BASE64_STANDARD.decode(text.strip_prefix(SYMMETRIC)?).ok()?;
+        KEY_BYTES.contains(&key.len()).then(|| Self(Key::Symmetric(key.into())))
     }
 
-    /// As the owner sees it.
+    /// How it signs.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        match self.0 {
+            Key::Symmetric(_) => Scheme::Hmac,
+            Key::Asymmetric { .. } => Scheme::Ed25519,
+        }
+    }
+
+    /// As it is kept: what [`Self::parse`] reads.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
-        format!("{PREFIX}{}", BASE64_STANDARD.encode(self.0.expose_secret())).into()
+        let (prefix, bytes) = match &self.0 {
+            Key::Symmetric(key) => (SYMMETRIC, key),
+            Key::Asymmetric { private, .. } => (PRIVATE, private),
+        };
+        format!("{prefix}{}", BASE64_STANDARD.encode(bytes.expose_secret())).into()
+    }
+
+    /// What a receiver verifies with: the secret itself, or the public key, `whpk_…`.
+    #[must_use]
+    pub fn verifying_text(&self) -> SecretString {
+        match &self.0 {
+            Key::Symmetric(_) => self.to_text(),
+            Key::Asymmetric { pair, .. } => format!("{PUBLIC}{}", BASE64_STANDARD.encode(pair.public_key())).into(),
+        }
     }
 
     fn sign(&self, message_id: &str, timestamp_seconds: i64, body: &[u8]) -> Result<String> {
-        Webhook::from_bytes(self.0.expose_secret().to_vec())
-            .and_then(|webhook| webhook.sign(message_id, timestamp_seconds, body))
-            .map_err(Error::internal)
+        match &self.0 {
+            Key::Symmetric(key) => Webhook::from_bytes(key.expose_secret().to_vec())
+                .and_then(|webhook| webhook.sign(message_id, timestamp_seconds, body))
+                .map_err(Error::internal),
+            Key::Asymmetric { pair, .. } => {
+                let signed = [format!("{message_id}.{timestamp_seconds}.").as_bytes(), body].concat();
+                Ok(format!("v1a,{}", BASE64_STANDARD.encode(pair.sign(&signed))))
+            }
+        }
     }
 }
 
@@ -157,8 +222,33 @@ mod tests {
     }
 
     #[test]
+    fn an_asymmetric_key_is_its_seed_and_its_public_key() {
+        let private = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+        let secret = Secret::parse(private).unwrap();
+        assert_eq!(secret.to_text().expose_secret(), private);
+        assert_eq!(secret.verifying_text().expose_secret(), "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=");
+        // The scheme makes the same signature each time (RFC 8032 §5.1.6).
+        assert_eq!(secret.sign(ID, 1, BODY).unwrap(), secret.sign(ID, 1, BODY).unwrap());
+    }
+
+    #[test]
+    fn asymmetric_secrets_are_read_back_and_verified_by_their_public_key() {
+        let secret = Secret::random(Scheme::Ed25519).unwrap();
+        let again = Secret::parse(secret.to_text().expose_secret()).unwrap();
+        assert_eq!((again.scheme(), secret.scheme()), (Scheme::Ed25519, Scheme::Ed25519));
+        let public = secret.verifying_text();
+        let public = BASE64_STANDARD.decode(public.expose_secret().strip_prefix(PUBLIC).unwrap()).unwrap();
+        let signature = again.sign(ID, 1, BODY).unwrap();
+        let signature = BASE64_STANDARD.decode(signature.strip_prefix("v1a,").unwrap()).unwrap();
+        let signed = [format!("{ID}.1.").as_bytes(), BODY].concat();
+        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, public);
+        assert!(key.verify(&signed, &signature).is_ok());
+        assert!(key.verify(BODY, &signature).is_err());
+    }
+
+    #[test]
     fn every_valid_secret_signs_newest_first() {
-        let (new, old) = (Secret::random().unwrap(), Secret::parse(SECRET).unwrap());
+        let (new, old) = (Secret::random(Scheme::Hmac).unwrap(), Secret::parse(SECRET).unwrap());
         let headers = signed_headers(&[new.clone(), old], ID, 1_649_367_553, BODY).unwrap();
         let signatures: Vec<_> = header(&headers, "svix-signature").split(' ').collect();
         assert_eq!(signatures.len(), 2);
@@ -169,7 +259,7 @@ mod tests {
     #[test]
     fn a_library_accepts_them_within_five_minutes_and_not_beyond() {
         let now = chrono::Utc::now().timestamp();
-        let secret = Secret::random().unwrap();
+        let secret = Secret::random(Scheme::Hmac).unwrap();
         let verify = |timestamp: i64, body: &[u8]| {
             let headers: http::HeaderMap = signed_headers(std::slice::from_ref(&secret), ID, timestamp, BODY)
                 .unwrap()
@@ -188,9 +278,9 @@ mod tests {
 
     #[test]
     fn secrets_are_read_back_from_their_text_and_never_shown() {
-        let secret = Secret::random().unwrap();
+        let secret = Secret::random(Scheme::Hmac).unwrap();
         let text = secret.to_text();
-        assert_eq!(text.expose_secret().len(), PREFIX.len() + 32);
+        assert_eq!(text.expose_secret().len(), SYMMETRIC.len() + 32);
         assert_eq!(Secret::parse(text.expose_secret()).unwrap().to_text().expose_secret(), text.expose_secret());
         assert_eq!(format!("{secret:?}"), "Secret(…)");
     }
@@ -206,6 +296,8 @@ mod tests {
             ("whsec_".to_owned(), false),
             ("whsec_!!!!".to_owned(), false),
             (of_length(24).replace("whsec_", "whsk_"), false),
+            // A public key that does not belong to the seed.
+            (of_length(64).replace("whsec_", "whsk_"), false),
             (of_length(24).replace("whsec_", ""), false),
         ] {
             assert_eq!(Secret::parse(&text).is_some(), good, "{text}");
@@ -214,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_message_is_signed_by_a_known_secret_and_not_long_ago() {
-        let (ours, other) = (Secret::parse(SECRET).unwrap(), Secret::random().unwrap());
+        let (ours, other) = (Secret::parse(SECRET).unwrap(), Secret::random(Scheme::Hmac).unwrap());
         let signature = ours.sign(ID, 1_649_367_553, BODY).unwrap();
         let signatures = format!("v1,bm90IHRoaXM= {signature}");
         let signed = Signed { id: ID, timestamp: "1649367553", signatures: &signatures, body: BODY };

@@ -3,20 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use postern_entity::{
-    ProjectId, Timestamp, WebhookDeliveryId, WebhookEndpointId, WebhookMessageId, project, webhook_attempt,
-    webhook_delivery::{self, DeliveryState},
-    webhook_endpoint, webhook_message, webhook_secret,
-};
+use postern_entity::{ProjectId, Timestamp, WebhookEndpointId, project, webhook_endpoint, webhook_secret};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, LockType},
 };
-use uuid::Uuid;
 
 use super::Place;
 use crate::{Result, db::Tx};
+
+mod sent;
+
+pub(super) use sent::*;
 
 /// Makes others wait who change what is counted per project. Does not stop those who only refer to the project.
 pub(super) async fn lock_project(tx: &Tx, id: &ProjectId) -> Result<()> {
@@ -58,6 +57,12 @@ pub(super) async fn endpoints(
     Ok(find.limit(limit).all(connection).await?)
 }
 
+/// Those of the config file.
+pub(super) async fn configured_endpoints(tx: &Tx, project_id: &ProjectId) -> Result<Vec<webhook_endpoint::Model>> {
+    let find = live_endpoints(project_id).filter(webhook_endpoint::Column::ConfigKey.is_not_null());
+    Ok(find.order_by_asc(webhook_endpoint::Column::Id).lock(LockType::NoKeyUpdate).all(&**tx).await?)
+}
+
 pub(super) async fn endpoints_by_ids(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
@@ -78,6 +83,38 @@ pub(super) async fn insert_endpoint(tx: &Tx, row: webhook_endpoint::Model) -> Re
 
 pub(super) async fn update_endpoint(tx: &Tx, row: webhook_endpoint::Model) -> Result<()> {
     row.into_active_model().reset_all().update(&**tx).await?;
+    Ok(())
+}
+
+/// A receiver was found there.
+pub(super) async fn clear_misses(tx: &Tx, ids: &BTreeSet<WebhookEndpointId>) -> Result<()> {
+    use webhook_endpoint::Column::{Id, Misses, PausedUntil, Pauses};
+    if ids.is_empty() {
+        return Ok(());
+    }
+    webhook_endpoint::Entity::update_many()
+        .col_expr(Misses, Expr::value(0))
+        .col_expr(Pauses, Expr::value(0))
+        .col_expr(PausedUntil, Expr::value(None::<i64>))
+        .filter(Id.is_in(ids.iter().copied()))
+        .filter(Misses.ne(0))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// A message has arrived there.
+pub(super) async fn stop_clocks(tx: &Tx, ids: BTreeSet<WebhookEndpointId>) -> Result<()> {
+    use webhook_endpoint::Column::{FailingSince, Id};
+    if ids.is_empty() {
+        return Ok(());
+    }
+    webhook_endpoint::Entity::update_many()
+        .col_expr(FailingSince, Expr::value(None::<i64>))
+        .filter(Id.is_in(ids))
+        .filter(FailingSince.is_not_null())
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 
@@ -145,124 +182,12 @@ pub(super) async fn endpoints_of_projects(
         .await?)
 }
 
-/// Writes messages; answers those whose event had none yet.
-pub(super) async fn insert_messages(tx: &Tx, rows: &[webhook_message::Model]) -> Result<BTreeSet<WebhookMessageId>> {
-    use webhook_message::Column;
-    if rows.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let mut insert = Query::insert();
-    insert.into_table(webhook_message::Entity).columns([
-        Column::Id,
-        Column::ProjectId,
-        Column::EventPosition,
-        Column::EventType,
-        Column::Channels,
-        Column::UserId,
-        Column::TeamId,
-        Column::Payload,
-        Column::CreatedAt,
-    ]);
-    for row in rows.iter().cloned() {
-        insert
-            .values([
-                Expr::value(row.id),
-                Expr::value(row.project_id),
-                Expr::value(row.event_position),
-                Expr::value(row.event_type),
-                Expr::value(row.channels),
-                Expr::value(row.user_id),
-                Expr::value(row.team_id),
-                Expr::value(row.payload),
-                Expr::value(row.created_at),
-            ])
-            .map_err(crate::Error::internal)?;
-    }
-    insert.on_conflict(OnConflict::column(Column::EventPosition).do_nothing().to_owned()).returning_col(Column::Id);
-    let made = tx.query_all(&insert).await?;
-    made.iter().map(|row| Ok(WebhookMessageId(row.try_get::<Uuid>("", "id")?))).collect()
-}
-
-pub(super) async fn insert_deliveries(tx: &Tx, rows: Vec<webhook_delivery::Model>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
-    webhook_delivery::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
-    Ok(())
-}
-
-/// The delivery of a message to an endpoint; made from `row` when there is none.
-pub(super) async fn delivery_or_insert(tx: &Tx, row: webhook_delivery::Model) -> Result<WebhookDeliveryId> {
-    use webhook_delivery::Column::{EndpointId, MessageId};
-    let (message_id, endpoint_id) = (row.message_id, row.endpoint_id);
-    let once = OnConflict::columns([MessageId, EndpointId]).do_nothing().to_owned();
-    webhook_delivery::Entity::insert(row.into_active_model()).on_conflict(once).exec_without_returning(&**tx).await?;
-    let found = webhook_delivery::Entity::find()
-        .filter(MessageId.eq(message_id))
-        .filter(EndpointId.eq(endpoint_id))
-        .one(&**tx)
-        .await?;
-    found.map(|row| row.id).ok_or_else(|| crate::Error::internal("a delivery vanished while it was made"))
-}
-
-/// Deliveries to an endpoint that were given up, of messages made in `[since, until)`, oldest first.
-pub(super) async fn missed_deliveries(
-    tx: &Tx,
-    (project_id, endpoint_id): (&ProjectId, WebhookEndpointId),
-    (since, until): (Timestamp, Timestamp),
-    after: Option<Place>,
-    limit: u64,
-) -> Result<Vec<webhook_delivery::Model>> {
-    use webhook_delivery::Column;
-    let find = webhook_delivery::Entity::find()
-        .filter(Column::ProjectId.eq(project_id.clone()))
-        .filter(Column::EndpointId.eq(endpoint_id))
-        .filter(Column::CreatedAt.gte(since))
-        .filter(Column::CreatedAt.lt(until))
-        .filter(Column::State.is_in([DeliveryState::Failed, DeliveryState::Dropped]));
-    let find = in_order(find, Column::CreatedAt, Column::Id, after, Order::Asc);
-    Ok(find.limit(limit).all(&**tx).await?)
-}
-
-pub(super) async fn message(
-    connection: &impl ConnectionTrait,
-    project_id: &ProjectId,
-    id: WebhookMessageId,
-) -> Result<Option<webhook_message::Model>> {
-    let find = webhook_message::Entity::find_by_id(id);
-    Ok(find.filter(webhook_message::Column::ProjectId.eq(project_id.clone())).one(connection).await?)
-}
-
-pub(super) async fn deliveries_by_ids(
-    connection: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = WebhookDeliveryId>,
-) -> Result<Vec<webhook_delivery::Model>> {
-    Ok(webhook_delivery::Entity::find().filter(webhook_delivery::Column::Id.is_in(ids)).all(connection).await?)
-}
-
-pub(super) async fn messages_by_ids(
-    connection: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = WebhookMessageId>,
-) -> Result<Vec<webhook_message::Model>> {
-    Ok(webhook_message::Entity::find().filter(webhook_message::Column::Id.is_in(ids)).all(connection).await?)
-}
-
 /// Deleted ones included: what waits for them must be dropped.
 pub(super) async fn any_endpoints_by_ids(
     connection: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = WebhookEndpointId>,
 ) -> Result<Vec<webhook_endpoint::Model>> {
     Ok(webhook_endpoint::Entity::find().filter(webhook_endpoint::Column::Id.is_in(ids)).all(connection).await?)
-}
-
-pub(super) async fn insert_attempts(tx: &Tx, rows: Vec<webhook_attempt::Model>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
-    webhook_attempt::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
-    Ok(())
 }
 
 /// `select` in the order of (`at`, `id`), after `place`.

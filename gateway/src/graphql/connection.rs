@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use async_graphql::{Context, OutputType, TypeName};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::BoxFuture;
 use postern_gateway_macros::guarded;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::{Error, Result};
+use crate::cursor;
 
 /// The largest page.
 pub(crate) const MAX_PAGE: u64 = 200;
@@ -39,8 +39,7 @@ pub(crate) fn page_size(first: Option<i32>) -> Result<u64> {
 /// # Errors
 /// Internal only.
 pub(crate) fn encode_cursor(place: &impl Serialize) -> Result<String> {
-    let json = serde_json::to_vec(place).map_err(postern_domain::Error::internal)?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(json))
+    Ok(cursor::encode(place)?)
 }
 
 /// The place that a cursor of ours stands for.
@@ -48,8 +47,7 @@ pub(crate) fn encode_cursor(place: &impl Serialize) -> Result<String> {
 /// # Errors
 /// `BAD_USER_INPUT` when it is none of ours.
 pub(crate) fn decode_cursor<T: DeserializeOwned>(cursor: &str) -> Result<T> {
-    let json = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
-    json.and_then(|json| serde_json::from_slice(&json).ok())
+    cursor::decode(cursor)
         .ok_or_else(|| Error::bad_input("`after` is no cursor of this list: use one that it answered."))
 }
 

@@ -11,19 +11,19 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::{Context, dataloader::DataLoader};
 use postern_domain::{
-    Actor, Deps, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
+    Actor, Deps, TeamId, Timestamp, UserId, WebhookEndpointId, WebhookMessageId,
     items::{Customer, Item},
     linked_accounts::LinkedAccount,
     permissions::{ProjectGrant, TeamGrant},
     teams::{MemberPage, Position, Team},
     users::{User, channels::ContactChannel},
-    webhooks::{Attempt, Delivery, Endpoint},
+    webhooks::{Attempt, Delivery, Endpoint, Statistics},
 };
 
 use super::{error::Result, rounds::Rounds};
 use source::{
     AttemptsOf, ContactChannelsOf, DeliveriesOf, LinkedAccountsOf, MembersOf, ProjectPermissionsOf, Seen, Source,
-    TeamPermissionsOf, TeamsOf,
+    StatisticsOf, TeamPermissionsOf, TeamsOf,
 };
 
 /// The loaders of one request.
@@ -174,6 +174,18 @@ impl Loaders {
     /// Access; internal.
     pub(crate) async fn webhook_attempts_of(&self, message: WebhookMessageId) -> Result<Vec<Attempt>> {
         Ok(self.loader().load_one(AttemptsOf(message)).await?.unwrap_or_default())
+    }
+
+    /// How a webhook endpoint has done since then; none once it is deleted.
+    ///
+    /// # Errors
+    /// A time too long ago; access; internal.
+    pub(crate) async fn webhook_statistics(
+        &self,
+        id: WebhookEndpointId,
+        since: Timestamp,
+    ) -> Result<Option<Statistics>> {
+        Ok(self.loader().load_one(StatisticsOf(id, since)).await?)
     }
 
     fn loader(&self) -> &DataLoader<Source> {

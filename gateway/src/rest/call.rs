@@ -45,6 +45,7 @@ pub(crate) struct Call {
     /// From where it came.
     pub(crate) client: ClientInfo,
     identified: Option<Identified>,
+    idempotency: Option<IdempotencyKey>,
     request: String,
     path: Map<String, Value>,
     query: Map<String, Value>,
@@ -72,8 +73,9 @@ impl FromRequest<Gateway> for Call {
         })?;
         let body = parse_body(&parts.method, &headers, &bytes)?;
         let mut identified = identity::identify(&gateway.deps, &credentials(&headers)).await?;
+        let idempotency = idempotency_key(&headers, &name, &query_text, &bytes);
         if let Some(identified) = &mut identified {
-            identified.actor.idempotency = idempotency_key(&headers, &name, &query_text, &bytes);
+            identified.actor.idempotency.clone_from(&idempotency);
         }
         Ok(Self {
             deps: Arc::clone(&gateway.deps),
@@ -81,6 +83,7 @@ impl FromRequest<Gateway> for Call {
             bytes,
             client,
             identified,
+            idempotency,
             request: name,
             path: path.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
             query,
@@ -106,6 +109,16 @@ impl Call {
         let identified = identity::require_auth(self.identified.take())?;
         identity::require_level(&identified.actor, allowed)?;
         Ok(identified)
+    }
+
+    /// What makes the request repeatable, for callers who are known by other means than the headers of the contract.
+    pub(crate) fn idempotency(&self) -> Option<IdempotencyKey> {
+        self.idempotency.clone()
+    }
+
+    /// A path parameter, before the input is read.
+    pub(crate) fn path_text(&self, name: &str) -> Option<&str> {
+        self.path.get(name).and_then(Value::as_str)
     }
 
     /// The caller, whoever it is.

@@ -9,6 +9,7 @@ pub(crate) mod call;
 mod config;
 mod contact_channels;
 mod emails;
+mod events;
 mod greeting;
 pub(crate) mod input;
 mod items;
@@ -28,6 +29,7 @@ mod team_members;
 mod teams;
 mod users;
 mod verification;
+mod webhooks;
 
 use axum::{Router, middleware::from_fn};
 use routes::Routes;
@@ -61,6 +63,7 @@ fn routes() -> Routes {
         config::routes(),
         contact_channels::routes(),
         emails::routes(),
+        events::routes(),
         items::routes(),
         jwks::routes(),
         key_sets::routes(),
@@ -76,6 +79,7 @@ fn routes() -> Routes {
         teams::routes(),
         users::routes(),
         verification::routes(),
+        webhooks::routes(),
     ];
     nouns.into_iter().fold(Routes::new(), Routes::merge)
 }

@@ -26,12 +26,39 @@ impl<T> Reply<T> {
     pub(crate) fn created(value: T) -> Self {
         Self(StatusCode::CREATED, value)
     }
+
+    /// Status 202: something was begun.
+    pub(crate) fn accepted(value: T) -> Self {
+        Self(StatusCode::ACCEPTED, value)
+    }
+}
+
+/// Status 204: done, and nothing to tell.
+#[derive(Debug)]
+pub(crate) struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl<E: Refuses> Answers for Result<NoContent, E> {
+    const MEDIA_TYPE: Option<&'static str> = None;
+
+    fn shape(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<()>()
+    }
+
+    fn refusal(generator: &mut SchemaGenerator) -> Schema {
+        E::shape(generator)
+    }
 }
 
 /// A handler's answer, told by its type: what the OpenAPI document says of it cannot differ from what is sent.
 pub(crate) trait Answers {
-    /// The media type of an answer that is no refusal.
-    const MEDIA_TYPE: &'static str;
+    /// The media type of an answer that is no refusal; none when it has no body.
+    const MEDIA_TYPE: Option<&'static str>;
 
     /// Its shape, with all that it is made of added to the generator's definitions.
     fn shape(generator: &mut SchemaGenerator) -> Schema;
@@ -55,7 +82,7 @@ impl Refuses for Refusal {
 }
 
 impl<T: JsonSchema, E: Refuses> Answers for Result<Reply<T>, E> {
-    const MEDIA_TYPE: &'static str = "application/json";
+    const MEDIA_TYPE: Option<&'static str> = Some("application/json");
 
     fn shape(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<T>()
@@ -71,7 +98,7 @@ impl<H, T, E> Answers for Result<(H, Reply<T>), E>
 where
     Result<Reply<T>, E>: Answers,
 {
-    const MEDIA_TYPE: &'static str = <Result<Reply<T>, E> as Answers>::MEDIA_TYPE;
+    const MEDIA_TYPE: Option<&'static str> = <Result<Reply<T>, E> as Answers>::MEDIA_TYPE;
 
     fn shape(generator: &mut SchemaGenerator) -> Schema {
         <Result<Reply<T>, E> as Answers>::shape(generator)
@@ -93,7 +120,7 @@ impl IntoResponse for PlainText {
 }
 
 impl Answers for Result<PlainText, Refusal> {
-    const MEDIA_TYPE: &'static str = "text/plain";
+    const MEDIA_TYPE: Option<&'static str> = Some("text/plain");
 
     fn shape(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<String>()
@@ -111,7 +138,7 @@ impl IntoResponse for Page {
 }
 
 impl Answers for Result<Page, Refusal> {
-    const MEDIA_TYPE: &'static str = "text/html";
+    const MEDIA_TYPE: Option<&'static str> = Some("text/html");
 
     fn shape(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<String>()
@@ -169,7 +196,7 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
-fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+pub(crate) fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -238,10 +265,15 @@ pub(crate) fn text(status: StatusCode, message: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], message.to_owned()).into_response()
 }
 
-/// Our own fault: logged here, once, with its chain. The id by which to find it is added by the request-id layer.
-fn internal(error: &Error) -> Response {
+/// Logs and counts what is our own fault.
+pub(crate) fn log_internal(error: &Error) {
     count_error("rest", "INTERNAL_SERVER_ERROR");
     tracing::error!(error = error as &dyn std::error::Error, "a request failed");
+}
+
+/// Our own fault: logged here, once, with its chain. The id by which to find it is added by the request-id layer.
+fn internal(error: &Error) -> Response {
+    log_internal(error);
     text(
         StatusCode::INTERNAL_SERVER_ERROR,
         "The server could not do this. The header x-stack-request-id says which entry of its log tells why.",

@@ -17,7 +17,7 @@ use utoipa::openapi::{
     request_body::RequestBodyBuilder,
 };
 
-use super::{call::Call, input::Object, reply::Answers};
+use super::{input::Object, reply::Answers};
 use crate::app::Gateway;
 
 /// Routes and what is said of them.
@@ -34,7 +34,8 @@ struct Told {
     path: String,
     method: &'static str,
     status: u16,
-    media_type: &'static str,
+    /// None: an answer without a body.
+    media_type: Option<&'static str>,
     shape: Shape,
     refusal: Shape,
 }
@@ -46,45 +47,45 @@ impl Routes {
     }
 
     /// `GET path`.
-    pub(crate) fn get<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn get<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(Call) -> F,
+        H: Handler<T, Gateway> + Fn(C) -> F,
         F: Future<Output: Answers>,
     {
         self.add(("get", HttpMethod::Get, MethodFilter::GET), path, handler, about)
     }
 
     /// `POST path`.
-    pub(crate) fn post<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn post<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(Call) -> F,
+        H: Handler<T, Gateway> + Fn(C) -> F,
         F: Future<Output: Answers>,
     {
         self.add(("post", HttpMethod::Post, MethodFilter::POST), path, handler, about)
     }
 
     /// `PUT path`.
-    pub(crate) fn put<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn put<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(Call) -> F,
+        H: Handler<T, Gateway> + Fn(C) -> F,
         F: Future<Output: Answers>,
     {
         self.add(("put", HttpMethod::Put, MethodFilter::PUT), path, handler, about)
     }
 
     /// `PATCH path`.
-    pub(crate) fn patch<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn patch<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(Call) -> F,
+        H: Handler<T, Gateway> + Fn(C) -> F,
         F: Future<Output: Answers>,
     {
         self.add(("patch", HttpMethod::Patch, MethodFilter::PATCH), path, handler, about)
     }
 
     /// `DELETE path`.
-    pub(crate) fn delete<T: 'static, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn delete<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(Call) -> F,
+        H: Handler<T, Gateway> + Fn(C) -> F,
         F: Future<Output: Answers>,
     {
         self.add(("delete", HttpMethod::Delete, MethodFilter::DELETE), path, handler, about)
@@ -119,18 +120,22 @@ impl Routes {
             .with(|settings| settings.definitions_path = "/components/schemas".into())
             .into_generator();
         for Told { path, method, status, media_type, shape, refusal } in self.answers {
-            let done = json!({
-                "description": if status == 201 { "Made." } else { "Done." },
-                "content": { media_type: { "schema": shape(&mut generator) } },
-            });
+            let mut done = json!({ "description": match status {
+                201 => "Made.",
+                202 => "Begun.",
+                _ => "Done.",
+            } });
+            if let Some(media_type) = media_type {
+                put(&mut done, "content", json!({ media_type: { "schema": shape(&mut generator) } }));
+            }
             let text = json!({ "schema": { "type": "string" } });
             let mut refused = json!({
                 "application/json": { "schema": refusal(&mut generator) },
                 "text/plain": text.clone(),
             });
             // What is a page when it goes well is one when it does not.
-            if media_type == "text/html" {
-                put(&mut refused, media_type, text);
+            if media_type == Some("text/html") {
+                put(&mut refused, "text/html", text);
             }
             let mut responses = json!({ "4XX": {
                 "description": "Refused: a code that clients know, in the header `x-stack-known-error` too; or words.",
@@ -145,7 +150,7 @@ impl Routes {
         Ok(document)
     }
 
-    fn add<T: 'static, H, F>(
+    fn add<T: 'static, C, H, F>(
         mut self,
         (name, method, filter): (&'static str, HttpMethod, MethodFilter),
         path: &str,
@@ -153,7 +158,7 @@ impl Routes {
         about: About,
     ) -> Self
     where
-        H: Handler<T, Gateway> + Fn(Call) -> F,
+        H: Handler<T, Gateway> + Fn(C) -> F,
         F: Future<Output: Answers>,
     {
         self.router = self.router.route(path, on(filter, handler));
@@ -206,9 +211,23 @@ impl About {
         Self { operation, status: 200 }
     }
 
+    /// The same for whoever shows an application token, or the keys of the owner: see `webhooks`.
+    pub(crate) fn by_token(tag: &str, summary: &str) -> Self {
+        let mut about = Self::new(tag, summary, &[]);
+        about.operation = about.operation.description(Some(
+            "Needs an application token in the header `Authorization`, or the keys of the project's owner.",
+        ));
+        about
+    }
+
     /// Answers 201, because something is made.
-    pub(crate) fn makes(mut self) -> Self {
-        self.status = 201;
+    pub(crate) fn makes(self) -> Self {
+        self.answers(201)
+    }
+
+    /// Answers with this status.
+    pub(crate) fn answers(mut self, status: u16) -> Self {
+        self.status = status;
         self
     }
 

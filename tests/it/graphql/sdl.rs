@@ -81,7 +81,11 @@ impl Types {
                 name => match &self.kinds[name] {
                     TypeKind::Enum(ty) => ty.values[0].node.value.node.to_string(),
                     TypeKind::InputObject(input) => {
-                        format!("{{{}}}", self.arguments(name, input.fields.iter().map(|field| &field.node)))
+                        let given = self.arguments(name, input.fields.iter().map(|field| &field.node));
+                        let first = &input.fields[0].node;
+                        // One that needs nothing of each may need one of them (`@oneOf`).
+                        let of_first = || format!("{}: {}", first.name.node, self.literal(&first.ty.node));
+                        format!("{{{}}}", if given.is_empty() { of_first() } else { given })
                     }
                     other => panic!("no literal for {name}: {other:?}"),
                 },

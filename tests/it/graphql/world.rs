@@ -140,6 +140,9 @@ impl World {
             ("first", "5".to_owned()),
             ("users.filter", "null".to_owned()),
             ("webhookMessages.filter", "null".to_owned()),
+            ("webhookEndpoint.id", text(&endpoint)),
+            ("webhookMessage.id", text(&message)),
+            ("statistics.since", "null".to_owned()),
             ("customer", format!("{{ type: USER, id: \"{owner_id}\" }}")),
             ("itemId", text("credits")),
             ("endpointId", text(&endpoint)),
@@ -230,6 +233,7 @@ impl World {
         put(&["SignUpWithPasswordInput.email"], "\"new@example.com\"".to_owned());
         put(&["CreateContactChannelInput.value"], "\"third@example.com\"".to_owned());
         put(&["CreateWebhookEndpointInput.url"], "\"http://127.0.0.1:9/other\"".to_owned());
+        webhook_inputs(&mut put, &self.values["endpointId"]);
         put(&["password", "newPassword"], "\"another horse\"".to_owned());
         put(&["SignInWithPasswordInput.email", "SendPasswordResetInput.email"], "\"nobody@example.com\"".to_owned());
         values
@@ -324,6 +328,18 @@ async fn mails(admin: &Client, owner: &str) -> (String, String) {
     let create = "mutation { createEmailDraft(input: {displayName: \"draft-mark\"}) { emailDraft { id } } }";
     let draft = id(&data(ask(admin, create, Value::Null).await)["createEmailDraft"]["emailDraft"]["id"]);
     (email, draft)
+}
+
+/// What mutations of webhooks are given.
+fn webhook_inputs(put: &mut impl FnMut(&[&'static str], String), endpoint: &str) {
+    put(&["selection"], "null".to_owned());
+    put(&["SendExampleWebhookInput.eventType"], "\"user.created\"".to_owned());
+    put(&["RedriveWebhookDeliveriesInput.deliveries"], format!("{{ endpointId: {endpoint} }}"));
+    put(&["ReplayWebhookMessagesInput.eventTypes"], "null".to_owned());
+    let yesterday = chrono::Utc::now() - chrono::Duration::days(1);
+    let since = format!("\"{}\"", yesterday.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    put(&["RecoverWebhookEndpointInput.since", "ReplayWebhookMessagesInput.since"], since);
+    put(&["RecoverWebhookEndpointInput.until", "ReplayWebhookMessagesInput.until"], "null".to_owned());
 }
 
 /// What mutations of mails are given.

@@ -53,12 +53,11 @@ impl Job for Probe {
 }
 
 pub(super) fn worker_settings() -> Settings {
-    let lane = LaneSettings { slots: 8, timeout: Duration::from_secs(60) };
+    let lane = LaneSettings { slots: 8, timeout: Duration::from_secs(60), lease: LEASE };
     Settings {
         general: lane,
         mail: lane,
         webhooks: lane,
-        lease: LEASE,
         poll: Duration::from_millis(50),
         drain: Duration::from_secs(30),
     }

@@ -182,6 +182,7 @@ async fn everything(app: &App) -> Known {
     know("provider_id", &link);
     know("/team-invitations id", invitation.as_str().unwrap());
     know("/emails id", &mail);
+    know("app_id", &app.demo.project_id);
     know("/user-api-keys api_key_id", user_key.as_str().unwrap());
     know("/team-api-keys api_key_id", team_key.as_str().unwrap());
     // An item of both projects, of which the user has something in its own.

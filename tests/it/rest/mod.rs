@@ -13,3 +13,4 @@ pub(crate) mod projects;
 mod sessions;
 mod teams;
 mod users;
+mod webhooks;

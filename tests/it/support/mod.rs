@@ -8,6 +8,8 @@ pub(crate) mod receiver;
 pub(crate) mod redis;
 pub(crate) mod smtp;
 pub(crate) mod socket;
+#[cfg(feature = "svix")]
+pub(crate) mod svix;
 
 use std::{
     collections::BTreeMap,

@@ -106,10 +106,11 @@ async fn jobs_mails_and_webhooks_are_counted_by_how_they_end() {
     scrape_until(&process, "postern_webhook_attempts_total", &[("outcome", "refused")], 1.0).await;
     scrape_until(&process, "postern_mails_total", &[("outcome", "caught")], 1.0).await;
     scrape_until(&process, "postern_jobs_total", &[("kind", "send_email"), ("outcome", "done")], 1.0).await;
-    scrape_until(&process, "postern_jobs_total", &[("kind", "deliver_webhook"), ("outcome", "snoozed")], 1.0).await;
+    scrape_until(&process, "postern_jobs_total", &[("kind", "deliver_webhook_line"), ("outcome", "snoozed")], 1.0)
+        .await;
     // What the endpoint refused waits for its next attempt.
-    let waiting = [("kind", "deliver_webhook"), ("state", "scheduled")];
-    let found = scrape_until(&process, "postern_queue_jobs", &waiting, 1.0).await;
+    let found = scrape_until(&process, "postern_webhook_deliveries_waiting", &[], 1.0).await;
+    assert_eq!(found.value("postern_webhook_endpoints_paused", &[]), Some(0.0));
     assert!(found.value("postern_events_sequenced_total", &[]) >= Some(1.0));
     assert_eq!(found.value("postern_event_log_lag_seconds", &[]), Some(0.0));
     assert_eq!(found.value("postern_event_consumer_lag_events", &[("consumer", "webhooks")]), Some(0.0));

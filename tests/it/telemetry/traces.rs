@@ -119,11 +119,11 @@ fn check_chain(spans: &[&Span], request: &str, delivered: &str) -> String {
     };
     let request = of_kind(SpanKind::Server, request);
     assert_eq!(text(&request.attributes, "http.response.status_code").as_deref(), Some("200"));
-    let job = of_kind(SpanKind::Consumer, "process deliver_webhook");
-    assert_eq!(job.parent_span_id, request.span_id);
-    assert_eq!(text(&job.attributes, "job.kind").as_deref(), Some("deliver_webhook"));
+    let delivery = of_kind(SpanKind::Consumer, "process webhook_delivery");
+    assert_eq!(delivery.parent_span_id, request.span_id);
+    assert!(text(&delivery.attributes, "delivery.id").is_some());
     let attempt = of_kind(SpanKind::Client, "POST");
-    assert_eq!(attempt.parent_span_id, job.span_id);
+    assert_eq!(attempt.parent_span_id, delivery.span_id);
     assert_eq!(text(&attempt.attributes, "http.response.status_code").as_deref(), Some("200"));
     // The receiver continues the attempt.
     assert_eq!(delivered, format!("00-{}-{}-01", hex(&attempt.trace_id), hex(&attempt.span_id)));

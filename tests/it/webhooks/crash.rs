@@ -30,10 +30,11 @@ impl MortalWorker {
                 let addresses = postern_outside::address::Addresses::new(&deps.settings.allowed_subnets);
                 let http = std::sync::Arc::new(postern_outside::http::OutgoingHttp::new(addresses).unwrap());
                 let deps = Deps { db, http, clock: std::sync::Arc::new(SystemClock), ..deps };
+                let defaults = postern_worker::Settings::default();
                 let settings = postern_worker::Settings {
-                    lease: Duration::from_secs(1),
+                    webhooks: postern_worker::LaneSettings { lease: Duration::from_secs(1), ..defaults.webhooks },
                     poll: Duration::from_millis(20),
-                    ..postern_worker::Settings::default()
+                    ..defaults
                 };
                 Worker::new(deps, settings).unwrap().run(CancellationToken::new()).await
             });

@@ -21,6 +21,8 @@ use crate::support::receiver::Receiver;
 
 mod crash;
 mod delivery;
+#[cfg(feature = "svix")]
+mod svix;
 mod tls;
 
 /// Real clients and the real clock on a throw-away database, and a project in it.

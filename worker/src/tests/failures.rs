@@ -130,7 +130,7 @@ async fn a_job_longer_than_its_lease_runs_once_though_another_worker_waits_for_i
             }
         });
         let mut settings = settings();
-        settings.lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
+        settings.general.lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
         settings.poll = Duration::from_millis(20);
         let workers = [0, 1].map(|_| Running::start(&deps, settings.clone(), registry.clone()));
         let id = put(&deps, probe("long")).await;
@@ -159,7 +159,7 @@ async fn a_job_whose_lease_is_lost_is_stopped_and_its_end_does_not_count() {
             }
         });
         let mut settings = settings();
-        settings.lease = Duration::from_secs(1);
+        settings.general.lease = Duration::from_secs(1);
         let worker = Running::start(&deps, settings, registry);
         let id = put(&deps, probe("slow")).await;
         tally.wait_for("slow", 1).await;

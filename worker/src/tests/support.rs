@@ -83,12 +83,11 @@ pub(super) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
 
 /// Impatient settings; the poll is so slow that only signals and due times wake the worker.
 pub(super) fn settings() -> Settings {
-    let lane = LaneSettings { slots: 4, timeout: Duration::from_secs(10) };
+    let lane = LaneSettings { slots: 4, timeout: Duration::from_secs(10), lease: Duration::from_secs(10) };
     Settings {
         general: lane,
         mail: lane,
         webhooks: lane,
-        lease: Duration::from_secs(10),
         poll: Duration::from_secs(3600),
         drain: Duration::from_secs(10),
     }

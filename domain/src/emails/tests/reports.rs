@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     ports::mail::Accepted,
     settings::Settings,
-    webhooks::{Secret, Signed},
+    webhooks::{Scheme, Secret, Signed},
 };
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -141,7 +141,7 @@ async fn who_has_not_signed_reports_nothing() {
         let (project_id, own) = (bench.insert_project().await, bench.insert_project().await);
         let id = sent_mail(&bench, &project_id).await;
         let body = json!({ "type": "email.bounced", "data": named(id) });
-        let other = Secret::random().unwrap().to_text();
+        let other = Secret::random(Scheme::Hmac).unwrap().to_text();
         let code = |outcome: Result<()>| outcome.unwrap_err().failure().unwrap().code;
         let forged = Sender { bench: &bench, project_id: None, secret: other.expose_secret() };
         assert_eq!(code(forged.post("msg", &body).await), Code::BadRequest);

@@ -8,11 +8,15 @@
 //!
 //! [environment.emails.server]
 //! isShared = false
+//!
+//! [webhooks.crm]
+//! url = "https://crm.example.com/hook"
 //! ```
 //!
 //! The branch level becomes exactly what the file says; at the environment level, where a project keeps more than a file
 //! can know, each key of the file replaces itself and what is below it. Tables stand for the settings in them, one by one,
-//! except for entries of records, which are whole. A key with dots is a key of an override as it is.
+//! except for entries of records, which are whole. A key with dots is a key of an override as it is. Webhook endpoints are
+//! what the feature says of them (`webhooks/configured.rs`).
 
 use std::fmt;
 
@@ -32,6 +36,7 @@ use crate::{
     error::{Error, Result},
     projects::store,
     signal::Signal,
+    webhooks::configured::{self, FileEndpoints},
 };
 
 /// How many violations are told at most.
@@ -44,6 +49,7 @@ pub struct ConfigFile {
     pub project_id: Option<ProjectId>,
     branch: Option<Map<String, Value>>,
     environment: Option<Map<String, Value>>,
+    webhooks: Option<FileEndpoints>,
 }
 
 /// All that is wrong with a file, each with its path in the file.
@@ -58,6 +64,9 @@ pub struct Applied {
     pub branch_changed: bool,
     /// The environment level is another one now.
     pub environment_changed: bool,
+    /// The webhook endpoints of the file are others now.
+    #[serde(default)]
+    pub webhooks_changed: bool,
     /// Settings of the branch level that do not count, because the environment level has others in their place.
     pub hidden: Vec<String>,
 }
@@ -77,7 +86,7 @@ impl ConfigFile {
         let Value::Object(content) = content else {
             return Err(WrongConfigFile(vec!["the file must be a table (in JSON: an object)".to_owned()]));
         };
-        let mut file = Self { project_id: None, branch: None, environment: None };
+        let mut file = Self { project_id: None, branch: None, environment: None, webhooks: None };
         let mut wrong = Vec::new();
         for (key, value) in content {
             match (key.as_str(), value) {
@@ -89,8 +98,11 @@ impl ConfigFile {
                 ("environment", Value::Object(given)) => {
                     file.environment = Some(settings(ConfigLevel::Environment, given, &mut wrong));
                 }
+                ("webhooks", given) => file.webhooks = Some(configured::read(given, &mut wrong)),
                 ("branch" | "environment", _) => wrong.push(format!("{key}: must be a table")),
-                _ => wrong.push(format!("{key:?}: there is no such part; there are project, branch and environment")),
+                _ => wrong.push(format!(
+                    "{key:?}: there is no such part; there are project, branch, environment and webhooks"
+                )),
             }
         }
         wrong.truncate(MAX_TOLD);
@@ -198,6 +210,9 @@ pub(in crate::projects) async fn apply_in(
             record(deps, tx, actor, project_id, (ConfigLevel::Environment, "merged"), given.keys()).await?;
             applied.environment_changed = true;
         }
+    }
+    if let Some(endpoints) = &file.webhooks {
+        applied.webhooks_changed = configured::apply(deps, tx, project_id, endpoints).await?;
     }
     if applied.branch_changed || applied.environment_changed {
         tx.raise(Signal::ProjectChanged { project_id: project_id.clone() });

@@ -33,7 +33,7 @@ async fn a_file_sets_a_project_up_and_again_changes_nothing() {
         });
         let given = file(content.clone());
         let applied = apply_config_file(deps, &actor, &given).await.unwrap();
-        assert_eq!(applied, Applied { branch_changed: true, environment_changed: true, hidden: Vec::new() });
+        assert_eq!(applied, Applied { branch_changed: true, environment_changed: true, ..Applied::default() });
         let now = config(deps, &project.id).await.unwrap();
         assert!(now.auth.otp.allow_sign_in && now.auth.password.allow_sign_in && now.domains.allow_localhost);
         assert!(now.rbac.permissions.contains_key("editor") && now.rbac.permissions.contains_key("team_admin"));
@@ -107,7 +107,7 @@ fn everything_that_is_wrong_is_named_with_its_path() {
         "branch.domains.allowLocalhost: there is no such setting at level branch",
         "branch.payments.products.a b: a key may have letters, digits, _, :, $, - and dots only",
         "branch.sourceOfTruth.type: there is no such setting at level branch",
-        "\"enviroment\": there is no such part; there are project, branch and environment",
+        "\"enviroment\": there is no such part; there are project, branch, environment and webhooks",
         "environment.: a key must not be empty",
         "environment.emails.themes.x: there is no such setting at level environment",
         "project: must be a text, the id of a project",

@@ -50,7 +50,7 @@ async fn a_job_whose_lease_ran_out_is_taken_over_and_the_late_worker_changes_not
             })
             .await;
         assert!(LeaseLost::is(&finished.unwrap_err()));
-        assert_eq!(renew(deps, std::slice::from_ref(&late), LEASE).await.unwrap(), [late.job_id]);
+        assert_eq!(renew(deps, std::slice::from_ref(&late), LEASE).await.unwrap().lost, [late.job_id]);
         assert_eq!(effects(deps).await, before);
         // The worker that took over is not disturbed.
         assert_eq!(end_all(deps, &[(taken_over.clone(), Ending::done())]).await.unwrap(), []);
@@ -69,7 +69,7 @@ async fn a_renewed_lease_is_not_taken_over() {
         let lease = take(deps, 1).await.remove(0).lease;
         for _ in 0..5 {
             bench.clock.advance_seconds(20);
-            assert_eq!(renew(deps, std::slice::from_ref(&lease), LEASE).await.unwrap(), []);
+            assert_eq!(renew(deps, std::slice::from_ref(&lease), LEASE).await.unwrap().lost, []);
             assert_eq!(take(deps, 1).await, []);
         }
         assert_eq!(row(deps, lease.job_id).await.attempts, 1);

@@ -21,8 +21,8 @@ async fn an_endpoint_reads_back_without_what_is_secret() {
                 ("X-Mine".to_owned(), "shown".into()),
                 ("Authorization".to_owned(), "Bearer hidden-value".into()),
             ]),
-            disabled: false,
             secret: Some(SECRET.into()),
+            ..NewEndpoint::default()
         };
         let made = create(deps, &actor, new).await.unwrap();
         assert_eq!(made, endpoint(deps, &actor, made.id).await.unwrap());
@@ -129,11 +129,16 @@ async fn nobody_but_an_administrator_of_the_project_sees_or_changes_anything() {
                 update(deps, actor, id, EndpointChange { disabled: Some(true), ..Default::default() }).await.err(),
                 delete(deps, actor, id).await.err(),
                 secret(deps, actor, id).await.err(),
-                rotate_secret(deps, actor, id, None, None).await.err(),
+                rotate_secret(deps, actor, id, None, None, None).await.err(),
                 send_test(deps, actor, id).await.err(),
                 resend(deps, actor, postern_entity::WebhookMessageId::random(), id).await.err(),
                 recover(deps, actor, id, since, None).await.err(),
                 message(deps, actor, postern_entity::WebhookMessageId::random()).await.err(),
+                attempt(deps, actor, crate::WebhookMessageId::random(), crate::WebhookAttemptId::random()).await.err(),
+                expunge_response(deps, actor, crate::WebhookMessageId::random(), crate::WebhookAttemptId::random())
+                    .await
+                    .err(),
+                sent_to(deps, actor, id, &SentFilter::default(), FIRST_PAGE).await.err(),
             ];
             for (index, outcome) in outcomes.into_iter().enumerate() {
                 assert!(outcome.unwrap().is(code), "{actor:?} {index}");
@@ -149,8 +154,15 @@ async fn nobody_but_an_administrator_of_the_project_sees_or_changes_anything() {
             assert!(count_endpoints(deps, actor).await.unwrap_err().is(code));
             assert!(count_messages(deps, actor, &MessageFilter::default()).await.unwrap_err().is(code));
             assert!(deliveries_of(deps, actor, &[]).await.unwrap_err().is(code));
-            assert!(attempts(deps, actor, AttemptsOf::Endpoint(id), None, FIRST_PAGE).await.unwrap_err().is(code));
+            assert!(
+                attempts(deps, actor, AttemptsOf::Endpoint(id), &AttemptFilter::default(), FIRST_PAGE)
+                    .await
+                    .unwrap_err()
+                    .is(code)
+            );
             assert!(attempts_of(deps, actor, &[]).await.unwrap_err().is(code));
+            assert!(messages_by_ids(deps, actor, &[]).await.unwrap_err().is(code));
+            assert!(try_out(deps, actor, id).await.unwrap_err().is(code));
         }
         assert_eq!(endpoints(deps, &stranger, FIRST_PAGE).await.unwrap().items, []);
         assert_eq!(endpoints_by_ids(deps, &stranger, &[id]).await.unwrap(), []);
@@ -236,15 +248,15 @@ async fn rotation_keeps_the_old_secret_for_the_grace_period_only() {
         };
         let first = secret(deps, actor, id).await.unwrap();
         assert_eq!(signatures().await, 1);
-        rotate_secret(deps, actor, id, Some(&SECRET.into()), Some(60)).await.unwrap();
+        rotate_secret(deps, actor, id, Some(&SECRET.into()), None, Some(60)).await.unwrap();
         assert_eq!(secret(deps, actor, id).await.unwrap().expose_secret(), SECRET);
         assert_eq!(signatures().await, 2);
-        rotate_secret(deps, actor, id, None, None).await.unwrap();
+        rotate_secret(deps, actor, id, None, None, None).await.unwrap();
         assert_ne!(secret(deps, actor, id).await.unwrap().expose_secret(), first.expose_secret());
         assert_eq!(signatures().await, 3);
         bench.clock.advance_seconds(60);
         assert_eq!(signatures().await, 2);
-        rotate_secret(deps, actor, id, None, Some(0)).await.unwrap();
+        rotate_secret(deps, actor, id, None, None, Some(0)).await.unwrap();
         // The former current one is cut off; the one before keeps its own day.
         assert_eq!(signatures().await, 2);
         bench.clock.advance_seconds(DEFAULT_GRACE_SECONDS);
@@ -259,18 +271,18 @@ async fn at_most_ten_old_secrets_are_valid_and_bad_graces_are_refused() {
         let (deps, actor) = (&bench.deps, admin(&bench.insert_project().await));
         let id = create(deps, &actor, to("https://one.example/")).await.unwrap().id;
         for grace in [-1, MAX_GRACE_SECONDS + 1] {
-            assert!(rotate_secret(deps, &actor, id, None, Some(grace)).await.unwrap_err().is(Code::SchemaError));
+            assert!(rotate_secret(deps, &actor, id, None, None, Some(grace)).await.unwrap_err().is(Code::SchemaError));
         }
         for _ in 0..MAX_OLD_SECRETS {
-            rotate_secret(deps, &actor, id, None, Some(100)).await.unwrap();
+            rotate_secret(deps, &actor, id, None, None, Some(100)).await.unwrap();
         }
         let current = secret(deps, &actor, id).await.unwrap();
-        assert!(rotate_secret(deps, &actor, id, None, Some(100)).await.unwrap_err().is(Code::BadRequest));
+        assert!(rotate_secret(deps, &actor, id, None, None, Some(100)).await.unwrap_err().is(Code::BadRequest));
         assert_eq!(secret(deps, &actor, id).await.unwrap().expose_secret(), current.expose_secret());
         // Cutting the current one off makes no more of them.
-        rotate_secret(deps, &actor, id, None, Some(0)).await.unwrap();
+        rotate_secret(deps, &actor, id, None, None, Some(0)).await.unwrap();
         bench.clock.advance_seconds(100);
-        rotate_secret(deps, &actor, id, None, Some(100)).await.unwrap();
+        rotate_secret(deps, &actor, id, None, None, Some(100)).await.unwrap();
         assert_eq!(webhook_secret::Entity::find().all(deps.db.read()).await.unwrap().len(), 2);
     })
     .await;

@@ -13,14 +13,19 @@ use crate::{
     Deps,
     events::{self, EventKind, NewEvent},
     ports::http::OutgoingRequest,
-    queue::{self, Claimed, Ending, Lane, MAX_BATCH},
+    queue::{self, Claimed, Ending, Job, Lane, MAX_BATCH},
     testing::{TestBench, on_each_database},
 };
 
+mod away;
 mod delivery;
 mod endpoints;
+mod lines;
 mod owner;
+mod portal;
 mod schedule;
+mod shaping;
+mod svix;
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -38,6 +43,7 @@ const FIRST_PAGE: PageRequest = PageRequest { limit: 50, after: None };
 struct Hooks<'a> {
     bench: &'a TestBench,
     deliverer: Deliverer,
+    lines: Lines,
     actor: Actor,
     endpoint: Endpoint,
 }
@@ -48,7 +54,13 @@ impl<'a> Hooks<'a> {
         let actor = admin(&project_id);
         let endpoint = create(&bench.deps, &actor, to("https://one.example/hook")).await.unwrap();
         // What the log says about the endpoint itself is no part of the tests.
-        let hooks = Self { bench, deliverer: Deliverer::start(bench.deps.clone()), actor, endpoint };
+        let hooks = Self {
+            bench,
+            deliverer: Deliverer::start(bench.deps.clone()),
+            lines: Lines::start(bench.deps.clone()),
+            actor,
+            endpoint,
+        };
         hooks.fan_out().await;
         hooks
     }
@@ -84,17 +96,33 @@ impl<'a> Hooks<'a> {
     }
 
     async fn deliver(&self, claimed: &Claimed) -> Ending {
-        let job = serde_json::from_value(claimed.payload.clone()).unwrap();
-        deliver(&self.deliverer, &job).await.unwrap()
+        let payload = claimed.payload.clone();
+        if claimed.kind == DeliverLine::KIND {
+            let job = serde_json::from_value(payload).unwrap();
+            return deliver_line(&self.lines, &claimed.lease, &job).await.unwrap_or_else(Ending::from);
+        }
+        deliver(&self.deliverer, &serde_json::from_value(payload).unwrap()).await.unwrap()
     }
 
-    /// Runs every delivery that is due, once.
+    /// Runs every line and every delivery by hand that is due, once; answers how many attempts were made.
     async fn run_due(&self) -> usize {
+        let before = self.attempts().await.len();
         let claimed = self.claim().await;
         let run = async |claimed: &Claimed| (claimed.lease.clone(), self.deliver(claimed).await);
         let endings = futures::future::join_all(claimed.iter().map(run)).await;
         assert_eq!(queue::end_all(self.deps(), &endings).await.unwrap(), []);
-        endings.len()
+        self.attempts().await.len() - before
+    }
+
+    /// Runs until nothing is due any more.
+    async fn run_all(&self) -> usize {
+        let mut made = 0;
+        loop {
+            match self.run_due().await {
+                0 => return made,
+                count => made += count,
+            }
+        }
     }
 
     /// Moves the clock past the longest wait and runs what is due then.

@@ -100,7 +100,8 @@ async fn an_endpoint_that_fails_for_days_is_disabled_and_one_success_clears_its_
         let all = events::EventFilter::default();
         let told = events::read(hooks.deps(), &hooks.actor.project_id, None, &all, 200).await.unwrap();
         let kinds: Vec<_> = told.events.into_iter().map(|event| event.kind).collect();
-        assert_eq!(kinds.last(), Some(&EventKind::WebhookEndpointUpdated));
+        assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::WebhookEndpointDisabled).count(), 1);
+        assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::WebhookMessageExhausted).count(), 4);
 
         hooks.message().await;
         assert_eq!(hooks.run_due().await, 0);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 use async_graphql::dataloader::Loader;
 use async_trait::async_trait;
 use postern_domain::{
-    Actor, Deps, Failure, TeamId, UserId, WebhookEndpointId, WebhookMessageId,
+    Actor, Deps, Failure, TeamId, Timestamp, UserId, WebhookEndpointId, WebhookMessageId,
     items::{self, Customer, Item},
     linked_accounts::{self, LinkedAccount},
     permissions::{self, ProjectGrant, TeamGrant},
@@ -14,7 +14,7 @@ use postern_domain::{
         self, User,
         channels::{self, ContactChannel},
     },
-    webhooks::{self, Attempt, Delivery, Endpoint},
+    webhooks::{self, Attempt, Delivery, Endpoint, Statistics},
 };
 
 use crate::graphql::error::{Error, Result, log_fault};
@@ -268,6 +268,26 @@ impl Loader<AttemptsOf> for Source {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
         let found = webhooks::attempts_of(&self.deps, &self.actor, &ids).await?;
         Ok(grouped(found, |attempt| AttemptsOf(attempt.message_id)))
+    }
+}
+
+/// How a webhook endpoint has done since then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct StatisticsOf(pub(super) WebhookEndpointId, pub(super) Timestamp);
+
+#[async_trait]
+impl Loader<StatisticsOf> for Source {
+    type Value = Statistics;
+    type Error = LoadError;
+
+    async fn load(&self, keys: &[StatisticsOf]) -> Result<HashMap<StatisticsOf, Self::Value>, LoadError> {
+        let mut all = HashMap::new();
+        for (since, keys) in grouped(keys.to_vec(), |key| key.1) {
+            let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+            let found = webhooks::statistics_of(&self.deps, &self.actor, &ids, since).await?;
+            all.extend(found.into_iter().map(|(id, statistics)| (StatisticsOf(id, since), statistics)));
+        }
+        Ok(all)
     }
 }
 

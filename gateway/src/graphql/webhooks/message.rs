@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, ID};
 use postern_domain::webhooks::{Attempt, AttemptTrigger, Delivery, DeliveryState, Message};
 use postern_gateway_macros::guarded;
 
-use super::types::WebhookEndpointObject;
+use super::types::{WebhookEndpointObject, WebhookHeader};
 use crate::graphql::{
     connection::{Connection, connection_of, page_cost},
     error::Result,
@@ -34,6 +34,12 @@ impl WebhookMessageObject {
     #[access(ADMIN)]
     fn payload(&self) -> Option<&str> {
         self.0.payload.as_deref()
+    }
+
+    /// The channels that it goes by: `user:…` and `team:…` of what it is about.
+    #[access(ADMIN)]
+    fn channels(&self) -> &[String] {
+        &self.0.channels
     }
 
     /// When it was made.
@@ -70,7 +76,7 @@ impl WebhookMessageObject {
 }
 
 /// A delivery.
-pub(crate) struct WebhookDeliveryObject(Delivery);
+pub(crate) struct WebhookDeliveryObject(pub(super) Delivery);
 
 /// A message on its way to one endpoint.
 #[guarded(ADMIN, graphql(name = "WebhookDelivery"))]
@@ -103,6 +109,18 @@ impl WebhookDeliveryObject {
     #[access(ADMIN)]
     fn created_at(&self) -> DateTime {
         self.0.created_at.into()
+    }
+
+    /// The id of the message.
+    #[access(ADMIN)]
+    fn message_id(&self) -> ID {
+        self.0.message_id.into_id()
+    }
+
+    /// The exact text for this endpoint, where it has shaped it; null where it is that of the message, or no longer kept.
+    #[access(ADMIN)]
+    fn payload(&self) -> Option<&str> {
+        self.0.payload.as_deref()
     }
 
     /// The id of the endpoint.
@@ -148,6 +166,13 @@ impl WebhookAttemptObject {
     #[access(ADMIN)]
     fn url(&self) -> &str {
         &self.0.url
+    }
+
+    /// The headers that were sent, without signatures and the owner's own.
+    #[access(ADMIN)]
+    fn request_headers(&self) -> Vec<WebhookHeader> {
+        let headers = self.0.request_headers();
+        headers.into_iter().map(|(name, value)| WebhookHeader { name: name.to_owned(), value }).collect()
     }
 
     /// Who wanted it.

@@ -1,17 +1,18 @@
 //! Managing webhook endpoints, and sending again.
 
-use async_graphql::{Context, ID, InputObject};
+use async_graphql::{Context, ID};
 use postern_domain::{
     WebhookEndpointId,
-    webhooks::{self, SentAgain},
+    webhooks::{self, Recovery, SentAgain, Stretch},
 };
 use postern_gateway_macros::guarded;
 use secrecy::ExposeSecret;
 
 use super::{
     input::{
-        CreateWebhookEndpointInput, DeleteWebhookEndpointInput, ResendWebhookMessageInput, RotateWebhookSecretInput,
-        SendTestWebhookInput, UpdateWebhookEndpointInput,
+        CreateWebhookEndpointInput, DeleteWebhookEndpointInput, RecoverWebhookEndpointInput,
+        RedriveWebhookDeliveriesInput, RedrivenWebhooks, ReplayWebhookMessagesInput, ResendWebhookMessageInput,
+        RotateWebhookSecretInput, SendExampleWebhookInput, SendTestWebhookInput, UpdateWebhookEndpointInput,
     },
     types::WebhookEndpointObject,
 };
@@ -81,7 +82,8 @@ impl WebhookMutation {
         let (deps, actor) = (deps(ctx)?, repeat::actor(ctx, input.idempotency_key.as_deref())?);
         let id = parse_id(&input.id, "id")?;
         let new = input.secret.map(Into::into);
-        webhooks::rotate_secret(deps, &actor, id, new.as_ref(), input.grace_period_seconds).await?;
+        let scheme = input.signature.map(Into::into);
+        webhooks::rotate_secret(deps, &actor, id, new.as_ref(), scheme, input.grace_period_seconds).await?;
         let secret = webhooks::secret(deps, &actor, id).await?.expose_secret().to_owned();
         let endpoint = webhooks::endpoint(deps, &actor, id).await?;
         Ok(Some(WebhookSecretPayload { webhook_endpoint: WebhookEndpointObject(endpoint), secret }))
@@ -114,6 +116,60 @@ impl WebhookMutation {
         Ok(Some(webhooks::resend(deps(ctx)?, &actor, message_id, endpoint_id).await?.into()))
     }
 
+    /// Sends a message of a type to one endpoint, with data that only show its form.
+    #[access(ADMIN)]
+    #[graphql(complexity = "child_complexity + 50")]
+    async fn send_example_webhook(
+        &self,
+        ctx: &Context<'_>,
+        input: SendExampleWebhookInput,
+    ) -> Result<Option<WebhookSentPayload>> {
+        let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
+        let endpoint_id = parse_id(&input.endpoint_id, "endpointId")?;
+        Ok(Some(webhooks::send_example(deps(ctx)?, &actor, endpoint_id, &input.event_type).await?.into()))
+    }
+
+    /// Sends a stretch of messages to one endpoint, at most ten thousand, the oldest first.
+    #[access(ADMIN)]
+    #[graphql(complexity = "child_complexity + 50")]
+    async fn replay_webhook_messages(
+        &self,
+        ctx: &Context<'_>,
+        input: ReplayWebhookMessagesInput,
+    ) -> Result<Option<RecoverWebhookEndpointPayload>> {
+        let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
+        let id = parse_id(&input.endpoint_id, "endpointId")?;
+        let stretch = Stretch {
+            since: input.since.0,
+            until: input.until.map(|time| time.0),
+            which: input.which.into(),
+            event_types: input.event_types.unwrap_or_default(),
+        };
+        Ok(Some(webhooks::replay(deps(ctx)?, &actor, id, stretch).await?.into()))
+    }
+
+    /// Tries deliveries that were given up again, with all attempts of the schedule.
+    #[access(ADMIN)]
+    #[graphql(complexity = "child_complexity + 50")]
+    async fn redrive_webhook_deliveries(
+        &self,
+        ctx: &Context<'_>,
+        input: RedriveWebhookDeliveriesInput,
+    ) -> Result<Option<RedriveWebhookDeliveriesPayload>> {
+        let (deps, actor) = (deps(ctx)?, repeat::actor(ctx, input.idempotency_key.as_deref())?);
+        let count = match input.deliveries {
+            RedrivenWebhooks::DeliveryIds(ids) => {
+                let ids = ids.iter().map(|id| parse_id(id, "deliveryIds")).collect::<Result<Vec<_>>>()?;
+                Some(i32::try_from(webhooks::redrive(deps, &actor, &ids).await?).unwrap_or(i32::MAX))
+            }
+            RedrivenWebhooks::EndpointId(id) => {
+                webhooks::redrive_all(deps, &actor, parse_id(&id, "endpointId")?).await?;
+                None
+            }
+        };
+        Ok(Some(RedriveWebhookDeliveriesPayload { count }))
+    }
+
     /// Sends again, once each, what was given up for an endpoint within a window.
     #[access(ADMIN)]
     #[graphql(complexity = "child_complexity + 50")]
@@ -125,22 +181,8 @@ impl WebhookMutation {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
         let id = parse_id(&input.id, "id")?;
         let until = input.until.map(|time| time.0);
-        let recovery = webhooks::recover(deps(ctx)?, &actor, id, input.since.0, until).await?;
-        Ok(Some(RecoverWebhookEndpointPayload { since: recovery.since.into(), until: recovery.until.into() }))
+        Ok(Some(webhooks::recover(deps(ctx)?, &actor, id, input.since.0, until).await?.into()))
     }
-}
-
-/// What to send again.
-#[derive(InputObject)]
-pub(crate) struct RecoverWebhookEndpointInput {
-    /// The endpoint.
-    id: ID,
-    /// Messages made at or after.
-    since: DateTime,
-    /// Messages made before; now when not given.
-    until: Option<DateTime>,
-    /// Makes the mutation repeatable for 24 hours.
-    idempotency_key: Option<String>,
 }
 
 /// A webhook endpoint that was changed.
@@ -157,7 +199,7 @@ pub(crate) struct WebhookSecretPayload {
     /// The endpoint as it is now.
     #[access(ADMIN)]
     webhook_endpoint: WebhookEndpointObject,
-    /// The secret that signs deliveries, `whsec_…`.
+    /// What a receiver verifies with: the secret, `whsec_…`, or the public key, `whpk_…`.
     #[access(ADMIN)]
     secret: String,
 }
@@ -196,4 +238,18 @@ pub(crate) struct RecoverWebhookEndpointPayload {
     /// Messages made before.
     #[access(ADMIN)]
     until: DateTime,
+}
+
+impl From<Recovery> for RecoverWebhookEndpointPayload {
+    fn from(recovery: Recovery) -> Self {
+        Self { since: recovery.since.into(), until: recovery.until.into() }
+    }
+}
+
+/// Deliveries that are tried again.
+#[guarded(ADMIN)]
+pub(crate) struct RedriveWebhookDeliveriesPayload {
+    /// How many there were; null for those of an endpoint, which are found by and by.
+    #[access(ADMIN)]
+    count: Option<i32>,
 }

@@ -5,7 +5,10 @@ use postern_domain::webhooks::{self, MessageFilter, Page, PageRequest, Place};
 use postern_gateway_macros::guarded;
 use secrecy::ExposeSecret;
 
-use super::{message::WebhookMessageObject, types::WebhookEndpointObject};
+use super::{
+    message::{WebhookDeliveryObject, WebhookMessageObject},
+    types::WebhookEndpointObject,
+};
 use crate::graphql::{
     connection::{Connection, decode_cursor, encode_cursor, page_cost, page_size},
     error::Result,
@@ -33,7 +36,37 @@ impl WebhookQuery {
         request.connection(page, webhooks::Endpoint::place, WebhookEndpointObject).map(Some)
     }
 
-    /// The secret that signs deliveries to an endpoint, `whsec_…`.
+    /// One webhook endpoint.
+    #[access(ADMIN)]
+    async fn webhook_endpoint(&self, ctx: &Context<'_>, id: ID) -> Result<Option<WebhookEndpointObject>> {
+        let endpoint = webhooks::endpoint(deps(ctx)?, actor(ctx)?, parse_id(&id, "id")?).await?;
+        Ok(Some(WebhookEndpointObject(endpoint)))
+    }
+
+    /// One webhook message.
+    #[access(ADMIN)]
+    async fn webhook_message(&self, ctx: &Context<'_>, id: ID) -> Result<Option<WebhookMessageObject>> {
+        let message = webhooks::message(deps(ctx)?, actor(ctx)?, parse_id(&id, "id")?).await?;
+        Ok(Some(WebhookMessageObject(message)))
+    }
+
+    /// Deliveries that were given up after their last attempt, newest first.
+    #[access(ADMIN)]
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn webhook_dead_letters(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 200; 50 when not given.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the last item of the page before.")] after: Option<String>,
+        #[graphql(desc = "Only those to this endpoint.")] endpoint_id: Option<ID>,
+    ) -> Result<Option<Connection<WebhookDeliveryObject>>> {
+        let request = request(first, after.as_deref())?;
+        let endpoint_id = endpoint_id.map(|id| parse_id(&id, "endpointId")).transpose()?;
+        let page = webhooks::dead_letters(deps(ctx)?, actor(ctx)?, endpoint_id, request.asked).await?;
+        request.connection(page, webhooks::Delivery::place, WebhookDeliveryObject).map(Some)
+    }
+
+    /// What a receiver verifies deliveries with: the secret, `whsec_…`, or the public key, `whpk_…`.
     #[access(ADMIN)]
     async fn webhook_secret(&self, ctx: &Context<'_>, endpoint_id: ID) -> Result<Option<String>> {
         let id = parse_id(&endpoint_id, "endpointId")?;
@@ -57,6 +90,7 @@ impl WebhookQuery {
             event_types: filter.event_types.unwrap_or_default(),
             since: filter.since.map(|time| time.0),
             until: filter.until.map(|time| time.0),
+            ..MessageFilter::default()
         };
         let page = webhooks::messages(deps(ctx)?, actor(ctx)?, &filter, request.asked).await?;
         request.connection(page, webhooks::Message::place, WebhookMessageObject).map(Some)
