@@ -1,5 +1,5 @@
-//! The bare loop that a draining backlog is measured against, a process of its own: posts a body again and again, over as
-//! many connections as a worker has slots for webhooks, and does nothing else.
+//! The bare loop that a draining backlog is measured against, a process of its own: posts a body again and again, over a
+//! few dozen connections, and does nothing else.
 
 use std::{
     path::PathBuf,
@@ -14,7 +14,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-/// As many as a worker has by default.
+/// How many posts are under way at a time.
 pub(crate) const SLOTS: usize = 64;
 
 /// How the process is started.

@@ -9,8 +9,8 @@ use super::{compare::Spread, report::Row, scene::Scene};
 
 const JOBS: i64 = 10_000;
 const PATIENCE: Duration = Duration::from_secs(120);
-const NOTES: &str = "10,000 jobs `deliver_webhook` whose delivery is gone, so that each run is one lookup shared with others; \
-    written while no worker ran, from the first end to the last; 64 slots";
+const NOTES: &str = "10,000 jobs `deliver_webhook` (attempts by hand) whose delivery is gone, so that each run is one lookup shared with others; \
+    written while no worker ran, from the first end to the last; 128 slots";
 
 /// Jobs per second, out of a backlog.
 pub(crate) async fn measure(scene: &mut Scene, rounds: usize) -> Result<Row> {

@@ -53,6 +53,9 @@ pub struct Settings {
     /// Users of the large project in `pages`.
     #[arg(long, default_value_t = 1_000_000)]
     users: u64,
+    /// Deliveries that wait for an endpoint that is away in `webhooks`.
+    #[arg(long, default_value_t = 1_000_000)]
+    waiting: u64,
     /// Writes the report into this directory as well, as `bench-<date>-<shape>.md` and `.json`.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -149,7 +152,7 @@ async fn measure(section: Section, scene: &mut Scene, settings: &Settings) -> Re
         Section::Refresh => vec![paths::refresh(scene, &plan).await?],
         Section::CreateUser => vec![paths::create_user(scene, &plan).await?],
         Section::Jobs => vec![jobs::measure(scene, plan.rounds).await?],
-        Section::Webhooks => webhooks::measure(scene, plan.rounds).await?,
+        Section::Webhooks => webhooks::measure(scene, plan.rounds, settings.waiting).await?,
         Section::Mails => mails::measure(scene, plan.rounds).await?,
         Section::Subscriptions => live::measure(scene, plan.rounds).await?,
         Section::Pages => pages::measure(scene, &plan, settings.users).await?,

@@ -3,14 +3,16 @@
 //! once by its key, and every job of a dead worker must be done again within 60 s.
 //!
 //! One file per drill; `scene.rs` is what they share, `check.rs` decides; those of mails, where each project has a mail server
-//! of its own, share `mails/`. To add one: a file with a `pub(super) async fn`,
-//! and a line in `DRILLS`.
+//! of its own, share `mails/`, and those of webhooks, which have many endpoints, share `hooks/`. To add one: a file with a
+//! `pub(super) async fn`, and a line in `DRILLS`.
 
 mod check;
 mod clock;
 mod database;
+mod figures;
 mod follower;
 mod history;
+mod hooks;
 mod kill;
 mod mails;
 mod paused;
@@ -86,6 +88,9 @@ const DRILLS: &[Drill] = &[
     Drill { name: "poisoned", shapes: BOTH, run: |scale, shape| Box::pin(poisoned::run(scale, shape)) },
     Drill { name: "mail-steps", shapes: BOTH, run: |scale, shape| Box::pin(mails::steps(scale, shape)) },
     Drill { name: "mail-down", shapes: BOTH, run: |scale, shape| Box::pin(mails::down(scale, shape)) },
+    Drill { name: "hooks-kill", shapes: BOTH, run: |scale, shape| Box::pin(hooks::kill(scale, shape)) },
+    Drill { name: "hooks-down", shapes: BOTH, run: |scale, shape| Box::pin(hooks::down(scale, shape)) },
+    Drill { name: "hooks-hang", shapes: BOTH, run: |scale, shape| Box::pin(hooks::hang(scale, shape)) },
     Drill { name: "clock", shapes: BOTH, run: |scale, shape| Box::pin(clock::run(scale, shape)) },
 ];
 

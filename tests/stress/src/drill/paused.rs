@@ -14,7 +14,7 @@ use super::{
 };
 use crate::stand::{Plan, Shape};
 
-/// Longer than the 30 s of a lease.
+/// Longer than a lease: 30 s, of webhooks 10 s.
 const PAUSE: Duration = Duration::from_secs(35);
 
 pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {

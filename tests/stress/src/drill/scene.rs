@@ -17,7 +17,7 @@ use super::{
 use crate::stand::{MailListener, Plan, Receiver, Shape, Stand};
 
 /// Within which time everything that a dead worker had begun must be done by another one (design §4).
-const WEBHOOKS_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const WEBHOOKS_WITHIN: Duration = Duration::from_secs(60);
 /// A mail whose try was cut off is tried again when the try is a minute old, because the server may have taken it.
 pub(super) const MAILS_WITHIN: Duration = Duration::from_secs(70);
 /// How long the end is waited for before what is missing counts as lost.
@@ -171,6 +171,30 @@ impl Scene {
 
     async fn mails_are_done(&self) -> Result<bool> {
         Ok(readback::outbox(&self.stand.client(), "&simple_status=in-progress").await?.is_empty())
+    }
+}
+
+/// Ends a drill. What a failed one leaves is kept.
+pub(super) async fn conclude(mut stand: Stand, ended: Result<Report>) -> Result<Report> {
+    let mut ended = ended;
+    if let Ok(report) = &mut ended {
+        for process in stand.processes() {
+            if let Some(status) = process.ended()? {
+                report.findings.wrong.push(format!("{} ended by itself with {status}", process.name));
+            }
+        }
+    }
+    if ended.as_ref().is_ok_and(|report| report.findings.is_good()) {
+        stand.stop().await?;
+        return ended;
+    }
+    let kept = format!("logs and data are in {}", stand.keep().display());
+    match ended {
+        Ok(mut report) => {
+            report.notes.push(kept);
+            Ok(report)
+        }
+        Err(error) => Err(error.context(kept)),
     }
 }
 

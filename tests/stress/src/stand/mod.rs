@@ -161,6 +161,27 @@ impl Stand {
         Ok(())
     }
 
+    /// Starts one more worker.
+    ///
+    /// # Errors
+    /// When there are none, or it does not become ready.
+    pub async fn add_worker(&mut self) -> Result<()> {
+        let number = self.workers.len() + 1;
+        let like = self.workers.first().context("a shape without workers")?;
+        let mut worker = like.another(format!("worker-{number}"))?;
+        worker.start().await?;
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    /// Stops the worker that was added last, for good.
+    ///
+    /// # Errors
+    /// When there is none, or it does not end well.
+    pub async fn remove_worker(&mut self) -> Result<()> {
+        self.workers.pop().context("no worker")?.stop().await
+    }
+
     /// All processes of Postern.
     pub fn processes(&mut self) -> impl Iterator<Item = &mut Postern> {
         self.gateways.iter_mut().chain(self.workers.iter_mut())

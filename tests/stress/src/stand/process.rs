@@ -106,6 +106,11 @@ impl Postern {
         Ok(self)
     }
 
+    /// One more of the same sort, not started yet.
+    pub(super) fn another(&self, name: String) -> Result<Self> {
+        Self::new(self.role, name, &self.dir, self.settings.clone()).administered()
+    }
+
     /// Changes a setting, or any other environment variable, from the next start on.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.settings.retain(|(known, _)| known != name);

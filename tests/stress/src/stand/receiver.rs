@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -14,14 +15,23 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
 };
 use standardwebhooks::Webhook;
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::ports::free_port;
 
 /// What becomes of requests to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Answered with this status.
     Status(u16),
-    /// Never answered.
+    /// Answered with 200 after this time.
+    Slow(Duration),
+    /// Not answered while the receiver is there.
     Hang,
 }
 
@@ -59,13 +69,21 @@ impl Hook {
 pub struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
-    serving: JoinHandle<()>,
+    /// `None` while nobody listens.
+    serving: Option<Serving>,
+}
+
+#[derive(Debug)]
+struct Serving {
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     received: Mutex<Vec<Hook>>,
     manners: Mutex<BTreeMap<String, Manner>>,
+    is_gone: watch::Sender<bool>,
 }
 
 impl Receiver {
@@ -74,15 +92,37 @@ impl Receiver {
     /// # Errors
     /// When no address is free.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("an address for the receiver")?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
-        let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
-        let serving = tokio::spawn(async move {
-            // Ends with the run only.
-            drop(axum::serve(listener, router).await);
+        // Not one that the kernel hands out: it must stay free while nobody listens.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let mut receiver = Self { address, shared: Arc::default(), serving: None };
+        receiver.open().await?;
+        Ok(receiver)
+    }
+
+    /// Listens again.
+    ///
+    /// # Errors
+    /// When somebody else has taken its address.
+    pub async fn open(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.address).await.context("an address for the receiver")?;
+        let router = Router::new().fallback(take).with_state(Arc::clone(&self.shared));
+        let (stop, mut stopped) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let until = async move { drop(stopped.changed().await) };
+            // Ends with the receiver only.
+            drop(axum::serve(listener, router).with_graceful_shutdown(until).await);
         });
-        Ok(Self { address, shared, serving })
+        self.serving = Some(Serving { stop, task });
+        Ok(())
+    }
+
+    /// From now on nobody listens. What is being answered is answered first, and idle connections are closed.
+    pub async fn close(&mut self) {
+        if let Some(Serving { stop, task }) = self.serving.take() {
+            drop(stop);
+            // It has nothing to tell.
+            drop(task.await);
+        }
     }
 
     /// Where to send to.
@@ -102,6 +142,12 @@ impl Receiver {
         lock(&self.shared.received).clone()
     }
 
+    /// What has arrived behind the first `seen`, in order.
+    #[must_use]
+    pub fn received_since(&self, seen: usize) -> Vec<Hook> {
+        lock(&self.shared.received).get(seen..).unwrap_or_default().to_vec()
+    }
+
     /// How much has arrived so far.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -111,7 +157,10 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.shared.is_gone.send_replace(true);
+        if let Some(Serving { task, .. }) = &self.serving {
+            task.abort();
+        }
     }
 }
 
@@ -122,7 +171,15 @@ async fn take(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, b
     lock(&shared.received).push(Hook { path, id, headers, body, at: Instant::now() });
     match manner {
         Manner::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        Manner::Hang => std::future::pending().await,
+        Manner::Slow(time) => {
+            sleep(time).await;
+            StatusCode::OK
+        }
+        Manner::Hang => {
+            // Whoever sent it may end then.
+            drop(shared.is_gone.subscribe().wait_for(|is_gone| *is_gone).await);
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use self::check::{Asked, Case, Tally};
 pub(super) use self::{down::run as down, steps::run as steps};
-use super::{check::Findings, history::judge, readback, scene::Report};
+use super::{check::Findings, history::judge, readback};
 use crate::stand::{Client, MailListener, Stand};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -88,30 +88,6 @@ async fn settle(tenants: &[&Tenant], patience: Duration) -> Result<Vec<Option<In
         sleep(LOOK_EVERY).await;
     }
     Ok(done)
-}
-
-/// Ends a drill. What a failed one leaves is kept.
-async fn conclude(mut stand: Stand, ended: Result<Report>) -> Result<Report> {
-    let mut ended = ended;
-    if let Ok(report) = &mut ended {
-        for process in stand.processes() {
-            if let Some(status) = process.ended()? {
-                report.findings.wrong.push(format!("{} ended by itself with {status}", process.name));
-            }
-        }
-    }
-    if ended.as_ref().is_ok_and(|report| report.findings.is_good()) {
-        stand.stop().await?;
-        return ended;
-    }
-    let kept = format!("logs and data are in {}", stand.keep().display());
-    match ended {
-        Ok(mut report) => {
-            report.notes.push(kept);
-            Ok(report)
-        }
-        Err(error) => Err(error.context(kept)),
-    }
 }
 
 /// Adds what one project's mails came to.

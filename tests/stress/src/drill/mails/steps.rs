@@ -9,12 +9,12 @@ use futures::future::join_all;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use super::{Tenant, add, conclude, settle};
+use super::{Tenant, add, settle};
 use crate::{
     drill::{
         Scale,
         check::Findings,
-        scene::{MAILS_WITHIN, Report},
+        scene::{MAILS_WITHIN, Report, conclude},
     },
     stand::{Course, Plan, Postern, Shape, Stand, Step},
 };
