@@ -109,12 +109,12 @@ impl<'a> Run<'a> {
         let mut not_before = Duration::ZERO;
         loop {
             self.prolong();
-            if self.waiting.is_empty()
-                && self.may_begin()
-                && self.is_to_look()
-                && let Some(ending) = self.look().await?
-            {
-                return Ok(ending);
+            if self.waiting.is_empty() && self.may_begin() && self.is_to_look() {
+                match self.look().await {
+                    Ok(Some(ending)) => return Ok(ending),
+                    Ok(None) => {}
+                    Err(error) => self.fail(error),
+                }
             }
             let wait = self.begin();
             if self.under_way.is_empty() {
@@ -131,11 +131,7 @@ impl<'a> Run<'a> {
             tokio::select! {
                 Some(ended) = self.under_way.next() => match ended {
                     Ok((id, verdict)) => self.note(id, verdict),
-                    // What else is under way comes to its end first: it was sent.
-                    Err(error) => {
-                        self.stopped = true;
-                        self.failed.get_or_insert(error);
-                    }
+                    Err(error) => self.fail(error),
                 },
                 () = tokio::time::sleep(wait.unwrap_or(self.look_again).clamp(LOOK_AGAIN, LOOK_SELDOM)) => {}
             }
@@ -144,6 +140,12 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         Ok(end::ending(self.lease, self.job.endpoint_id, not_before))
+    }
+
+    /// Ends the turn with this error, once what is under way has come to its end: it was sent.
+    fn fail(&mut self, error: Error) {
+        self.stopped = true;
+        self.failed.get_or_insert(error);
     }
 
     fn in_order(&self) -> bool {
@@ -263,7 +265,8 @@ impl<'a> Run<'a> {
             if let Some(wait) = self.pace.wait(now) {
                 return Some(wait);
             }
-            let Some(share) = self.lines.shares.take(&self.job.project_id) else { break };
+            // As many requests of the project are open as may be: this one waits a moment.
+            let Some(share) = self.lines.shares.take(&self.job.project_id) else { return Some(SHORT_WAIT) };
             let Some(delivery) = self.waiting.pop_front() else { break };
             self.pace.begin(now);
             self.taken.insert(delivery.id);
