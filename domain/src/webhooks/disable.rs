@@ -44,6 +44,8 @@ pub(super) async fn disable(
     endpoint_id: WebhookEndpointId,
     reason: Reason,
 ) -> Result<()> {
+    // The line first, then the endpoint: everybody locks them in this order.
+    line::wake(deps, tx, [(project_id, endpoint_id)]).await?;
     let Some(mut row) = store::endpoint_for_update(tx, project_id, endpoint_id).await? else { return Ok(()) };
     if row.disabled {
         return Ok(());
@@ -67,7 +69,6 @@ pub(super) async fn disable(
     let job =
         TellOfDisabledEndpoint { project_id: project_id.clone(), endpoint_id, disabled_at: row.updated_at, reason };
     queue::enqueue(deps, tx, Enqueue::new(&job)?.project(project_id.clone())).await?;
-    line::wake(deps, tx, [(project_id, endpoint_id)]).await?;
     store::update_endpoint(tx, row).await
 }
 

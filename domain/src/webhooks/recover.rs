@@ -2,7 +2,7 @@
 //! everything; and giving what was given up its whole schedule again. All of it goes through the line of the endpoint, so
 //! its order, rate and breaker hold.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use postern_entity::{
     Timestamp, WebhookDeliveryId, WebhookEndpointId,
@@ -165,16 +165,19 @@ pub async fn redrive(deps: &Deps, actor: &Actor, ids: &[WebhookDeliveryId]) -> R
     deps.mutate(actor, "redriveWebhookDeliveries", |tx| async move {
         let given_up = store::failed_deliveries(&tx, &actor.project_id, ids).await?;
         // Lines first, then endpoints: as those do that write results.
-        let lines: BTreeSet<_> = given_up.iter().map(|delivery| delivery.endpoint_id).collect();
-        line::wake(deps, &tx, lines.into_iter().map(|endpoint_id| (&actor.project_id, endpoint_id))).await?;
-        let mut count = 0;
-        for delivery in &given_up {
-            let endpoint = store::endpoint_for_update(&tx, &actor.project_id, delivery.endpoint_id).await?;
+        let mut lines: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for delivery in given_up {
+            lines.entry(delivery.endpoint_id).or_default().push(delivery.id);
+        }
+        line::wake(deps, &tx, lines.keys().map(|endpoint_id| (&actor.project_id, *endpoint_id))).await?;
+        let (mut count, due) = (0, queue::now_in(deps, &*tx).await?);
+        for (endpoint_id, ids) in lines {
+            let endpoint = store::endpoint_for_update(&tx, &actor.project_id, endpoint_id).await?;
             if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.disabled) {
                 if endpoint.fifo {
-                    store::line_up(&tx, &[delivery.id]).await?;
+                    store::line_up(&tx, &ids).await?;
                 }
-                count += store::send_again(&tx, &[delivery.id], false, queue::now_in(deps, &*tx).await?).await?;
+                count += store::send_again(&tx, &ids, false, due).await?;
             }
         }
         Ok(count)
