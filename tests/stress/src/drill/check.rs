@@ -158,12 +158,20 @@ fn last_name(found: &mut Findings, records: &[Record], user: &SeenUser) {
 fn positions(found: &mut Findings, observed: &Observed) {
     let Some((from, seen)) = &observed.followed else { return };
     let log: Vec<_> = observed.events.iter().map(|event| event.position).filter(|position| position > from).collect();
+    // Read after the project's log: complete up to where that ended.
+    let end = log.last().copied().unwrap_or(*from);
+    let elsewhere = observed.elsewhere.iter().filter(|position| (from + 1..end).contains(position));
+    let mut taken: Vec<_> = log.iter().chain(elsewhere).copied().collect();
+    taken.sort_unstable();
     let mut last = *from;
-    for position in &log {
-        if *position != last + 1 {
+    for position in taken {
+        if position != last + 1 {
             found.wrong.push(format!("position {position} follows {last}"));
         }
-        last = *position;
+        last = position;
+    }
+    if !log.is_sorted() {
+        found.wrong.push("the log is not read in its order".to_owned());
     }
     if *seen != log {
         found.wrong.push(format!("a follower saw {} events that differ from the {} of the log", seen.len(), log.len()));

@@ -12,11 +12,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::readback::{all, patiently, position, text};
+use super::readback::{CURSORS, all, patiently, position, text};
 use crate::stand::Client;
 
-const CURSORS: &str = "query($first: Int, $after: String) { page: events(first: $first, after: $after) {
-    pageInfo { hasNextPage endCursor } nodes { cursor } } }";
 const EVENTS: &str = "subscription($after: String) { events(after: $after) { cursor } }";
 /// A connection that said nothing for so long is made anew: a stopped process says nothing.
 const SILENCE: Duration = Duration::from_secs(5);

@@ -27,6 +27,8 @@ const USERS: &str = "query($first: Int, $after: String) {
     pageInfo { hasNextPage endCursor } nodes { id displayName primaryEmail } } }";
 const EVENTS: &str = "query($first: Int, $after: String) { page: events(first: $first, after: $after) {
     pageInfo { hasNextPage endCursor } nodes { cursor type userId payload } } }";
+pub(super) const CURSORS: &str = "query($first: Int, $after: String) { page: events(first: $first, after: $after) {
+    pageInfo { hasNextPage endCursor } nodes { cursor } } }";
 const MESSAGES: &str = "query($first: Int, $after: String) { page: webhookMessages(first: $first, after: $after) {
     pageInfo { hasNextPage endCursor } nodes { id eventType payload deliveries(first: 5) { nodes { state } } } } }";
 
@@ -86,8 +88,10 @@ pub(super) struct Observed {
     pub(super) users: Vec<SeenUser>,
     /// The whole log of the project.
     pub(super) events: Vec<SeenEvent>,
-    /// Behind which position somebody followed the log live, and what was seen, in that order. Nobody else's events came
-    /// since.
+    /// The places that events of the project `internal` have: positions count the events of all projects, and its mails to
+    /// owners are logged there.
+    pub(super) elsewhere: Vec<i64>,
+    /// Behind which position somebody followed the log of the project live, and what was seen, in that order.
     pub(super) followed: Option<(i64, Vec<i64>)>,
     pub(super) messages: Vec<SeenMessage>,
     pub(super) hooks: Vec<SeenHook>,
@@ -115,6 +119,7 @@ impl Observed {
         Ok(Self {
             users: users(&client).await?,
             events: events(&client).await?,
+            elsewhere: positions(&scene.stand.client_of(&scene.stand.internal)).await?,
             followed: None,
             messages: messages(&client).await?,
             hooks: hooks.iter().map(|hook| seen_hook(hook, &scene.secret)).collect(),
@@ -149,6 +154,11 @@ pub(super) async fn users(client: &Client) -> Result<Vec<SeenUser>> {
 
 pub(super) async fn events(client: &Client) -> Result<Vec<SeenEvent>> {
     all(&client.server(), EVENTS, None).await?.iter().map(seen_event).collect()
+}
+
+async fn positions(client: &Client) -> Result<Vec<i64>> {
+    let nodes = all(&client.server(), CURSORS, None).await?;
+    nodes.iter().map(|node| position(&text(node, "cursor")?)).collect()
 }
 
 fn seen_event(node: &Value) -> Result<SeenEvent> {

@@ -52,6 +52,7 @@ fn good() -> (Vec<Record>, Observed) {
         hooks: messages.iter().map(hook).collect(),
         messages,
         events,
+        elsewhere: vec![3, 12],
         followed: Some((6, vec![7, 8, 9])),
         mails: vec![mail("<1>"), mail("<2>")],
         outbox: vec![sent(), sent()],
@@ -125,6 +126,20 @@ fn repeats_under_the_same_key_may_be_permitted() {
     observed.hooks[3].body = "other".into();
     let found = check(&records, &observed, Permitted { repeats: true, ..Permitted::default() });
     assert_eq!(found.wrong, ["webhook msg-7 has two contents"]);
+}
+
+#[test]
+fn places_of_events_elsewhere_are_no_gaps() {
+    let (records, mut observed) = good();
+    for event in &mut observed.events[1..] {
+        event.position += 1;
+    }
+    observed.followed = Some((6, vec![7, 9, 10]));
+    let found = check(&records, &observed, Permitted::default());
+    assert_eq!(found.wrong, ["position 9 follows 7"]);
+    observed.elsewhere.push(8);
+    let found = check(&records, &observed, Permitted::default());
+    assert!(found.is_good(), "{found:?}");
 }
 
 #[test]
