@@ -167,12 +167,15 @@ impl Access {
     }
 }
 
-/// The customer must be there. Nobody but the application knows custom ones, so every one of them is.
+/// The customer must be there. Nobody but the application knows custom ones, so every one of them is that can be called so.
 ///
 /// # Errors
-/// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`.
+/// `USER_NOT_FOUND`, `TEAM_NOT_FOUND`; `SCHEMA_ERROR` for the id of a custom customer that is empty or too long.
 #[crate::boxed]
 pub async fn require_exists(deps: &Deps, project_id: &ProjectId, customer: &Customer) -> Result<()> {
+    let mut violations = Violations::default();
+    customer.check(&mut violations);
+    violations.finish()?;
     let is_there = match customer.kind {
         CustomerType::User => match customer.user_id() {
             Some(id) => users::find(deps, project_id, id).await?.is_some(),

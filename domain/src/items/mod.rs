@@ -27,13 +27,14 @@ mod store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::read::balances_of;
 pub use self::{
     change::{ItemChange, MAX_DESCRIPTION_CHARS, MAX_OPEN_GRANTS, change},
     customer::{Customer, CustomerType, MAX_CUSTOM_ID_CHARS, require_access, require_exists},
     fold::fold_step,
     ledger::MAX_QUANTITY,
     read::{get, list, of_customers},
-    sources::{Expires, Interval, IntervalUnit, NewSource, end_in, grant_in},
+    sources::{Expires, Interval, IntervalUnit, NewSource, end_in, grant_in, lasting_in, rescale_in},
 };
 
 /// What a customer has of an item; also its form on the wire.

@@ -8,7 +8,7 @@ use super::{
     store,
 };
 use crate::{
-    Actor, Deps, Failure, ProjectId,
+    Actor, Deps, Failure, ItemBalanceId, ProjectId,
     error::Result,
     projects::{self, ProjectConfig},
     validation::Violations,
@@ -114,6 +114,20 @@ fn check(customer: &Customer) -> Result<()> {
     let mut violations = Violations::default();
     customer.check(&mut violations);
     violations.finish()
+}
+
+/// Whose each balance is, and of which item.
+pub(crate) async fn balances_of(
+    deps: &Deps,
+    project_id: &ProjectId,
+    ids: impl IntoIterator<Item = ItemBalanceId>,
+) -> Result<HashMap<ItemBalanceId, (Customer, String)>> {
+    let ids: Vec<_> = ids.into_iter().collect();
+    let rows = store::owners(deps.db.read(), project_id, &ids).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, (Customer::new(row.customer_type, &row.customer_id), row.item_id)))
+        .collect())
 }
 
 /// What a customer has of an item, whatever the config says, as the transaction sees it; nothing where nothing was ever

@@ -1,6 +1,8 @@
 //! What purchases do: grant the items they include, once or again and again, and end (wire: payments §4.1). For features that
 //! sell; no caller reaches this by itself.
 
+use std::collections::HashMap;
+
 use postern_entity::item_change::ItemChangeKind;
 pub use postern_entity::item_source::Expires;
 
@@ -66,6 +68,12 @@ impl Interval {
                 "What an item repeats by must be an interval of at least one day and at most a thousand years.",
             )),
         }
+    }
+
+    /// So much later.
+    #[must_use]
+    pub fn after(self, from: Timestamp) -> Timestamp {
+        from.plus_millis(self.millis)
     }
 }
 
@@ -222,4 +230,74 @@ pub async fn end_in(
         balance.save(tx, told).await?;
     }
     Ok(())
+}
+
+/// The most that each of these sources of a customer grants at a time of what is never lost, by item, as the transaction sees it.
+///
+/// # Errors
+/// Those of the database.
+#[crate::boxed]
+pub async fn lasting_in(
+    tx: &Tx,
+    project_id: &ProjectId,
+    customer: &Customer,
+    keys: &[String],
+) -> Result<HashMap<String, i64>> {
+    let mut most = HashMap::new();
+    for (item_id, quantity) in store::lasting(&**tx, project_id, customer, keys).await? {
+        let known = most.entry(item_id).or_insert(0);
+        *known = quantity.max(*known);
+    }
+    Ok(most)
+}
+
+/// Lets what a purchase grants grow or shrink with the pieces of it that are left, from its next repeat on, in the transaction
+/// that writes that down: what was granted under `key` stays as it is and repeats no more, what would have repeated is
+/// granted under `next_key`, `left` pieces instead of `of`; nothing when none are left. Answers whether anything repeated.
+///
+/// # Errors
+/// Those of [`grant_in`].
+#[crate::boxed]
+pub async fn rescale_in(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    customer: &Customer,
+    [key, next_key]: [&str; 2],
+    (left, of): (i64, i64),
+) -> Result<bool> {
+    let mut repeated = false;
+    for row in store::sources_of(&**tx, project_id, customer, key).await? {
+        let mut balance = balance::hold(deps, tx, project_id, customer, &row.item_id).await?;
+        let Some(source) = store::source(&**tx, balance.id(), key).await? else { continue };
+        let place = source.place;
+        balance.recall(source);
+        balance.advance(deps.now());
+        let Some(source) = balance.ledger.sources.iter().find(|source| source.place == place).cloned() else {
+            continue;
+        };
+        let Some(next) = balance.ledger.stop(place) else { continue };
+        repeated = true;
+        let mut told = NewRows::default();
+        balance.add_entry(
+            &mut told,
+            Entry {
+                kind: ItemChangeKind::SourceEnd,
+                delta: 0,
+                expires_at: Some(Timestamp(next)),
+                description: None,
+                source_key: Some(key.to_owned()),
+                made_by: SYSTEM,
+            },
+        );
+        let quantity = i128::from(source.quantity) * i128::from(left) / i128::from(of.max(1));
+        let quantity = i64::try_from(quantity).unwrap_or(MAX_QUANTITY).min(MAX_QUANTITY);
+        if quantity > 0 && store::source(&**tx, balance.id(), next_key).await?.is_none() {
+            let later = Source { place: 0, key: next_key.to_owned(), quantity, starts_at: next, granted: 0, ..source };
+            balance.add_entry(&mut told, entry_of(&later));
+            balance.ledger.start(later);
+        }
+        balance.save(tx, told).await?;
+    }
+    Ok(repeated)
 }

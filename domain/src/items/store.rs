@@ -274,11 +274,55 @@ pub(super) async fn put_sources(tx: &Tx, rows: Vec<item_source::Model>) -> Resul
         item_source::Entity::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model))
             .on_conflict(
                 OnConflict::columns([Column::BalanceId, Column::Place])
-                    .update_columns([Column::EndsAt, Column::Granted, Column::NextAt])
+                    .update_columns([Column::Interval, Column::EndsAt, Column::Granted, Column::NextAt])
                     .to_owned(),
             )
             .exec_without_returning(&**tx)
             .await?;
     }
     Ok(())
+}
+
+/// Whose balances these are, and of what.
+pub(super) async fn owners(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    ids: &[ItemBalanceId],
+) -> Result<Vec<item_balance::Model>> {
+    let mut rows = Vec::new();
+    for ids in ids.chunks(MAX_IDS) {
+        let select = item_balance::Entity::find()
+            .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
+            .filter(item_balance::Column::Id.is_in(ids.iter().copied()));
+        rows.extend(select.all(connection).await?);
+    }
+    Ok(rows)
+}
+
+/// What each source with one of these keys grants at a time, if it is never lost: the item and the quantity.
+pub(super) async fn lasting(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    customer: &Customer,
+    keys: &[String],
+) -> Result<Vec<(String, i64)>> {
+    let balances = item_balance::Entity::find()
+        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
+        .filter(item_balance::Column::CustomerType.eq(customer.kind()))
+        .filter(item_balance::Column::CustomerId.eq(customer.id()))
+        .all(connection)
+        .await?;
+    let items: HashMap<_, _> = balances.into_iter().map(|row| (row.id, row.item_id)).collect();
+    let mut found = Vec::new();
+    for keys in keys.chunks(MAX_IDS / 2) {
+        let sources = item_source::Entity::find()
+            .filter(item_source::Column::BalanceId.is_in(items.keys().copied().take(MAX_IDS / 2)))
+            .filter(item_source::Column::SourceKey.is_in(keys))
+            .filter(item_source::Column::Expires.eq(item_source::Expires::Never))
+            .all(connection)
+            .await?;
+        let named = sources.into_iter().filter_map(|row| Some((items.get(&row.balance_id)?.clone(), row.quantity)));
+        found.extend(named);
+    }
+    Ok(found)
 }

@@ -105,6 +105,26 @@ impl Ledger {
         self.advance(self.at);
     }
 
+    /// Lets the source at `place` grant no more; what it granted is lost when it would have been. Answers when it would have
+    /// granted next.
+    pub(super) fn stop(&mut self, place: i64) -> Option<i64> {
+        let source = self.sources.iter_mut().find(|source| source.place == place)?;
+        let next = source.next_at()?;
+        let replaces = source.replaces();
+        // It has made the one part that a source without repeats makes, be it that nothing was ever granted.
+        source.interval = None;
+        source.granted = source.granted.max(1);
+        if replaces {
+            // What it granted ends when it would have, whatever becomes of the purchase's own end: it is no longer the source's.
+            let detached = self.grants.iter_mut().find(|grant| grant.place == place);
+            if let Some(grant) = detached {
+                (grant.place, grant.of_source) = (self.next_place, false);
+                self.next_place += 1;
+            }
+        }
+        Some(next)
+    }
+
     /// Takes from what ends soonest; what is missing is owed.
     fn remove(&mut self, amount: i64) {
         let mut wanted = amount;

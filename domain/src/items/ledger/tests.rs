@@ -218,6 +218,28 @@ impl Plain {
         self.sources.splice(0..0, rest);
     }
 
+    /// Its parts end when they would have, but for those that end with the purchase.
+    fn stop(&mut self, index: usize) {
+        let source = &mut self.sources[index];
+        let next = match source.interval {
+            Some(interval) => source.starts_at + interval * source.granted,
+            None if source.granted == 0 => source.starts_at,
+            None => return,
+        };
+        if source.ends_at.is_some_and(|end| end <= next) {
+            return;
+        }
+        let detaches = source.expires == Expires::WhenRepeated && source.interval.is_some();
+        (source.interval, source.granted) = (None, source.granted.max(1));
+        let place = source.place;
+        if detaches {
+            for open in self.open.iter_mut().filter(|open| open.source.is_some_and(|(of, _)| of == place)) {
+                open.source = None;
+                self.next += 1;
+            }
+        }
+    }
+
     fn end(&mut self, index: usize, ends_at: Option<i64>) {
         let at = self.at;
         let source = &mut self.sources[index];
@@ -254,6 +276,8 @@ enum Step {
         ends_in: Option<i64>,
     },
     End(usize, Option<i64>),
+    /// Lets a source grant no more.
+    Stop(usize),
     /// Writes down what is true now, as the worker does.
     Fold,
 }
@@ -270,6 +294,7 @@ fn step() -> impl Strategy<Value = Step> {
             quantity, interval, expires, starts_in, ends_in
         }),
         2 => (0..8_usize, proptest::option::of(-3..30_i64)).prop_map(|(index, ends)| Step::End(index, ends)),
+        1 => (0..8_usize).prop_map(Step::Stop),
         1 => Just(Step::Fold),
     ]
 }
@@ -307,6 +332,15 @@ proptest! {
                     let new = Source { starts_at, ends_at, ..source(quantity, interval, expires) };
                     ledger.start(new.clone());
                     plain.start(new);
+                }
+                Step::Stop(index) => {
+                    settle(&mut ledger, &mut plain, clock);
+                    if !plain.sources.is_empty() {
+                        let index = index % plain.sources.len();
+                        let place = ledger.sources[index].place;
+                        ledger.stop(place);
+                        plain.stop(index);
+                    }
                 }
                 Step::End(index, ends) => {
                     let at = settle(&mut ledger, &mut plain, clock);
