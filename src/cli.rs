@@ -35,7 +35,7 @@ pub enum Command {
     Schema,
     /// Prints the OpenAPI document of the REST API.
     Openapi,
-    /// Says what is wrong with settings, database, Redis, queue and mail.
+    /// Says what is wrong with settings, database, Redis, queue, mail and Stripe.
     Doctor,
     /// Makes a new set of keys for a project, or a one-time invitation.
     Keys {
@@ -61,6 +61,12 @@ pub enum Command {
         #[command(subcommand)]
         what: ExportWhat,
     },
+    /// Looks after what Stripe tells: lists, replays and fetches its events.
+    Stripe {
+        /// What to do.
+        #[command(subcommand)]
+        action: StripeAction,
+    },
     /// Seals again under the first server secret what was sealed under an older one.
     Rotate,
     /// Works on what tenants wrote, apart from everything else: started by the other commands, not by people.
@@ -70,6 +76,24 @@ pub enum Command {
     Completions {
         /// For which shell.
         shell: Shell,
+    },
+}
+
+/// What can be done with the events of Stripe.
+#[derive(Debug, Subcommand)]
+pub enum StripeAction {
+    /// Lists the events that wait or failed, oldest first, one a line.
+    Events,
+    /// Lets an event be worked off again, whatever came of it before.
+    Replay {
+        /// As Stripe calls it: `evt_…`.
+        id: String,
+    },
+    /// Asks Stripe for events that were not posted here, of all accounts. A worker does so every ten minutes.
+    Sync {
+        /// For how many days back, at most the 30 that Stripe keeps them; default: since they were last asked for.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=30))]
+        days: Option<u8>,
     },
 }
 

@@ -6,7 +6,7 @@ use crate::{
     db::{Backend, Db},
     error::Result,
     passwords::Passwords,
-    ports::{http::HttpClient, mail::Mailer, rates::Rates, sandbox::Sandbox, svix::SvixServer},
+    ports::{http::HttpClient, mail::Mailer, rates::Rates, sandbox::Sandbox, stripe::Stripe, svix::SvixServer},
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -40,6 +40,8 @@ pub struct Deps {
     pub rates: Arc<dyn Rates>,
     /// Where what tenants wrote is run.
     pub sandbox: Arc<dyn Sandbox>,
+    /// Where customers pay, if the installation has it.
+    pub stripe: Option<Arc<dyn Stripe>>,
     /// What delivers webhooks in place of the engine here, if the installation has it.
     pub svix: Option<Arc<dyn SvixServer>>,
     /// The installation's settings, as far as rules depend on them.

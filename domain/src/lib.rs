@@ -27,6 +27,7 @@ pub mod nodes;
 pub mod notifications;
 pub mod passwords;
 pub mod patch;
+pub mod payments;
 pub mod permissions;
 pub mod ports;
 pub mod projects;

@@ -1,6 +1,7 @@
 //! The part of the installation's settings that rules depend on. Read and checked by the root, handed in.
 
 use ipnet::IpNet;
+use secrecy::SecretString;
 use url::Url;
 
 use crate::{ports::mail::MailServer, webhooks::Secret};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub mails_per_hour: f64,
     /// What signs the reports of the installation's account at its mail provider, newest first; none: there are no reports.
     pub mail_report_secrets: Vec<Secret>,
+    /// What signs the events of Stripe, newest first; none: there are no events.
+    pub stripe_webhook_secrets: Vec<SecretString>,
     /// Whether requests are rate limited. Attempt counters of codes always count.
     pub rate_limits: bool,
 }

@@ -72,6 +72,12 @@ uuid_id! {
     ImageId,
     /// What a customer has of an item.
     ItemBalanceId,
+    /// Something that was sold or granted: a subscription or a one-time purchase.
+    PurchaseId,
+    /// A customer at Stripe.
+    StripeCustomerId,
+    /// Something that was asked of Stripe.
+    StripeOperationId,
     /// An entry of a ledger of items.
     ItemChangeId,
     /// An entry of the event log.

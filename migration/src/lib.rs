@@ -30,6 +30,7 @@ mod m0019_search_scope;
 mod m0020_team_search;
 mod m0021_outbox;
 mod m0022_webhook_lines;
+mod m0023_payments;
 
 /// One change a line.
 macro_rules! changes {
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             m0020_team_search
             m0021_outbox
             m0022_webhook_lines
+            m0023_payments
         }
     }
 }

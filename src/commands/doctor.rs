@@ -58,6 +58,16 @@ pub(super) async fn run(settings: Settings) -> Result<(), CommandError> {
         let rendered = emails::check_sandbox(deps).await.map_err(|error| error.to_string());
         report("templates", rendered.map(|()| "a process of their own renders them".to_owned()))?;
     }
+    if let Some(stripe) = &settings.stripe {
+        let checked = match deps.as_ref().and_then(|deps| deps.stripe.as_ref()) {
+            Some(api) => api.check().await.map_err(|error| error.to_string()),
+            None => Err("not checked, because the database has to be reached first".to_owned()),
+        };
+        report("stripe", checked.map(|()| format!("{} answers and takes the key", stripe.api_base)))?;
+        if settings.domain.stripe_webhook_secrets.is_empty() {
+            report("stripe", Err("POSTERN_STRIPE_WEBHOOK_SECRET is missing: no event of Stripe is taken".to_owned()))?;
+        }
+    }
     if let Some(svix) = &settings.svix {
         let checked = match deps.as_ref().and_then(|deps| deps.svix.as_ref()) {
             Some(server) => server.check().await.map_err(|error| error.to_string()),

@@ -8,6 +8,7 @@ mod keys;
 mod operator;
 mod rotate;
 mod serve;
+mod stripe;
 
 use std::{
     fmt::Display,
@@ -102,6 +103,7 @@ fn run_command(cli: Cli) -> Result<(), CommandError> {
                     }
                     Command::Import { what: ImportWhat::Users(options) } => import::users(settings, options).await,
                     Command::Export { what: ExportWhat::Users(options) } => export::users(settings, &options).await,
+                    Command::Stripe { action } => stripe::run(settings, &action).await,
                     Command::Rotate => rotate::run(settings).await,
                     Command::Schema | Command::Openapi | Command::Sandbox | Command::Completions { .. } => Ok(()),
                 }

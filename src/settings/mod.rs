@@ -3,6 +3,7 @@
 
 mod parts;
 mod reader;
+mod stripe;
 
 use std::{
     collections::BTreeMap,
@@ -38,6 +39,9 @@ const WEBHOOK_RETENTION_DAYS: &str = "POSTERN_WEBHOOK_RETENTION_DAYS";
 const MAIL_REPORT_SECRET: &str = "POSTERN_MAIL_REPORT_SECRET";
 const SVIX_URL: &str = "POSTERN_SVIX_URL";
 const SVIX_TOKEN: &str = "POSTERN_SVIX_TOKEN";
+const STRIPE_SECRET_KEY: &str = "POSTERN_STRIPE_SECRET_KEY";
+const STRIPE_WEBHOOK_SECRET: &str = "POSTERN_STRIPE_WEBHOOK_SECRET";
+const STRIPE_API_BASE: &str = "POSTERN_STRIPE_API_BASE";
 const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
 const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
 const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
@@ -53,7 +57,7 @@ const LOG: &str = "POSTERN_LOG";
 const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 34] = [
     CONFIG,
     CONFIG_FILE,
     LISTEN,
@@ -72,6 +76,9 @@ const NAMES: [&str; 31] = [
     MAIL_REPORT_SECRET,
     SVIX_URL,
     SVIX_TOKEN,
+    STRIPE_SECRET_KEY,
+    STRIPE_WEBHOOK_SECRET,
+    STRIPE_API_BASE,
     INTERNAL_CLIENT_KEY,
     INTERNAL_SERVER_KEY,
     INTERNAL_ADMIN_KEY,
@@ -143,6 +150,8 @@ pub struct Settings {
     pub internal_keys: Option<InternalKeys>,
     /// The Svix server that delivers webhooks in place of the engine here.
     pub svix: Option<Svix>,
+    /// Where customers pay.
+    pub stripe: Option<Stripe>,
     /// Whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether callers may ask about the GraphQL schema.
@@ -187,6 +196,15 @@ pub struct InternalKeys {
     pub secret_server_key: SecretString,
     /// `sak_…`
     pub super_secret_admin_key: SecretString,
+}
+
+/// Where customers pay.
+#[derive(Clone, Debug)]
+pub struct Stripe {
+    /// The API, without `/v1`.
+    pub api_base: Url,
+    /// The installation's secret key.
+    pub secret_key: SecretString,
 }
 
 /// A Svix server and what opens it.
@@ -296,6 +314,8 @@ impl Reader {
         let webhook_retention_days =
             self.within(WEBHOOK_RETENTION_DAYS, "90", WEBHOOK_RETENTION_RANGE, "a number of days");
         let svix = self.svix();
+        let stripe = self.stripe();
+        let stripe_webhook_secrets = self.stripe_webhook_secrets();
         let internal_keys = self.internal_keys(local_mode);
         let internal_sign_up = self.internal_sign_up(local_mode);
         let mut allowed_subnets = self.subnets(ALLOWED_SUBNETS);
@@ -321,6 +341,7 @@ impl Reader {
             server_secrets,
             internal_keys,
             svix,
+            stripe,
             trusted_proxies,
             introspection,
             documents,
@@ -336,6 +357,7 @@ impl Reader {
                 mail_from: mail_from?,
                 mails_per_hour: mails_per_hour?,
                 mail_report_secrets,
+                stripe_webhook_secrets,
                 webhooks_https_only,
                 webhook_retention_days: webhook_retention_days?,
                 rate_limits,

@@ -95,6 +95,33 @@ fn a_svix_server_is_refused_by_a_program_without_its_client() {
 }
 
 #[test]
+#[cfg(feature = "stripe")]
+fn payments_take_a_secret_key_and_perhaps_another_address() {
+    let key = "rk_live_of-some-length";
+    let stripe = read(&[(STRIPE_SECRET_KEY, key)]).unwrap().stripe.unwrap();
+    assert_eq!((stripe.api_base.as_str(), stripe.secret_key.expose_secret()), ("https://api.stripe.com/", key));
+    assert!(read(&[]).unwrap().stripe.is_none());
+    let wrong = |pairs: &[(&str, &str)]| read(pairs).unwrap_err().0.join("\n");
+    assert!(wrong(&[(STRIPE_API_BASE, "http://localhost:1")]).contains("POSTERN_STRIPE_SECRET_KEY is missing"));
+    for bad in ["pk_live_publishable", "whsec_x", "sk_with a space"] {
+        let wrong = wrong(&[(STRIPE_SECRET_KEY, bad)]);
+        assert!(wrong.contains("POSTERN_STRIPE_SECRET_KEY must be") && !wrong.contains(bad), "{wrong}");
+    }
+    for bad in ["api.stripe.com", "ftp://x", "https://me:pw123@x", "https://x/?a=b"] {
+        let wrong = wrong(&[(STRIPE_SECRET_KEY, key), (STRIPE_API_BASE, bad)]);
+        assert!(wrong.contains("POSTERN_STRIPE_API_BASE must be") && !wrong.contains("pw123"), "{wrong}");
+    }
+    let [new, old] = ["whsec_the-newer-of-the-two", "whsec_the-older-of-the-two"];
+    let both = read(&[(STRIPE_WEBHOOK_SECRET, &format!("{new}, {old}"))]).unwrap();
+    assert_eq!(both.domain.stripe_webhook_secrets.len(), 2);
+    for bad in ["sk_live_of-some-length", "whsec_short", &format!("{new},")] {
+        assert!(wrong(&[(STRIPE_WEBHOOK_SECRET, bad)]).contains("POSTERN_STRIPE_WEBHOOK_SECRET must be"), "{bad}");
+    }
+    let shown = format!("{:?}", read(&[(STRIPE_SECRET_KEY, key), (STRIPE_WEBHOOK_SECRET, new)]).unwrap());
+    assert!(!shown.contains(key) && !shown.contains(new), "{shown}");
+}
+
+#[test]
 fn secrets_do_not_show() {
     let secret = "a-secret-of-more-than-thirty-two-bytes";
     let settings = read(&[(SERVER_SECRET, secret), (DATABASE_URL, "postgres://u:pw123@h/d")]).unwrap();

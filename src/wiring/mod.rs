@@ -11,7 +11,7 @@ use postern_domain::{
     Deps, Error, Result,
     db::{Address, Db},
     passwords::Passwords,
-    ports::{rates::Rates, svix::SvixServer},
+    ports::{rates::Rates, stripe::Stripe, svix::SvixServer},
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -78,9 +78,24 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         http: Arc::new(OutgoingHttp::new(addresses).map_err(Error::internal)?),
         rates,
         sandbox: Arc::new(ProcessSandbox::new(settings.program.clone(), &[SANDBOX])),
+        stripe: stripe(settings)?,
         svix: svix(settings)?,
         settings: Arc::new(settings.domain.clone()),
     })
+}
+
+#[cfg(feature = "stripe")]
+fn stripe(settings: &Settings) -> Result<Option<Arc<dyn Stripe>>> {
+    let Some(stripe) = &settings.stripe else { return Ok(None) };
+    let client =
+        postern_outside_stripe::StripeClient::new(&stripe.secret_key, &stripe.api_base).map_err(Error::internal)?;
+    Ok(Some(Arc::new(client)))
+}
+
+/// There is no client, and settings that want one were refused.
+#[cfg(not(feature = "stripe"))]
+fn stripe(_: &Settings) -> Result<Option<Arc<dyn Stripe>>> {
+    Ok(None)
 }
 
 #[cfg(feature = "svix")]

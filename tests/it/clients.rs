@@ -3,12 +3,34 @@
 
 use std::path::Path;
 
+use postern_fake_stripe::FakeStripe;
 use tokio::process::Command;
 
-use crate::support::App;
+use crate::support::{App, Builder};
+
+/// By which the suites sign what Stripe posts.
+const STRIPE_WEBHOOK_SECRET: &str = "whsec_of-the-client-suites";
 
 async fn run(suite: &str) {
-    let app = App::builder().set("POSTERN_RATE_LIMITS", "off").start().await;
+    run_against(App::builder(), suite, &[]).await;
+}
+
+/// For suites that sell: with a Stripe of their own, which they tell what customers do.
+async fn run_with_stripe(suite: &str) {
+    let stripe = FakeStripe::start().await.unwrap();
+    let url = stripe.url();
+    let app = App::builder()
+        .set("POSTERN_STRIPE_SECRET_KEY", stripe.secret_key())
+        .set("POSTERN_STRIPE_API_BASE", &url)
+        .set("POSTERN_STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET);
+    let variables =
+        [("POSTERN_STRIPE_CONTROL_URL", url.as_str()), ("POSTERN_STRIPE_WEBHOOK_SECRET", STRIPE_WEBHOOK_SECRET)];
+    run_against(app, suite, &variables).await;
+}
+
+/// Runs a suite against this server, with these variables besides those that every suite needs.
+async fn run_against(app: Builder, suite: &str, variables: &[(&str, &str)]) {
+    let app = app.set("POSTERN_RATE_LIMITS", "off").start().await;
     let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
     let (demo, internal) = (&app.demo, &app.internal);
     let output = Command::new("node")
@@ -24,6 +46,7 @@ async fn run(suite: &str) {
         .env("POSTERN_DEMO_PUBLISHABLE_CLIENT_KEY", &demo.client)
         .env("POSTERN_DEMO_SECRET_SERVER_KEY", &demo.server)
         .env("POSTERN_DEMO_SUPER_SECRET_ADMIN_KEY", &demo.admin)
+        .envs(variables.iter().copied())
         .output()
         .await
         .expect("node is on the PATH; `scripts/test` puts it there");
@@ -65,6 +88,16 @@ async fn api_keys_are_made_and_checked_in_every_app() {
 #[tokio::test(flavor = "multi_thread")]
 async fn items_are_read_and_changed_in_every_app() {
     run("items").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn products_are_sold_and_granted_in_every_app() {
+    run_with_stripe("payments").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_purchase_page_works_in_a_browser() {
+    run_with_stripe("purchase").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +193,8 @@ fn every_suite_is_run() {
             "linked_accounts",
             "live",
             "mailbox",
+            "payments",
+            "purchase",
             "server",
             "teams",
             "tokens",

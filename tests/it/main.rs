@@ -15,6 +15,7 @@ mod graphql;
 mod migrations;
 mod openapi;
 mod operations;
+mod payments;
 mod queue;
 mod rest;
 mod serve;

@@ -11,6 +11,7 @@ use postern_domain::{
     events::{self, jobs::PruneEvents},
     idempotency::jobs::PruneOutcomes,
     items::jobs::FoldItems,
+    payments::jobs::{FetchStripeEvents, PruneStripeEvents},
     queue::jobs::PruneJobs,
     sessions::jobs::PruneSessions,
     signal::Signal,
@@ -20,7 +21,7 @@ use postern_domain::{
 use crate::{
     Follow, Registry,
     jobs::{
-        emails, erase_user_events, fold_items, prune, purge_project, send_to_svix, tell_of_leaked_api_key,
+        emails, erase_user_events, fold_items, payments, prune, purge_project, send_to_svix, tell_of_leaked_api_key,
         webhooks as hooks,
     },
 };
@@ -43,6 +44,11 @@ pub fn registry() -> Result<Registry> {
         .job(emails::wipe_expired_secrets)
         .job(erase_user_events::run)
         .job(fold_items::run)
+        .job(payments::end_replaced)
+        .job(payments::fetch)
+        .job(payments::finish)
+        .job(payments::prune)
+        .job(payments::work)
         .job(prune::events)
         .job(prune::idempotency_outcomes)
         .job(prune::jobs)
@@ -57,9 +63,11 @@ pub fn registry() -> Result<Registry> {
         .job(hooks::tell_of_disabled)
         .schedule(10 * MINUTE, &PruneEvents {})?
         .schedule(10 * MINUTE, &PruneOutcomes {})?
+        .schedule(10 * MINUTE, &FetchStripeEvents {})?
         .schedule(MINUTE, &FoldItems {})?
         .schedule(MINUTE, &PruneJobs {})?
         .schedule(60 * MINUTE, &PruneSessions {})?
+        .schedule(60 * MINUTE, &PruneStripeEvents {})?
         .schedule(60 * MINUTE, &PruneWebhooks {})?
         .schedule(60 * MINUTE, &WipeExpiredEmailSecrets {})?
         .schedule(5 * MINUTE, &SweepEmails {})?

@@ -13,6 +13,8 @@ pub struct Settings {
     pub mail: LaneSettings,
     /// Slots and time limit of [`Lane::Webhooks`].
     pub webhooks: LaneSettings,
+    /// Slots and time limit of [`Lane::Payments`].
+    pub payments: LaneSettings,
     /// How often the database is looked at when no signal came.
     pub poll: Duration,
     /// How long running jobs may take to finish once the worker is told to stop; then they are cut off and given back.
@@ -43,6 +45,8 @@ impl Default for Settings {
             // What waits for an endpoint waits until its line is taken over from a dead worker; taken over from one that only
             // slept, it costs a repeated attempt under the same id.
             webhooks: LaneSettings { slots: 128, timeout: 5 * timeout, lease: Duration::from_secs(10) },
+            // Each makes a few calls to Stripe, one after the other.
+            payments: LaneSettings { slots: 16, timeout: 3 * timeout, lease },
             poll: Duration::from_millis(500),
             drain: Duration::from_secs(25),
         }
@@ -55,6 +59,7 @@ impl Settings {
             Lane::General => self.general,
             Lane::Mail => self.mail,
             Lane::Webhooks => self.webhooks,
+            Lane::Payments => self.payments,
         }
     }
 

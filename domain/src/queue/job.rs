@@ -13,11 +13,13 @@ pub enum Lane {
     Mail,
     /// Webhook deliveries to hosts that tenants chose.
     Webhooks,
+    /// Calls to Stripe.
+    Payments,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: &[Self] = &[Self::General, Self::Mail, Self::Webhooks];
+    pub const ALL: &[Self] = &[Self::General, Self::Mail, Self::Webhooks, Self::Payments];
 
     /// As stored.
     #[must_use]
@@ -26,6 +28,7 @@ impl Lane {
             Self::General => "general",
             Self::Mail => "mail",
             Self::Webhooks => "webhooks",
+            Self::Payments => "payments",
         }
     }
 }

@@ -53,6 +53,8 @@ pub enum CodeKind {
     TeamInvitation,
     /// Stops mails of one category to a user.
     Unsubscribe,
+    /// Lets a customer buy a product.
+    Purchase,
 }
 
 impl CodeKind {
@@ -65,6 +67,7 @@ impl CodeKind {
             Self::InternalInvite => "internal_invite",
             Self::TeamInvitation => "team_invitation",
             Self::Unsubscribe => "unsubscribe",
+            Self::Purchase => "purchase",
         }
     }
 }
@@ -129,6 +132,7 @@ pub(crate) struct IssuedCode {
 /// What a code was bound to.
 #[derive(Clone, Debug)]
 pub(crate) struct UsedCode {
+    pub(crate) id: VerificationCodeId,
     pub(crate) user_id: Option<UserId>,
     pub(crate) data: Value,
 }
@@ -188,7 +192,7 @@ pub(crate) async fn look_at(
     }
     // The refusal is the outcome of a transaction that commits: the attempt counts.
     let outcome = deps.db.write(|tx| async move { attempt(deps, &tx, project_id, kind, code).await }).await?;
-    outcome.map(|row| UsedCode { user_id: row.user_id, data: row.data }).map_err(Error::from)
+    outcome.map(|row| UsedCode { id: row.id, user_id: row.user_id, data: row.data }).map_err(Error::from)
 }
 
 /// A code that somebody uses, and what becomes of it when the effect is refused.
@@ -323,7 +327,7 @@ async fn use_up(
     let mut used = verification_code::ActiveModel { id: Set(row.id), ..Default::default() };
     used.used_at = Set(Some(deps.now()));
     verification_code::Entity::update(used).exec(&**tx).await?;
-    Ok(Ok(UsedCode { user_id: row.user_id, data: row.data }))
+    Ok(Ok(UsedCode { id: row.id, user_id: row.user_id, data: row.data }))
 }
 
 /// Whether any code of the project shares the tail. Guesses into the blue must not cost a transaction.

@@ -7,7 +7,8 @@ use crate::{
     Actor, Deps, TeamId,
     error::{Result, refuse},
     events::{self, EventKind, NewEvent},
-    permissions,
+    items::Customer,
+    payments, permissions,
     signal::Signal,
 };
 
@@ -24,6 +25,7 @@ pub async fn delete(deps: &Deps, actor: &Actor, id: TeamId) -> Result<()> {
         if !store::delete(&tx, project_id, id).await? {
             return refuse(not_found(id));
         }
+        payments::end_all_at_stripe(deps, &tx, project_id, &Customer::team(id)).await?;
         // Its keys went with it.
         tx.raise(Signal::TeamDeleted { team_id: id });
         let payload = json!({ "id": id });

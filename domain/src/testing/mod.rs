@@ -100,6 +100,7 @@ impl TestBench {
             http: http.clone(),
             rates: rates.clone(),
             sandbox: Arc::new(SameProcess),
+            stripe: None,
             svix: None,
             settings: Arc::new(settings),
         };
@@ -220,6 +221,7 @@ pub fn settings() -> Settings {
         mail_from: ("Postern".to_owned(), "noreply@example.com".to_owned()),
         mails_per_hour: DEFAULT_MAILS_PER_HOUR,
         mail_report_secrets: Vec::new(),
+        stripe_webhook_secrets: Vec::new(),
         rate_limits: true,
     }
 }

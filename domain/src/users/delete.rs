@@ -8,7 +8,8 @@ use crate::{
     db::Tx,
     error::{Result, refuse},
     events::{self, EventKind, NewEvent},
-    projects,
+    items::Customer,
+    payments, projects,
     signal::Signal,
     teams,
 };
@@ -48,6 +49,7 @@ async fn delete_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, id: UserId) -> 
     if !store::lock_to_delete(tx, project_id, id).await? {
         return refuse(not_found());
     }
+    payments::end_all_at_stripe(deps, tx, project_id, &Customer::user(id)).await?;
     let teams = teams::memberships_of(&**tx, project_id, id).await?;
     // Its sessions go with it.
     store::delete(tx, project_id, id).await?;

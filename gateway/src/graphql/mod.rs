@@ -26,6 +26,7 @@ mod live;
 mod loaders;
 mod node;
 mod notifications;
+mod payments;
 mod permissions;
 mod persisted;
 mod projects;

@@ -21,6 +21,7 @@ use super::{
     linked_accounts::{mutation::LinkedAccountMutation, query::LinkedAccountQuery},
     node::NodeQuery,
     notifications::{NotificationMutation, NotificationQuery},
+    payments::{mutation::PaymentMutation, query::PaymentQuery},
     permissions::{mutation::PermissionMutation, query::PermissionQuery},
     projects::query::ProjectQuery,
     sessions::{
@@ -48,7 +49,7 @@ pub(crate) struct PeopleQuery(UserQuery, LinkedAccountQuery, SessionQuery, Notif
 pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery, ItemQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, EmailQuery, FederationQuery);
+pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, EmailQuery, FederationQuery, PaymentQuery);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
@@ -56,7 +57,7 @@ pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, EmailQuery, 
 pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, WorkMutation);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct WorkMutation(WebhookMutation, EmailMutation, EmailLibraryMutation);
+pub(crate) struct WorkMutation(WebhookMutation, EmailMutation, EmailLibraryMutation, PaymentMutation);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutation, VerificationMutation);

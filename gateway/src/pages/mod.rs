@@ -8,6 +8,7 @@ mod graphiql;
 mod local;
 mod mailbox;
 mod plain;
+mod purchase;
 mod team_invitation;
 pub(crate) mod unsubscribe;
 mod verify;
@@ -27,6 +28,7 @@ pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
         .merge(assets::router())
         .merge(graphiql::router(gateway))
         .merge(mailbox::router(gateway))
+        .merge(purchase::router())
         .merge(team_invitation::router())
         .merge(unsubscribe::router())
         .merge(verify::router())

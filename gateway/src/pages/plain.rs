@@ -22,6 +22,20 @@ pub(super) struct Plain<'a> {
     pub(super) project: &'a str,
     pub(super) paragraphs: &'a [&'a str],
     pub(super) action: Option<Action<'a>>,
+    /// What the page has besides.
+    pub(super) more: Option<More>,
+}
+
+/// A template of its own that fills the blocks of `plain.html`, for a page with more to it than a button.
+#[derive(Debug)]
+pub(super) struct More {
+    pub(super) source: &'static str,
+    /// What the template calls `more`.
+    pub(super) with: Value,
+    /// Where forms may lead besides this origin, as a content security policy names it.
+    pub(super) form_targets: String,
+    /// From where pictures come, likewise; empty for none.
+    pub(super) pictures: String,
 }
 
 /// How the title is meant.
@@ -60,13 +74,21 @@ impl Plain<'_> {
     pub(super) fn respond(&self, status: StatusCode) -> Result<Response, Refusal> {
         let nonce = random_token()?;
         let html = self.html(&nonce).map_err(Error::internal)?;
-        let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        );
-        Ok((status, guarded(&policy), Html(html)).into_response())
+        Ok((status, guarded(&self.policy(&nonce)), Html(html)).into_response())
     }
 
-    fn html(&self, nonce: &str) -> Result<String, minijinja::Error> {
+    fn policy(&self, nonce: &str) -> String {
+        let (targets, pictures) =
+            self.more.as_ref().map_or(("", ""), |more| (more.form_targets.as_str(), more.pictures.as_str()));
+        let separator = if targets.is_empty() { "" } else { " " };
+        let pictures = if pictures.is_empty() { String::new() } else { format!("img-src {pictures}; ") };
+        format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; {pictures}form-action 'self'{separator}{targets}; \
+             base-uri 'none'; frame-ancestors 'none'"
+        )
+    }
+
+    pub(super) fn html(&self, nonce: &str) -> Result<String, minijinja::Error> {
         let tone = match self.tone {
             Tone::Plain => "",
             Tone::Good => "good",
@@ -82,12 +104,17 @@ impl Plain<'_> {
             context! { label => action.label, fields, to => action.to, login }
         });
         let paragraphs: Vec<_> = self.paragraphs.iter().map(|text| Value::from(*text)).collect();
-        // The name ends in .html, so that everything put into it is escaped.
-        Environment::new().render_named_str(
-            "plain.html",
-            SOURCE,
-            context! { nonce, tone, action, title => self.title, project => self.project, paragraphs },
-        )
+        // The names end in .html, so that everything put into them is escaped.
+        let mut environment = Environment::new();
+        environment.add_template("plain.html", SOURCE)?;
+        let mut name = "plain.html";
+        if let Some(more) = &self.more {
+            name = "more.html";
+            environment.add_template(name, more.source)?;
+        }
+        let more = self.more.as_ref().map(|more| more.with.clone());
+        let context = context! { nonce, tone, action, more, title => self.title, project => self.project, paragraphs };
+        environment.get_template(name)?.render(context)
     }
 }
 

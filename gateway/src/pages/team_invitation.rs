@@ -176,7 +176,7 @@ impl<'a> Opened<'a> {
         action: Option<Action<'_>>,
         status: StatusCode,
     ) -> Result<Response, Refusal> {
-        Plain { title, tone, project: &self.project, paragraphs, action }.respond(status)
+        Plain { title, tone, project: &self.project, paragraphs, action, more: None }.respond(status)
     }
 }
 

@@ -1,10 +1,11 @@
 //! `/payments/items`: what customers have of items.
 
-use postern_domain::items::{self, Customer, CustomerType, Item, ItemChange};
+use postern_domain::items::{self, Customer, Item, ItemChange};
 
 use super::{
     call::{Call, OPEN, SERVER},
-    input::{Ignored, OneOf, Time, Words, input},
+    input::{Ignored, OneOf, Time, input},
+    payments::customer::{CustomerTypes, named},
     reply::{Answer, Nothing, Reply},
     routes::{About, Routes},
 };
@@ -23,13 +24,6 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-/// The sorts of customers.
-struct CustomerTypes;
-
-impl Words for CustomerTypes {
-    const WORDS: &'static [&'static str] = &["user", "team", "custom"];
-}
-
 input! {
     struct ItemPath { customer_type: OneOf<CustomerTypes>, customer_id: String, item_id: String }
 }
@@ -44,12 +38,7 @@ input! {
 
 impl ItemPath {
     fn customer(&self) -> Customer {
-        let kind = match self.customer_type.word {
-            "user" => CustomerType::User,
-            "team" => CustomerType::Team,
-            _ => CustomerType::Custom,
-        };
-        Customer::new(kind, &self.customer_id)
+        named(&self.customer_type, &self.customer_id)
     }
 }
 

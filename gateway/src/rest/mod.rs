@@ -19,6 +19,7 @@ mod linked_accounts;
 mod notifications;
 mod oauth_token;
 mod onboarding;
+mod payments;
 mod permissions;
 mod projects;
 pub(crate) mod reply;
@@ -71,6 +72,7 @@ fn routes() -> Routes {
         notifications::routes(),
         oauth_token::routes(),
         onboarding::routes(),
+        payments::routes(),
         permissions::routes(),
         projects::routes(),
         sessions::routes(),

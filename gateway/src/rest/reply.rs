@@ -5,7 +5,8 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use postern_domain::{Error, Failure};
+use chrono::SecondsFormat;
+use postern_domain::{Error, Failure, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
@@ -194,6 +195,11 @@ impl<T: Serialize> IntoResponse for Reply<T> {
             Err(error) => Refusal(Error::internal(error)).into_response(),
         }
     }
+}
+
+/// An instant as the contract writes those that are no numbers.
+pub(crate) fn iso(at: Timestamp) -> String {
+    at.to_utc().unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 pub(crate) fn json_response(status: StatusCode, body: Vec<u8>) -> Response {

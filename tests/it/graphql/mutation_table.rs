@@ -29,14 +29,16 @@ const OUTSIDERS: [Caller; 8] = [
 /// After the first of these that a caller may do, it is no member, or nobody.
 const ENDS_CALLER: [&str; 4] = ["leaveTeam", "revokeAllSessions", "signOut", "deleteMe"];
 
-/// What even an administrator fails at here: what needs a user, a code of a mail, a token, or what is there already.
-const FAILS_ANYWAY: [&str; 19] = [
+/// What even an administrator fails at here: what needs a user, a code of a mail, a token, Stripe, or what is there already.
+const FAILS_ANYWAY: [&str; 22] = [
     "acceptTeamInvitation",
     "addTeamMember",
+    "createCheckoutUrl",
     "createLinkedAccount",
     "deleteMe",
     "leaveTeam",
     "refreshSession",
+    "refundTransaction",
     "resetPassword",
     "revokeAllSessions",
     "revokeSession",
@@ -46,6 +48,7 @@ const FAILS_ANYWAY: [&str; 19] = [
     "signInWithPassword",
     "signOut",
     "signUpWithPassword",
+    "switchProduct",
     "updateMe",
     "updateNotificationPreference",
     "updatePassword",
@@ -69,7 +72,8 @@ async fn everything(app: &App, world: &World) -> Value {
         apiKeys(userId: $user) { nodes { id description revokedAt expiresAt } }
         keysOfTeam: apiKeys(teamId: $team) { nodes { id description revokedAt expiresAt } }
         sessions(userId: $user) { nodes { id } } notificationPreferences(userId: $user) { categoryId enabled }
-        items(customer: $customer) { nodes { key quantity } } permissionDefinitions(scope: TEAM) { nodes { key } }
+        items(customer: $customer) { nodes { key quantity } }
+        products(customer: $customer) { nodes { key quantity subscription { id cancelAtPeriodEnd } } } permissionDefinitions(scope: TEAM) { nodes { key } }
         webhookEndpoints { nodes { id url description disabled filterTypes headers { name value } } }
         email(id: $email) { status subject isPaused source toAddresses scheduledAt } emailDrafts { nodes { id displayName source } }
         emailTemplates { nodes { id displayName source } } emailThemes { nodes { id displayName source } } }";

@@ -108,6 +108,7 @@ impl World {
         let (endpoint, message) = webhook(&admin).await;
         let (email, draft) = mails(&admin, &owner_id).await;
         logged(&server, &owner_id).await;
+        server.post(&format!("/payments/products/user/{owner_id}"), json!({"product_id": "plan"})).await.json(200);
 
         let by_key = |key: &Value| api_keys::by_key(app, &key["value"]);
         let (foreign_user, _) = foreign_user(&foreign).await;
@@ -145,6 +146,9 @@ impl World {
             ("statistics.since", "null".to_owned()),
             ("customer", format!("{{ type: USER, id: \"{owner_id}\" }}")),
             ("itemId", text("credits")),
+            ("transactions.type", "null".to_owned()),
+            ("transactions.customerType", "null".to_owned()),
+            ("transactions.customerId", "null".to_owned()),
             ("endpointId", text(&endpoint)),
             ("checkApiKey.key", user_key["value"].to_string()),
             ("scope", "TEAM".to_owned()),
@@ -229,6 +233,11 @@ impl World {
         put(&["TeamPermissionInput.key"], "\"team_admin\"".to_owned());
         put(&["ProjectPermissionInput.key"], "\"enter\"".to_owned());
         put(&["providerKey"], "\"hub\"".to_owned());
+        put(&["productId", "fromProductId"], "\"plan\"".to_owned());
+        put(&["toProductId"], "\"other\"".to_owned());
+        put(&["product", "subscriptionId", "priceKey", "returnUrl"], "null".to_owned());
+        put(&["amountUsd"], "\"1\"".to_owned());
+        put(&["RefundTransactionInput.id"], format!("\"{}\"", uuid::Uuid::nil()));
         put(&["InviteToTeamInput.email"], "\"invitee@example.com\"".to_owned());
         put(&["SignUpWithPasswordInput.email"], "\"new@example.com\"".to_owned());
         put(&["CreateContactChannelInput.value"], "\"third@example.com\"".to_owned());
@@ -276,6 +285,8 @@ async fn configure(admin: &Client) {
         "auth.oauth.providers.hub": {"type": "github"},
         "domains.trustedDomains.app": {"baseUrl": "https://app.example.com"},
         "payments.items": {"credits": {}, "seats": {"customerType": "team"}},
+        "payments.productLines": {"plans": {"customerType": "user"}},
+        "payments.products": {"plan": plan("Plan"), "other": plan("Other")},
         "rbac.permissions.enter": {"scope": "project"},
         // Nobody listens there.
         "emails.server": {"isShared": false, "host": "127.0.0.1", "port": 9, "username": "", "password": "",
@@ -283,6 +294,13 @@ async fn configure(admin: &Client) {
     });
     let config = json!({"config_override_string": config.to_string()});
     admin.patch("/internal/config/override/environment", config).await.json(200);
+}
+
+/// A product that can be had several times, and changed for the others of its line.
+fn plan(name: &str) -> Value {
+    json!({"displayName": name, "customerType": "user", "productLineId": "plans", "stackable": true,
+        "prices": {"monthly": {"USD": "5", "interval": [1, "month"], "freeTrial": [7, "day"]}},
+        "includedItems": {"credits": {"quantity": 1, "repeat": [1, "week"], "expires": "never"}}})
 }
 
 async fn user(app: &App, name: &str) -> (Client, String) {

@@ -58,6 +58,7 @@ pub(super) fn worker_settings() -> Settings {
         general: lane,
         mail: lane,
         webhooks: lane,
+        payments: lane,
         poll: Duration::from_millis(50),
         drain: Duration::from_secs(30),
     }

@@ -1,6 +1,7 @@
 // The address and keys of the server under test, from the environment (the contract is in README.md). Nothing is started here.
 
-function required(name) {
+/** The value of a setting of the suites. */
+export function required(name) {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set; tests/npm/README.md says what the suites need`);
   return value;

@@ -6,7 +6,9 @@ import { baseUrl } from './env.mjs';
 async function load(name, version) {
   const requireFromClient = createRequire(import.meta.resolve(name));
   const { KnownErrors } = await import(requireFromClient.resolve('@stackframe/stack-shared'));
-  return { version, KnownErrors, ...(await import(name)) };
+  /** A module of what the client shares with its own backend, by its path there. */
+  const shared = (path) => import(requireFromClient.resolve(`@stackframe/stack-shared/dist/${path}`));
+  return { version, KnownErrors, shared, ...(await import(name)) };
 }
 
 /** The oldest client of the contract and the newest on npm; the header families differ (x-stack-… and x-hexclave-…). */

@@ -3,6 +3,7 @@
 pub(crate) mod emails;
 pub(crate) mod erase_user_events;
 pub(crate) mod fold_items;
+pub(crate) mod payments;
 pub(crate) mod prune;
 pub(crate) mod purge_project;
 pub(crate) mod send_to_svix;

@@ -88,6 +88,7 @@ pub(super) fn settings() -> Settings {
         general: lane,
         mail: lane,
         webhooks: lane,
+        payments: lane,
         poll: Duration::from_secs(3600),
         drain: Duration::from_secs(10),
     }

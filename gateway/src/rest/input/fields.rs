@@ -4,8 +4,9 @@ use std::{borrow::Cow, marker::PhantomData, str::FromStr};
 
 use chrono::{DateTime, NaiveDate};
 use postern_domain::{
-    ApiKeyId, ContactChannelId, EmailDraftId, EmailId, KeySetId, LinkedAccountId, SessionId, TeamId, TeamInvitationId,
-    Timestamp, UserId, email_address::EmailAddress, identity::UserRef, patch::Patch, validation::holds_nul,
+    ApiKeyId, ContactChannelId, EmailDraftId, EmailId, KeySetId, LinkedAccountId, PurchaseId, SessionId, TeamId,
+    TeamInvitationId, Timestamp, UserId, email_address::EmailAddress, identity::UserRef, patch::Patch,
+    validation::holds_nul,
 };
 use serde_json::Value;
 use utoipa::openapi::{
@@ -352,6 +353,7 @@ ids!(
     LinkedAccountId,
     EmailId,
     EmailDraftId,
+    PurchaseId,
     uuid::Uuid
 );
 

@@ -13,13 +13,12 @@ use super::{
     app::AppCall,
     list::{AppList, Ascending, DEFAULT_LIMIT, Limit, read_iterator},
     refusal::AppAnswer,
-    view::iso,
 };
 use crate::{
     cursor,
     rest::{
         input::{Ignored, OneOf, input},
-        reply::Reply,
+        reply::{Reply, iso},
         routes::{About, Routes},
     },
 };

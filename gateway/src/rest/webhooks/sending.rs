@@ -13,11 +13,11 @@ use super::{
     app::{AppCall, endpoint_id, message_id},
     endpoints::{AppPath, ENDPOINT, EndpointPath},
     refusal::AppAnswer,
-    view::{MessageView, iso},
+    view::MessageView,
 };
 use crate::rest::{
     input::{Ignored, Time, input},
-    reply::{Nothing, Reply},
+    reply::{Nothing, Reply, iso},
     routes::{About, Routes},
 };
 

@@ -2,23 +2,15 @@
 //! endpoints.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use chrono::{DateTime, SecondsFormat};
-use postern_domain::{
-    Timestamp,
-    webhooks::{
-        Attempt, AttemptOutcome, AttemptTrigger, Delivery, DeliveryState, Endpoint, Message, Sent, wire_attempt_id,
-        wire_endpoint_id, wire_message_id,
-    },
+use postern_domain::webhooks::{
+    Attempt, AttemptOutcome, AttemptTrigger, Delivery, DeliveryState, Endpoint, Message, Sent, wire_attempt_id,
+    wire_endpoint_id, wire_message_id,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// A time as Svix writes it.
-pub(super) fn iso(at: Timestamp) -> String {
-    let at = DateTime::from_timestamp_millis(at.millis()).unwrap_or_default();
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
+use crate::rest::reply::iso;
 
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,303 @@
+//! Stripe behind the domain's port, by async-stripe. A crate of its own, because that client's object types take a minute to
+//! compile.
+//!
+//! What is asked is spelled by async-stripe's request types, so a parameter that Stripe does not have does not compile. What is
+//! answered is read by small types of ours that know only the fields the port needs: async-stripe's own refuse an answer for
+//! one field of another shape, and an account's objects are made by other programs, too. Both belong to the API version that
+//! async-stripe names in its calls: since the versions of 2025 a subscription's period is that of its item, an invoice's
+//! subscription is under `parent`, and its payments are a list.
+//!
+//! One call is one request: the queue tries again, and does not lose count when the process ends.
+//!
+//! To add a call: a function in the module of its object, a line in the port's implementation below, and what it needs in the
+//! fake server of `tests/stripe`.
+
+mod accounts;
+mod call;
+mod cards;
+mod checkout;
+mod customers;
+mod error;
+mod events;
+mod invoices;
+mod methods;
+mod payments;
+mod read;
+mod subscriptions;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use async_trait::async_trait;
+use postern_domain::ports::stripe::{
+    Metadata, NewCheckout, NewPaymentIntent, NewSubscription, PaymentSecret, Stripe, StripeAccount, StripeCard,
+    StripeCheckout, StripeCustomer, StripeError, StripeInvoice, StripeMethodConfig, StripePage, StripePaymentIntent,
+    StripeSetupIntent, StripeSubscription, SubscriptionChange,
+};
+use postern_entity::Timestamp;
+use rustls::crypto::CryptoProvider;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+/// How long one call may take. Stripe's own slowest take a few seconds.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Stripe, as one installation calls it. Cheap to share.
+#[derive(Clone)]
+pub struct StripeClient {
+    client: stripe::Client,
+    api_base: Url,
+}
+
+/// The client could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The process has not said whose TLS it uses.
+    #[error("Stripe: the process has chosen no TLS provider")]
+    NoTlsProvider,
+    /// The key cannot be sent.
+    #[error("Stripe: the secret key holds characters that no key has")]
+    BadKey,
+}
+
+impl fmt::Debug for StripeClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StripeClient").field("api_base", &self.api_base.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl StripeClient {
+    /// Stripe at `api_base` (`https://api.stripe.com`), called with the installation's secret key. TLS is that of the process:
+    /// whoever calls this has chosen its provider before.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn new(secret_key: &SecretString, api_base: &Url) -> Result<Self, SetupError> {
+        Self::with_timeout(secret_key, api_base, TIMEOUT)
+    }
+
+    fn with_timeout(secret_key: &SecretString, api_base: &Url, timeout: Duration) -> Result<Self, SetupError> {
+        // The client would panic, for http:// URLs too.
+        if CryptoProvider::get_default().is_none() {
+            return Err(SetupError::NoTlsProvider);
+        }
+        let mut base = api_base.as_str().to_owned();
+        if !base.ends_with('/') {
+            // The client puts `v1/…` right behind it.
+            base.push('/');
+        }
+        let client = stripe::ClientBuilder::new(secret_key.expose_secret()).url(base).timeout(timeout);
+        let client = client.build().map_err(|_| SetupError::BadKey)?;
+        Ok(Self { client, api_base: api_base.clone() })
+    }
+}
+
+#[async_trait]
+impl Stripe for StripeClient {
+    async fn create_account(&self, metadata: &Metadata, key: &str) -> Result<StripeAccount, StripeError> {
+        accounts::create(self, metadata, key).await
+    }
+
+    async fn account(&self, account_id: &str) -> Result<StripeAccount, StripeError> {
+        accounts::retrieve(self, account_id).await
+    }
+
+    async fn onboarding_url(
+        &self,
+        account_id: &str,
+        return_url: &str,
+        refresh_url: &str,
+    ) -> Result<String, StripeError> {
+        accounts::onboarding_url(self, account_id, return_url, refresh_url).await
+    }
+
+    async fn account_session(&self, account_id: &str) -> Result<SecretString, StripeError> {
+        accounts::session(self, account_id).await
+    }
+
+    async fn customer(&self, account_id: &str, customer_id: &str) -> Result<StripeCustomer, StripeError> {
+        customers::retrieve(self, account_id, customer_id).await
+    }
+
+    async fn find_customer(
+        &self,
+        account_id: &str,
+        customer_id: &str,
+        customer_type: &str,
+    ) -> Result<Option<StripeCustomer>, StripeError> {
+        customers::find(self, account_id, customer_id, customer_type).await
+    }
+
+    async fn create_customer(
+        &self,
+        account_id: &str,
+        metadata: &Metadata,
+        key: &str,
+    ) -> Result<StripeCustomer, StripeError> {
+        customers::create(self, account_id, metadata, key).await
+    }
+
+    async fn create_payment_intent(
+        &self,
+        account_id: &str,
+        new: &NewPaymentIntent,
+        key: &str,
+    ) -> Result<PaymentSecret, StripeError> {
+        payments::create(self, account_id, new, key).await
+    }
+
+    async fn payment_intent(&self, account_id: &str, id: &str) -> Result<StripePaymentIntent, StripeError> {
+        payments::retrieve(self, account_id, id).await
+    }
+
+    async fn create_subscription(
+        &self,
+        account_id: &str,
+        new: &NewSubscription,
+        key: &str,
+    ) -> Result<PaymentSecret, StripeError> {
+        subscriptions::create(self, account_id, new, key).await
+    }
+
+    async fn subscription_item(&self, account_id: &str, id: &str) -> Result<String, StripeError> {
+        subscriptions::item(self, account_id, id).await
+    }
+
+    async fn change_subscription(
+        &self,
+        account_id: &str,
+        id: &str,
+        change: &SubscriptionChange,
+        key: &str,
+    ) -> Result<PaymentSecret, StripeError> {
+        subscriptions::change(self, account_id, id, change, key).await
+    }
+
+    async fn reduce_subscription(
+        &self,
+        account_id: &str,
+        id: &str,
+        quantity: i64,
+        key: &str,
+    ) -> Result<(), StripeError> {
+        subscriptions::reduce(self, account_id, id, quantity, key).await
+    }
+
+    async fn cancel_subscription(&self, account_id: &str, id: &str, key: &str) -> Result<(), StripeError> {
+        subscriptions::cancel(self, account_id, id, key).await
+    }
+
+    async fn subscriptions(&self, account_id: &str, customer_id: &str) -> Result<Vec<StripeSubscription>, StripeError> {
+        subscriptions::of_customer(self, account_id, customer_id).await
+    }
+
+    async fn invoice(&self, account_id: &str, id: &str) -> Result<StripeInvoice, StripeError> {
+        invoices::retrieve(self, account_id, id).await
+    }
+
+    async fn invoices(
+        &self,
+        account_id: &str,
+        customer_id: &str,
+        after: Option<&str>,
+        limit: u8,
+    ) -> Result<StripePage<StripeInvoice>, StripeError> {
+        invoices::of_customer(self, account_id, customer_id, after, limit).await
+    }
+
+    async fn refund(
+        &self,
+        account_id: &str,
+        payment_intent_id: &str,
+        amount: i64,
+        metadata: &Metadata,
+        key: &str,
+    ) -> Result<String, StripeError> {
+        payments::refund(self, account_id, payment_intent_id, amount, metadata, key).await
+    }
+
+    async fn cards(&self, account_id: &str, customer_id: &str) -> Result<Vec<StripeCard>, StripeError> {
+        cards::of_customer(self, account_id, customer_id).await
+    }
+
+    async fn create_setup_intent(&self, account_id: &str, customer_id: &str) -> Result<SecretString, StripeError> {
+        cards::create_setup(self, account_id, customer_id).await
+    }
+
+    async fn setup_intent(&self, account_id: &str, id: &str) -> Result<StripeSetupIntent, StripeError> {
+        cards::setup(self, account_id, id).await
+    }
+
+    async fn set_default_card(
+        &self,
+        account_id: &str,
+        customer_id: &str,
+        payment_method_id: &str,
+        metadata: &Metadata,
+    ) -> Result<(), StripeError> {
+        customers::set_default_card(self, account_id, customer_id, payment_method_id, metadata).await
+    }
+
+    async fn methods(&self, account_id: &str) -> Result<StripeMethodConfig, StripeError> {
+        methods::retrieve(self, account_id).await
+    }
+
+    async fn set_methods(
+        &self,
+        account_id: &str,
+        config_id: &str,
+        updates: &BTreeMap<String, bool>,
+    ) -> Result<(), StripeError> {
+        methods::update(self, account_id, config_id, updates).await
+    }
+
+    async fn create_checkout(
+        &self,
+        account_id: &str,
+        new: &NewCheckout,
+        key: &str,
+    ) -> Result<StripeCheckout, StripeError> {
+        checkout::create(self, account_id, new, key).await
+    }
+
+    async fn events(
+        &self,
+        account_id: &str,
+        since: Timestamp,
+        until: Option<Timestamp>,
+        after: Option<&str>,
+    ) -> Result<StripePage<Value>, StripeError> {
+        events::between(self, account_id, since, until, after).await
+    }
+
+    async fn check(&self) -> Result<(), StripeError> {
+        accounts::check(self).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_shows_and_bad_ones_are_refused() {
+        // The process chooses; here that is this test.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let url = "https://api.stripe.com".parse().unwrap();
+        let client = StripeClient::new(&"sk_test_the-key".into(), &url).unwrap();
+        let shown = format!("{client:?} {:?}", client.client);
+        assert!(shown.contains("api.stripe.com") && !shown.contains("the-key"), "{shown}");
+        let error = StripeClient::new(&"sk_test_\nthe-key".into(), &url).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("the-key"));
+    }
+    #[tokio::test]
+    async fn nobody_waits_for_an_answer_for_ever() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        // Takes connections, says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+        let client = StripeClient::with_timeout(&"sk_test_key".into(), &url, Duration::from_millis(50)).unwrap();
+        let error = client.check().await.unwrap_err();
+        assert_eq!(error, StripeError::Unavailable("no answer within 20 s".to_owned()));
+    }
+}
