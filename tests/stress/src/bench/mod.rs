@@ -15,6 +15,7 @@ mod load;
 mod mails;
 mod pages;
 mod paths;
+mod payments;
 mod process;
 mod report;
 mod scene;
@@ -78,6 +79,8 @@ enum Section {
     Refresh,
     /// `POST /users`.
     CreateUser,
+    /// Changes of items, and events of Stripe.
+    Payments,
     /// Jobs per second.
     Jobs,
     /// Deliveries of webhooks.
@@ -151,6 +154,7 @@ async fn measure(section: Section, scene: &mut Scene, settings: &Settings) -> Re
         Section::GraphqlMe => vec![paths::graphql_me(scene, &plan).await?],
         Section::Refresh => vec![paths::refresh(scene, &plan).await?],
         Section::CreateUser => vec![paths::create_user(scene, &plan).await?],
+        Section::Payments => payments::measure(scene, &plan).await?,
         Section::Jobs => vec![jobs::measure(scene, plan.rounds).await?],
         Section::Webhooks => webhooks::measure(scene, plan.rounds, settings.waiting).await?,
         Section::Mails => mails::measure(scene, plan.rounds).await?,

@@ -47,7 +47,10 @@ pub(crate) struct Person {
 impl Scene {
     /// Starts everything.
     pub(crate) async fn start(shape: Shape) -> Result<Self> {
-        let plan = Plan::new(shape).durable().set("POSTERN_ACCESS_TOKEN_SECONDS", TOKEN_SECONDS);
+        let plan = Plan::new(shape)
+            .durable()
+            .set("POSTERN_ACCESS_TOKEN_SECONDS", TOKEN_SECONDS)
+            .set("POSTERN_STRIPE_WEBHOOK_SECRET", super::payments::SECRET);
         let stand = Stand::start(&Plan { gateways: 1, workers: 1, ..plan }).await?;
         let people = people(&stand).await?;
         let floor = FloorProcess::start(&stand).await?;

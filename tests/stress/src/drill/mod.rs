@@ -3,7 +3,8 @@
 //! once by its key, and every job of a dead worker must be done again within 60 s.
 //!
 //! One file per drill; `scene.rs` is what they share, `check.rs` decides; those of mails, where each project has a mail server
-//! of its own, share `mails/`, and those of webhooks, which have many endpoints, share `hooks/`. To add one: a file with a
+//! of its own, share `mails/`, those of webhooks, which have many endpoints, share `hooks/`, and those of
+//! payments, which have a Stripe, share `payments/`. To add one: a file with a
 //! `pub(super) async fn`, and a line in `DRILLS`.
 
 mod check;
@@ -16,6 +17,7 @@ mod hooks;
 mod kill;
 mod mails;
 mod paused;
+mod payments;
 mod poisoned;
 mod pool;
 mod readback;
@@ -91,6 +93,7 @@ const DRILLS: &[Drill] = &[
     Drill { name: "hooks-kill", shapes: BOTH, run: |scale, shape| Box::pin(hooks::kill(scale, shape)) },
     Drill { name: "hooks-down", shapes: BOTH, run: |scale, shape| Box::pin(hooks::down(scale, shape)) },
     Drill { name: "hooks-hang", shapes: BOTH, run: |scale, shape| Box::pin(hooks::hang(scale, shape)) },
+    Drill { name: "stripe-kill", shapes: BOTH, run: |scale, shape| Box::pin(payments::kill(scale, shape)) },
     Drill { name: "clock", shapes: BOTH, run: |scale, shape| Box::pin(clock::run(scale, shape)) },
 ];
 
