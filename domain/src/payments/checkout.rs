@@ -12,7 +12,7 @@ use super::{
     choice::{self, ProductChoice},
     grant::{self, Granted, Order},
     money::times,
-    product::{Period, Price, Unit, Version},
+    product::{MAX_TRIAL_DAYS, Period, Price, Version},
     store,
     stripe::{self, Connected, told},
     switch::{metadata, recurring},
@@ -48,8 +48,6 @@ struct Bound {
     stripe_customer_id: String,
     account_id: String,
     charges_enabled: bool,
-    /// The product was meant for servers, or came from one.
-    by_server: bool,
 }
 
 /// A purchase URL, as the page and the contract's calls name it: the project and the code.
@@ -99,7 +97,7 @@ pub async fn create_url(
     let now = deps.now();
     let open = store::open_of(deps.db.read(), project_id, customer, now).await?;
     choice::check(&version, customer, 1, &open, now)?;
-    // Checked before anything is made; `query` keeps what the project trusts, as a browser reads it.
+    // Checked before anything is made.
     let config = projects::config(deps, project_id).await?;
     let return_url = return_url.map(|url| projects::trusted_url(&config, url)).transpose()?;
     let account = connected.api.account(&connected.account_id).await.map_err(told)?;
@@ -110,7 +108,6 @@ pub async fn create_url(
         stripe_customer_id: stripe::get_or_make(deps, &connected, project_id, customer).await?,
         account_id: connected.account_id,
         charges_enabled: account.charges_enabled,
-        by_server: actor.is_server(),
     };
     let base = format!("{}/purchase/", deps.settings.public_url.as_str().trim_end_matches('/'));
     deps.mutate(actor, "payments.create_url", |tx| {
@@ -268,15 +265,8 @@ impl Chosen {
     }
 
     fn trial_days(&self) -> u32 {
-        self.price.free_trial.map_or(0, |Period(count, unit)| {
-            let days = match unit {
-                Unit::Day => 1,
-                Unit::Week => 7,
-                Unit::Month => 30,
-                Unit::Year => 365,
-            };
-            u32::try_from(count.saturating_mul(days)).unwrap_or(730).min(730)
-        })
+        let days = self.price.free_trial.map_or(0, Period::days);
+        u32::try_from(days).unwrap_or(MAX_TRIAL_DAYS).min(MAX_TRIAL_DAYS)
     }
 }
 

@@ -24,6 +24,8 @@ use crate::{
 const MAX_ENTRIES: usize = 100;
 /// The longest name, in characters.
 const MAX_NAME_CHARS: usize = 255;
+/// The longest trial that Stripe takes, in days.
+pub(super) const MAX_TRIAL_DAYS: u32 = 730;
 /// Nobody is billed in longer periods, in days.
 const MAX_BILLING_DAYS: u64 = 3 * 366;
 
@@ -306,7 +308,11 @@ impl Price {
             );
         }
         if let Some(period) = self.free_trial {
-            violations.require(period.days() <= 730, field, "must have a trial of at most 730 days");
+            violations.require(
+                period.days() <= u64::from(MAX_TRIAL_DAYS),
+                field,
+                "must have a trial of at most 730 days",
+            );
         }
     }
 
