@@ -10,7 +10,7 @@ use sea_orm::{
     },
 };
 
-use super::{Backend, Db, Reader, sqlstate};
+use super::{Backend, Db, Reader, refusal::sqlstate};
 use crate::{
     error::{Error, Result},
     signal::Signals,

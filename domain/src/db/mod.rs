@@ -12,6 +12,7 @@ mod group;
 mod kept;
 mod lookup;
 mod reader;
+mod refusal;
 mod rows;
 
 use std::{
@@ -26,8 +27,8 @@ use std::{
 
 use postern_entity::ProjectId;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
     sea_query::{Expr, Query, SelectStatement},
 };
 
@@ -36,6 +37,9 @@ use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
 pub(crate) use lookup::{Fetched, Lookup};
 pub use reader::Reader;
+pub(crate) use refusal::lock_timed_out;
+use refusal::lost_race;
+pub use refusal::violates_unique;
 use rows::Additions;
 pub(crate) use rows::NewRows;
 
@@ -330,37 +334,6 @@ async fn begin(pool: &DatabaseConnection, pooled: bool) -> std::result::Result<D
         transaction.execute_unprepared("DEALLOCATE ALL").await?;
     }
     Ok(transaction)
-}
-
-/// Whether the transaction failed only because another one was in its way.
-fn lost_race(error: &DbErr) -> bool {
-    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
-}
-
-/// The SQLSTATE of PostgreSQL or the result code of SQLite, when the database itself refused.
-fn sqlstate(error: &DbErr) -> Option<String> {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return None;
-    };
-    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
-}
-
-/// Whether a statement of PostgreSQL gave up waiting for a lock (SQLSTATE 55P03).
-pub(crate) fn lock_timed_out(error: &DbErr) -> bool {
-    sqlstate(error).as_deref() == Some("55P03")
-}
-
-/// Whether the row was refused because another one with the same unique key exists. `constraint` is the name of the
-/// index, or on SQLite (which names the columns instead) one of `columns` in the form `table.column`.
-#[must_use]
-pub fn violates_unique(error: &DbErr, constraint: &str, columns: &str) -> bool {
-    match error.sql_err() {
-        Some(sea_orm::SqlErr::UniqueConstraintViolation(text)) => text.contains(constraint) || text.contains(columns),
-        _ => false,
-    }
 }
 
 /// Whether `select` finds `many` rows or more; it looks for no more than that.

@@ -15,7 +15,13 @@ use serde::{Serialize, Serializer, ser::Error as _};
 
 use tokio::time::timeout;
 
-use super::{Backend, Db, Tx, connect::ACQUIRE_TIMEOUT, lost_race, may_come_back, sqlstate, statement};
+use super::{
+    Backend, Db, Tx,
+    connect::ACQUIRE_TIMEOUT,
+    may_come_back,
+    refusal::{lost_race, sqlstate},
+    statement,
+};
 use crate::{
     batch::Batcher,
     error::{Error, Result},

@@ -1,0 +1,34 @@
+//! What it means when the database itself refuses.
+
+use sea_orm::{DbErr, RuntimeErr};
+
+/// Whether the transaction failed only because another one was in its way.
+pub(super) fn lost_race(error: &DbErr) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
+}
+
+/// The SQLSTATE of PostgreSQL or the result code of SQLite, when the database itself refused.
+pub(super) fn sqlstate(error: &DbErr) -> Option<String> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+/// Whether a statement of PostgreSQL gave up waiting for a lock (SQLSTATE 55P03).
+pub(crate) fn lock_timed_out(error: &DbErr) -> bool {
+    sqlstate(error).as_deref() == Some("55P03")
+}
+
+/// Whether the row was refused because another one with the same unique key exists. `constraint` is the name of the
+/// index, or on SQLite (which names the columns instead) one of `columns` in the form `table.column`.
+#[must_use]
+pub fn violates_unique(error: &DbErr, constraint: &str, columns: &str) -> bool {
+    match error.sql_err() {
+        Some(sea_orm::SqlErr::UniqueConstraintViolation(text)) => text.contains(constraint) || text.contains(columns),
+        _ => false,
+    }
+}
