@@ -92,7 +92,12 @@ async fn items_are_read_and_changed_in_every_app() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn products_are_sold_and_granted_in_every_app() {
-    run_with_stripe("payments").await;
+    run_with_stripe("payments.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_are_administered_and_told_of_by_stripe() {
+    run_with_stripe("payments_admin").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,6 +199,7 @@ fn every_suite_is_run() {
             "live",
             "mailbox",
             "payments",
+            "payments_admin",
             "purchase",
             "server",
             "teams",
