@@ -314,3 +314,49 @@ async fn switching_takes_a_card_and_a_product_of_the_line() {
     server.delete(&delete).await.refused_with_text(400);
     shop.app.stop().await;
 }
+
+/// Products say more to the application than to us; clients see what is meant for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_of_configured_products_is_kept_whole() {
+    let shop = Shop::open().await;
+    let customer = shop.user("reader").await;
+    let mut config = super::catalogue();
+    let metadata = json!({ "tier": { "level": 2, "a.b": [null, "ü"] } });
+    config["payments.products"]["pack"]["clientMetadata"] = metadata.clone();
+    config["payments.products"]["pack"]["clientReadOnlyMetadata"] = json!({});
+    config["payments.products"]["pack"]["serverMetadata"] = json!({ "sku": "C-10" });
+    shop.configure(config).await;
+    let rest = shop.app.rest();
+    rest.server().post(&format!("/payments/products/user/{customer}"), json!({ "product_id": "pack" })).await.json(200);
+    let path = format!("/payments/products/user/{customer}");
+    let session = rest.server().post("/auth/sessions", json!({ "user_id": customer })).await.json(200);
+    let user = rest.client().user(session["access_token"].as_str().unwrap());
+    for (client, server_metadata) in [(rest.server(), json!({ "sku": "C-10" })), (user, Value::Null)] {
+        let product = client.get(&path).await.json(200)["items"][0]["product"].clone();
+        assert_eq!(product["client_metadata"], metadata);
+        assert_eq!(product["client_read_only_metadata"], json!({}));
+        assert_eq!(product["server_metadata"], server_metadata);
+    }
+    // One by one, whole, and away again; nothing leads into one.
+    let set = async |key: &str, value: Value| {
+        let key = format!("payments.products.pack.{key}");
+        let body = json!({ "config_override_string": json!({ key: value }).to_string() });
+        rest.admin().patch("/internal/config/override/environment", body).await
+    };
+    set("clientMetadata", json!({ "other": true })).await.json(200);
+    set("serverMetadata", Value::Null).await.json(200);
+    let code = shop.code(&customer, "pack").await;
+    let product = shop.validate(&code).await.json(200)["product"].clone();
+    assert_eq!((&product["client_metadata"], &product["server_metadata"]), (&json!({ "other": true }), &Value::Null));
+    for (key, value) in [
+        ("clientMetadata", json!("text")),
+        ("clientMetadata", json!([1])),
+        ("serverMetadata", json!(1)),
+        ("serverMetadata", json!({ "a": "\0" })),
+        ("serverMetadata", json!({ "a\0": 1 })),
+        ("clientMetadata.tier", json!(1)),
+    ] {
+        set(key, value).await.refused_with_text(400);
+    }
+    shop.app.stop().await;
+}

@@ -114,7 +114,7 @@ fn check_value(level: ConfigLevel, path: &str, node: &Node, value: &Value, wrong
             }
         }
         // PostgreSQL has no place for it in text.
-        Value::String(text) if text.contains('\0') => wrong.note(path, "must not hold the character U+0000"),
+        value if crate::validation::holds_nul(value) => wrong.note(path, "must not hold the character U+0000"),
         value if node.takes(value) => {}
         _ => {
             let mut wanted: Vec<String> = node.kinds.iter().map(|kind| kind.describe()).collect();

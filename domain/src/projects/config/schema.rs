@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Enum(&'static [&'static str]),
     /// `[n, "day" | "week" | "month" | "year"]`.
     Interval,
+    /// Any object, whole: nothing looks into it, and no path leads there.
+    Object,
 }
 
 /// What a setting is when nobody set it.
@@ -147,7 +149,7 @@ impl KeyKind {
 /// A place in the schema: what may stand there.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// What may stand here that is not an object.
+    /// What may stand here as it is.
     pub(super) kinds: &'static [Kind],
     default: Default,
     lowest: Option<Lowest>,
@@ -158,7 +160,7 @@ pub(super) struct Node {
 /// What an object is made of.
 #[derive(Debug)]
 pub(super) enum Inside {
-    /// No object may stand here.
+    /// Nothing that is opened: values only.
     Nothing,
     /// Fixed keys.
     Fields(Vec<(&'static str, Node)>),
@@ -286,7 +288,7 @@ impl Node {
         if let Default::Made(make) = self.default { make() } else { Value::Object(Map::new()) }
     }
 
-    /// Whether `value`, which is no object, may stand here.
+    /// Whether `value` may stand here as it is.
     pub(super) fn takes(&self, value: &Value) -> bool {
         self.kinds.iter().any(|kind| kind.takes(value))
     }
@@ -306,6 +308,7 @@ impl Kind {
             Self::Num => value.is_number(),
             Self::Str | Self::Secret => value.is_string(),
             Self::Uuid => value.as_str().is_some_and(is_uuid),
+            Self::Object => value.is_object(),
             Self::Enum(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
             Self::Interval => matches!(
                 value.as_array().map(Vec::as_slice),
@@ -326,6 +329,7 @@ impl Kind {
             Self::Uuid => "a UUID".to_owned(),
             Self::Enum(texts) => format!("one of {}", texts.join(", ")),
             Self::Interval => "[a whole number, day, week, month or year]".to_owned(),
+            Self::Object => "an object".to_owned(),
         }
     }
 }

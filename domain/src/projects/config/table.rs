@@ -70,6 +70,7 @@ const SECRET: &[Kind] = &[Secret];
 const NUMBER: &[Kind] = &[Num];
 const PERIOD: &[Kind] = &[Interval];
 const PRESENT: &[Kind] = &[True];
+const OBJECT: &[Kind] = &[Kind::Object];
 
 pub(super) const ROWS: &[Row] = &[
     row("sourceOfTruth.type", &[Enum(&["hosted", "neon", "postgres"])], Text("hosted"), Project),
@@ -170,6 +171,9 @@ pub(super) const ROWS: &[Row] = &[
         Text("when-repeated"),
         Branch,
     ),
+    row("payments.products.<id>.clientMetadata", OBJECT, Unset, Branch),
+    row("payments.products.<id>.clientReadOnlyMetadata", OBJECT, Unset, Branch),
+    row("payments.products.<id>.serverMetadata", OBJECT, Unset, Branch),
     row("payments.items.<id>.displayName", STRING, Key, Branch),
     row("payments.items.<id>.customerType", CUSTOMERS, Text("user"), Branch),
     row("dbSync.externalDatabases.<id>.type", &[Enum(&["postgres"])], Unset, Branch),
