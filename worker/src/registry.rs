@@ -44,7 +44,7 @@ pub fn registry() -> Result<Registry> {
         .job(emails::wipe_expired_secrets)
         .job(erase_user_events::run)
         .job(fold_items::run)
-        .job(payments::end_replaced)
+        .job(payments::end_subscription)
         .job(payments::fetch)
         .job(payments::finish)
         .job(payments::prune)

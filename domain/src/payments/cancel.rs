@@ -6,7 +6,6 @@ use postern_entity::{
 };
 
 use super::{
-    jobs::EndStripeSubscription,
     purchases::{self, is_running, owned},
     store,
     stripe::{self, Request},
@@ -16,11 +15,12 @@ use crate::{
     db::Tx,
     error::{Result, refuse},
     items::{Customer, require_access, require_exists},
-    queue::{self, Enqueue},
 };
 
 /// What stands for all products that came with requests, where a key is wanted.
 pub const INLINE: &str = "_inline";
+/// Why a subscription ends at Stripe: whose it is, is gone.
+const DELETED: &str = "deleted";
 
 /// Which subscriptions are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,15 +121,22 @@ async fn end_with_period(deps: &Deps, tx: &Tx, mut row: purchase::Model) -> Resu
 /// # Errors
 /// Those of the database.
 pub(crate) async fn end_all_at_stripe(deps: &Deps, tx: &Tx, project_id: &ProjectId, customer: &Customer) -> Result<()> {
-    let now = deps.now();
-    let open = store::open_of(&**tx, project_id, customer, now).await?;
-    let paid = open.iter().filter(|row| row.stripe_id.is_some() && row.kind == PurchaseKind::Subscription);
-    let jobs = paid.map(|row| {
-        let job = EndStripeSubscription { project_id: project_id.clone(), purchase_id: row.id };
-        Ok(Enqueue::new(&job)?.project(project_id.clone()).key(format!("deleted:{}", row.id)))
-    });
-    let jobs = jobs.collect::<Result<Vec<_>>>()?;
-    queue::enqueue_all(deps, tx, jobs).await.map(drop)
+    let open = store::open_of(&**tx, project_id, customer, deps.now()).await?;
+    stripe::end_soon(deps, tx, project_id, &open, DELETED).await
+}
+
+/// Removes at most `limit` purchases of a project that was deleted; whatever of them is still paid at Stripe ends there soon
+/// after the caller's transaction. Answers how many there were.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn remove_some(deps: &Deps, tx: &Tx, project_id: &ProjectId, limit: u64) -> Result<u64> {
+    let rows = store::some(&**tx, project_id, limit).await?;
+    // What was replaced has its own job, and what was cancelled has ended there.
+    let goes_on =
+        |row: &&purchase::Model| !matches!(row.status, PurchaseStatus::Canceled | PurchaseStatus::IncompleteExpired);
+    stripe::end_soon(deps, tx, project_id, rows.iter().filter(goes_on), DELETED).await?;
+    store::remove(tx, project_id, rows.iter().map(|row| row.id)).await
 }
 
 /// Stripe has ended it.

@@ -8,17 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     choice::{self, ProductChoice},
-    jobs::EndStripeSubscription,
     product::{Price, Version},
     purchases::{self, NewPurchase},
-    store,
+    store, stripe,
 };
 use crate::{
     Actor, Deps, Failure,
     db::Tx,
     error::{Result, refuse},
     items::{Customer, require_access, require_exists},
-    queue::{self, Enqueue},
 };
 
 /// What was granted.
@@ -116,11 +114,7 @@ pub(super) async fn grant_in(
 pub(super) async fn replace(deps: &Deps, tx: &Tx, id: PurchaseId, project_id: &ProjectId) -> Result<()> {
     let Some(mut row) = store::hold(tx, project_id, id).await? else { return Ok(()) };
     let now = deps.now();
-    if row.stripe_id.is_some() {
-        let job = EndStripeSubscription { project_id: project_id.clone(), purchase_id: id };
-        let job = Enqueue::new(&job)?.project(project_id.clone()).key(format!("replaced:{id}"));
-        queue::enqueue(deps, tx, job).await?;
-    }
+    stripe::end_soon(deps, tx, project_id, [&row], "replaced").await?;
     row.status = PurchaseStatus::Canceled;
     row.canceled_at = row.canceled_at.or(Some(now));
     purchases::end(deps, tx, &mut row, Some(now)).await?;

@@ -22,13 +22,25 @@ impl Job for WorkStripeEvent {
     const MAX_ATTEMPTS: u16 = TRIES;
 }
 
-/// End a subscription at Stripe that another purchase replaced.
+/// End a subscription at Stripe that another purchase replaced, or whose customer or project was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndStripeSubscription {
     /// Where.
     pub project_id: ProjectId,
-    /// The purchase.
+    /// The purchase; it may be gone.
     pub purchase_id: PurchaseId,
+    /// What to end. Jobs that were made before this was kept have none.
+    #[serde(default)]
+    pub at: Option<AtStripe>,
+}
+
+/// A subscription as Stripe calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtStripe {
+    /// `acct_…`
+    pub account_id: String,
+    /// `sub_…`
+    pub subscription_id: String,
 }
 
 impl Job for EndStripeSubscription {

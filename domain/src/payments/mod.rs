@@ -33,7 +33,7 @@ pub use postern_entity::{
     stripe_event::{Model as StripeEvent, StripeEventState},
 };
 
-pub(crate) use self::cancel::end_all_at_stripe;
+pub(crate) use self::cancel::{end_all_at_stripe, remove_some};
 pub use self::{
     cancel::{Cancelled, cancel},
     choice::ProductChoice,

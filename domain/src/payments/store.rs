@@ -118,6 +118,25 @@ pub(super) async fn update(tx: &Tx, row: purchase::Model) -> Result<()> {
     Ok(())
 }
 
+/// At most `limit` purchases of a project, whichever.
+pub(super) async fn some(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    limit: u64,
+) -> Result<Vec<purchase::Model>> {
+    Ok(of_project(project_id).limit(limit).all(connection).await?)
+}
+
+/// Removes purchases, with what hangs on them. Answers how many there were.
+pub(super) async fn remove(tx: &Tx, project_id: &ProjectId, ids: impl IntoIterator<Item = PurchaseId>) -> Result<u64> {
+    let removed = purchase::Entity::delete_many()
+        .filter(Column::ProjectId.eq(project_id.clone()))
+        .filter(Column::Id.is_in(ids))
+        .exec(&**tx)
+        .await?;
+    Ok(removed.rows_affected)
+}
+
 /// Keeps a version of a product; answers what names it.
 pub(super) async fn keep_version(tx: &Tx, project_id: &ProjectId, version: &Version, now: Timestamp) -> Result<String> {
     let id = version.id()?;

@@ -7,6 +7,7 @@ use crate::{
     Deps,
     db::{Backend, Tx},
     error::Result,
+    payments,
 };
 
 /// The tables that may hold many rows of one project, and how many rows one transaction removes. Rows that hang on them go
@@ -27,8 +28,8 @@ const TABLES: &[(&str, u32)] = &[
     ("image", 5),
     ("stripe_event", 25),
     ("stripe_customer", 100),
-    // Each may have invoices and operations.
-    ("purchase", 25),
+    // Each may have invoices and operations, and may go on at Stripe.
+    (PURCHASE, 25),
     ("product_version", 25),
     ("item_change", 100),
     ("item_balance", 25),
@@ -36,6 +37,9 @@ const TABLES: &[(&str, u32)] = &[
     ("team", 25),
     ("key_set", 100),
 ];
+
+/// Removed by its feature.
+const PURCHASE: &str = "purchase";
 
 /// Whether there is more to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +58,15 @@ pub enum Purged {
 pub async fn purge_step(deps: &Deps, job: &PurgeProject) -> Result<Purged> {
     deps.db
         .write(|tx| async move {
-            if !store::is_deleted(&*tx, &job.project_id).await? {
+            if !store::hold_deleted(&tx, &job.project_id).await? {
                 return Ok(Purged::Everything);
             }
             for (table, batch) in TABLES {
-                if remove_some(&tx, table, *batch, job).await? > 0 {
+                let removed = match *table {
+                    PURCHASE => payments::remove_some(deps, &tx, &job.project_id, u64::from(*batch)).await?,
+                    table => remove_some(&tx, table, *batch, job).await?,
+                };
+                if removed > 0 {
                     return Ok(Purged::More);
                 }
             }

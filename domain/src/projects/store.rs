@@ -50,10 +50,13 @@ pub(super) async fn update_project(tx: &Tx, row: project::Model) -> Result<()> {
     Ok(())
 }
 
-/// Whether the project is marked as deleted and its row still there.
-pub(super) async fn is_deleted(connection: &impl ConnectionTrait, id: &ProjectId) -> Result<bool> {
-    let row = project::Entity::find_by_id(id.clone()).one(connection).await?;
-    Ok(row.is_some_and(|row| row.deleted_at.is_some()))
+/// Whether the project is marked as deleted and its row still there. Held until the transaction ends, so that nobody adds rows to it meanwhile.
+pub(super) async fn hold_deleted(tx: &Tx, id: &ProjectId) -> Result<bool> {
+    let mut query = project::Entity::find_by_id(id.clone());
+    if tx.backend() == crate::db::Backend::Postgres {
+        query = query.lock(LockType::Update);
+    }
+    Ok(query.one(&**tx).await?.is_some_and(|row| row.deleted_at.is_some()))
 }
 
 /// Removes the row of a project marked as deleted, and what hangs on it.

@@ -21,8 +21,8 @@ pub(crate) async fn finish(deps: Deps, _: Lease, job: FinishStripeOperation) -> 
     stripe::finish_operation(&deps, &job).await
 }
 
-pub(crate) async fn end_replaced(deps: Deps, _: Lease, job: EndStripeSubscription) -> Result<Ending> {
-    stripe::end_replaced_subscription(&deps, &job).await
+pub(crate) async fn end_subscription(deps: Deps, _: Lease, job: EndStripeSubscription) -> Result<Ending> {
+    stripe::end_subscription(&deps, &job).await
 }
 
 pub(crate) async fn prune(deps: Deps, _: Lease, _: PruneStripeEvents) -> Result<Ending> {

@@ -5,11 +5,13 @@
 //!   order in which events come does not matter, nor how often.
 //! - Whatever follows has its own key besides: a purchase by Stripe's id, a mail by the invoice or payment, items by the
 //!   purchase.
-//! - What is asked of Stripe and cannot be repeated at will takes three steps (`operation.rs`).
+//! - What is asked of Stripe and cannot be repeated at will takes three steps (`operation.rs`). What ends there because of
+//!   something else is a job that outlives the rows it is about (`ending.rs`).
 
 pub mod account;
 pub mod billing;
 mod customer;
+mod ending;
 pub mod events;
 mod invoice;
 mod operation;
@@ -21,13 +23,13 @@ use std::sync::Arc;
 use postern_entity::{ProjectId, Timestamp, stripe_account};
 use sea_orm::EntityTrait;
 
-pub use self::operation::finish as finish_operation;
-pub use self::sync::end_replaced as end_replaced_subscription;
 pub(super) use self::{
     customer::{get_or_make, metadata},
+    ending::end_soon,
     operation::{Refund, Request, Switch, begin, run},
     payment::ONE_TIME,
 };
+pub use self::{ending::end as end_subscription, operation::finish as finish_operation};
 use crate::{
     Code, Deps, Failure,
     error::{Error, Result, refuse},

@@ -1,8 +1,6 @@
 //! Reading the subscriptions of a customer from Stripe, and writing down how they stand. A reading that began later has seen
 //! all that an earlier one saw, so an earlier one that is written down later changes nothing.
 
-use std::time::Duration;
-
 use postern_entity::{
     ProjectId, StripeCustomerId, Timestamp,
     purchase::{self, PurchaseKind, PurchaseSource, PurchaseStatus},
@@ -11,7 +9,7 @@ use postern_entity::{
 use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 use serde_json::Value;
 
-use super::{Connected, connected, customer, operation::is_pending};
+use super::{Connected, customer, ending::end_soon, operation::is_pending};
 use crate::{
     Deps, ProjectId as Id,
     db::{Backend, Tx, statement},
@@ -19,17 +17,12 @@ use crate::{
     items::{self, Customer},
     payments::{
         cancel, checkout, grant,
-        jobs::EndStripeSubscription,
         product::{Product, Version},
         purchases::{self, NewPurchase},
         store, switch,
     },
     ports::stripe::{Metadata, StripeError, StripeSubscription},
-    queue::{self, Ending, Enqueue},
 };
-
-/// When the end of a replaced subscription is tried again, however long Stripe is away.
-const END_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// What came of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,10 +246,7 @@ async fn end_again(
     if matches!(status, PurchaseStatus::Canceled | PurchaseStatus::IncompleteExpired) {
         return Ok(());
     }
-    let job = EndStripeSubscription { project_id: row.project_id.clone(), purchase_id: row.id };
-    let key = format!("replaced:{}:{}", row.id, told.period_start.seconds());
-    queue::enqueue(deps, tx, Enqueue::new(&job)?.project(row.project_id.clone()).key(key)).await?;
-    Ok(())
+    end_soon(deps, tx, &row.project_id, [row], &format!("replaced:{}", told.period_start.seconds())).await
 }
 
 /// A subscription whose first invoice was paid begins, whatever became of it since.
@@ -346,27 +336,4 @@ pub(super) async fn sold(
     version.product_id = product_id;
     let id = store::keep_version(tx, project_id, &version, deps.now()).await?;
     Ok(Some((version, id)))
-}
-
-/// Runs the job [`EndStripeSubscription`].
-///
-/// # Errors
-/// Those of the database; the queue tries again.
-#[crate::boxed]
-pub async fn end_replaced(deps: &Deps, job: &EndStripeSubscription) -> Result<Ending> {
-    let (project_id, id) = (&job.project_id, job.purchase_id);
-    let Some(row) = store::find(deps.db.read(), project_id, id).await? else { return Ok(Ending::done()) };
-    let Some(stripe_id) = row.stripe_id else { return Ok(Ending::done()) };
-    let Some(connected) = connected(deps, project_id).await? else {
-        return Ok(Ending::retry("the project has no account at Stripe, or this worker has no key"));
-    };
-    let ended = connected.api.cancel_subscription(&connected.account_id, &stripe_id, &format!("replaced-{id}")).await;
-    Ok(match ended {
-        Ok(()) | Err(StripeError::NotFound(_)) => Ending::done(),
-        Err(error @ StripeError::Refused { .. }) => Ending::give_up(error.to_string()),
-        Err(error) => {
-            tracing::warn!(purchase = %id, %error, "a subscription that was replaced goes on at Stripe until that answers");
-            Ending::snooze(END_AGAIN_AFTER)
-        }
-    })
 }

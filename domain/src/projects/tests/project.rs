@@ -240,7 +240,8 @@ async fn a_deleted_project_is_gone_at_once_and_its_rows_soon() {
         assert!(steps > 2, "a few rows at a time");
         let left = postern_entity::user::Entity::find().all(deps.db.read()).await.unwrap();
         assert!(left.iter().all(|user| user.project_id != project.id));
-        assert!(!store::is_deleted(deps.db.read(), &project.id).await.unwrap());
+        let row = postern_entity::project::Entity::find_by_id(project.id.clone()).one(deps.db.read()).await.unwrap();
+        assert!(row.is_none());
         assert_eq!(purge_step(deps, &job).await.unwrap(), Purged::Everything);
     })
     .await;
