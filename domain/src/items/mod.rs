@@ -34,7 +34,7 @@ pub use self::{
     fold::fold_step,
     ledger::MAX_QUANTITY,
     read::{get, list, of_customers},
-    sources::{Expires, Interval, IntervalUnit, NewSource, end_in, grant_in, lasting_in, rescale_in},
+    sources::{Expires, Interval, IntervalUnit, Lasting, NewSource, end_in, grant_in, lasting_in, live_in, rescale_in},
 };
 
 /// What a customer has of an item; also its form on the wire.

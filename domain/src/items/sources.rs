@@ -1,8 +1,6 @@
 //! What purchases do: grant the items they include, once or again and again, and end (wire: payments §4.1). For features that
 //! sell; no caller reaches this by itself.
 
-use std::collections::HashMap;
-
 use postern_entity::item_change::ItemChangeKind;
 pub use postern_entity::item_source::Expires;
 
@@ -232,23 +230,41 @@ pub async fn end_in(
     Ok(())
 }
 
-/// The most that each of these sources of a customer grants at a time of what is never lost, by item, as the transaction sees it.
+/// What a source grants at a time, of which nothing is ever lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lasting {
+    /// The item.
+    pub item_id: String,
+    /// The key of the source.
+    pub key: String,
+    /// How much.
+    pub quantity: i64,
+}
+
+/// What the sources of a customer whose keys begin with `prefix` grant of what is never lost, item by item in the order of their
+/// making, as the transaction sees it.
 ///
 /// # Errors
 /// Those of the database.
 #[crate::boxed]
-pub async fn lasting_in(
+pub async fn lasting_in(tx: &Tx, project_id: &ProjectId, customer: &Customer, prefix: &str) -> Result<Vec<Lasting>> {
+    store::lasting(&**tx, project_id, customer, prefix).await
+}
+
+/// The keys that begin with `prefix` under which something was granted that may still end or be granted again, as the
+/// transaction sees it. One query, however many have ended.
+///
+/// # Errors
+/// Those of the database.
+#[crate::boxed]
+pub async fn live_in(
+    deps: &Deps,
     tx: &Tx,
     project_id: &ProjectId,
     customer: &Customer,
-    keys: &[String],
-) -> Result<HashMap<String, i64>> {
-    let mut most = HashMap::new();
-    for (item_id, quantity) in store::lasting(&**tx, project_id, customer, keys).await? {
-        let known = most.entry(item_id).or_insert(0);
-        *known = quantity.max(*known);
-    }
-    Ok(most)
+    prefix: &str,
+) -> Result<Vec<String>> {
+    store::live_keys(&**tx, project_id, customer, prefix, deps.now()).await
 }
 
 /// Lets what a purchase grants grow or shrink with the pieces of it that are left, from its next repeat on, in the transaction

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use postern_entity::{item_balance, item_grant, item_source};
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable, QueryFilter,
-    QueryOrder, QueryResult, QuerySelect, QueryTrait, Value,
-    sea_query::{LockBehavior, LockType, OnConflict},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Value,
+    sea_query::{LockBehavior, LockType, OnConflict, SelectStatement},
 };
 
-use super::{Customer, CustomerType, balance::Balance};
+use super::{Customer, CustomerType, balance::Balance, sources::Lasting};
 use crate::{
     ItemBalanceId, ProjectId, Timestamp,
     db::{Backend, Tx, statement},
@@ -27,11 +27,7 @@ pub(super) async fn lock(
     customer: &Customer,
     item_id: &str,
 ) -> Result<Option<item_balance::Model>> {
-    let mut select = item_balance::Entity::find()
-        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
-        .filter(item_balance::Column::CustomerType.eq(customer.kind()))
-        .filter(item_balance::Column::CustomerId.eq(customer.id()))
-        .filter(item_balance::Column::ItemId.eq(item_id));
+    let mut select = of_customer(project_id, customer).filter(item_balance::Column::ItemId.eq(item_id));
     if tx.backend() == Backend::Postgres {
         QueryTrait::query(&mut select).lock(LockType::NoKeyUpdate);
     }
@@ -184,17 +180,10 @@ pub(super) async fn sources_of(
     customer: &Customer,
     source_key: &str,
 ) -> Result<Vec<item_balance::Model>> {
-    let ids = item_balance::Entity::find()
-        .select_only()
-        .column(item_balance::Column::Id)
-        .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
-        .filter(item_balance::Column::CustomerType.eq(customer.kind()))
-        .filter(item_balance::Column::CustomerId.eq(customer.id()))
-        .into_query();
     let with_source = item_source::Entity::find()
         .select_only()
         .column(item_source::Column::BalanceId)
-        .filter(item_source::Column::BalanceId.in_subquery(ids))
+        .filter(item_source::Column::BalanceId.in_subquery(ids(of_customer(project_id, customer))))
         .filter(item_source::Column::SourceKey.eq(source_key))
         .into_query();
     Ok(item_balance::Entity::find()
@@ -299,30 +288,60 @@ pub(super) async fn owners(
     Ok(rows)
 }
 
-/// What each source with one of these keys grants at a time, if it is never lost: the item and the quantity.
+/// What each source whose key begins so grants at a time, if it is never lost: by item, in the order of their making.
 pub(super) async fn lasting(
     connection: &impl ConnectionTrait,
     project_id: &ProjectId,
     customer: &Customer,
-    keys: &[String],
-) -> Result<Vec<(String, i64)>> {
-    let balances = item_balance::Entity::find()
+    prefix: &str,
+) -> Result<Vec<Lasting>> {
+    let balances = of_customer(project_id, customer).all(connection).await?;
+    let items: HashMap<_, _> = balances.into_iter().map(|row| (row.id, row.item_id)).collect();
+    let sources = item_source::Entity::find()
+        .filter(item_source::Column::BalanceId.in_subquery(ids(of_customer(project_id, customer))))
+        .filter(item_source::Column::SourceKey.starts_with(prefix))
+        .filter(item_source::Column::Expires.eq(item_source::Expires::Never))
+        .order_by_asc(item_source::Column::BalanceId)
+        .order_by_asc(item_source::Column::Place)
+        .all(connection)
+        .await?;
+    let named = sources.into_iter().filter_map(|row| {
+        let item_id = items.get(&row.balance_id)?.clone();
+        Some(Lasting { item_id, key: row.source_key, quantity: row.quantity })
+    });
+    Ok(named.collect())
+}
+
+/// The keys that begin so of sources that an end or a change at `now` makes a difference to: they are not over, and grant again,
+/// or what they granted ends with them.
+pub(super) async fn live_keys(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    customer: &Customer,
+    prefix: &str,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    use item_source::Column;
+    let keys = item_source::Entity::find()
+        .select_only()
+        .column(Column::SourceKey)
+        .distinct()
+        .filter(Column::BalanceId.in_subquery(ids(of_customer(project_id, customer))))
+        .filter(Column::SourceKey.starts_with(prefix))
+        .filter(Condition::any().add(Column::EndsAt.is_null()).add(Column::EndsAt.gt(now)))
+        .filter(
+            Condition::any().add(Column::Interval.is_not_null()).add(Column::Expires.ne(item_source::Expires::Never)),
+        );
+    Ok(keys.into_tuple().all(connection).await?)
+}
+
+fn of_customer(project_id: &ProjectId, customer: &Customer) -> Select<item_balance::Entity> {
+    item_balance::Entity::find()
         .filter(item_balance::Column::ProjectId.eq(project_id.clone()))
         .filter(item_balance::Column::CustomerType.eq(customer.kind()))
         .filter(item_balance::Column::CustomerId.eq(customer.id()))
-        .all(connection)
-        .await?;
-    let items: HashMap<_, _> = balances.into_iter().map(|row| (row.id, row.item_id)).collect();
-    let mut found = Vec::new();
-    for keys in keys.chunks(MAX_IDS / 2) {
-        let sources = item_source::Entity::find()
-            .filter(item_source::Column::BalanceId.is_in(items.keys().copied().take(MAX_IDS / 2)))
-            .filter(item_source::Column::SourceKey.is_in(keys))
-            .filter(item_source::Column::Expires.eq(item_source::Expires::Never))
-            .all(connection)
-            .await?;
-        let named = sources.into_iter().filter_map(|row| Some((items.get(&row.balance_id)?.clone(), row.quantity)));
-        found.extend(named);
-    }
-    Ok(found)
+}
+
+fn ids(balances: Select<item_balance::Entity>) -> SelectStatement {
+    balances.select_only().column(item_balance::Column::Id).into_query()
 }

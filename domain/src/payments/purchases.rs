@@ -13,8 +13,11 @@ use crate::{
     Code, Deps,
     db::Tx,
     error::{Error, Result},
-    items::{self, Customer, Expires, NewSource},
+    items::{self, Customer, Expires, Lasting, NewSource},
 };
+
+/// How the key ends of what a beginning grants once, beside what it grants again and again.
+const ONCE: &str = ":once";
 
 /// What is to be written down.
 #[derive(Clone, Debug)]
@@ -80,17 +83,36 @@ pub(super) async fn begin(
     version: &Version,
     at: Timestamp,
 ) -> Result<()> {
-    let earlier: Vec<_> = (1..=row.started).map(|started| key(row, started)).collect();
+    let begins_anew = row.started > 0;
     row.started += 1;
     let pieces = row.quantity - row.revoked_quantity;
     let mut sources = sources(row, version, pieces, at);
-    if !earlier.is_empty() {
-        let had = items::lasting_in(tx, &row.project_id, &customer_of(row), &earlier).await?;
-        let once = spare_lasting(&mut sources, &had);
-        let once_key = format!("{}:once", key(row, row.started));
+    if begins_anew {
+        let had = items::lasting_in(tx, &row.project_id, &customer_of(row), &keys(row)).await?;
+        let once = spare_lasting(&mut sources, &most(had));
+        let once_key = format!("{}{ONCE}", key(row, row.started));
         grant(deps, tx, row, &once_key, &once).await?;
     }
     grant(deps, tx, row, &key(row, row.started), &sources).await
+}
+
+/// The most of each item that is never lost that a purchase has granted at a time: what one beginning granted, or what the
+/// first one did with all that was added since.
+fn most(lasting: Vec<Lasting>) -> HashMap<String, i64> {
+    let mut by_item: HashMap<String, (Option<i64>, i64, i64)> = HashMap::new();
+    for Lasting { item_id, key, quantity } in lasting {
+        let (first, largest, added) = by_item.entry(item_id).or_default();
+        if key.ends_with(ONCE) {
+            *added = added.saturating_add(quantity);
+        } else {
+            first.get_or_insert(quantity);
+            *largest = quantity.max(*largest);
+        }
+    }
+    let most = by_item.into_iter().map(|(item_id, (first, largest, added))| {
+        (item_id, first.unwrap_or_default().saturating_add(added).max(largest))
+    });
+    most.collect()
 }
 
 /// What is never lost is not granted once more because a purchase begins anew or becomes another product: whoever changes to
@@ -147,16 +169,29 @@ fn sources(row: &purchase::Model, version: &Version, pieces: i64, at: Timestamp)
 pub(super) async fn end(deps: &Deps, tx: &Tx, row: &mut purchase::Model, ends_at: Option<Timestamp>) -> Result<()> {
     row.ends_at = ends_at;
     let customer = customer_of(row);
-    for started in 1..=row.started {
+    for started in live(deps, tx, row).await? {
         items::end_in(deps, tx, &row.project_id, &customer, &key(row, started), ends_at).await?;
     }
     Ok(())
 }
 
+/// The numbers of its beginnings of which something may still end or be granted again, in order. One query, however often it
+/// has begun: a customer may change to and fro for years.
+async fn live(deps: &Deps, tx: &Tx, row: &purchase::Model) -> Result<Vec<i64>> {
+    if row.started == 0 {
+        return Ok(Vec::new());
+    }
+    let keys = keys(row);
+    let live = items::live_in(deps, tx, &row.project_id, &customer_of(row), &keys).await?;
+    let mut live: Vec<_> = live.iter().filter_map(|key| key.strip_prefix(&keys)?.parse().ok()).collect();
+    live.sort_unstable();
+    Ok(live)
+}
+
 /// From the next repeats on, what is granted is for `pieces` of the `before` that there were. The caller writes the row.
 pub(super) async fn rescale(deps: &Deps, tx: &Tx, row: &mut purchase::Model, before: i64, pieces: i64) -> Result<()> {
-    let (begun, customer) = (row.started, customer_of(row));
-    for started in 1..=begun {
+    let customer = customer_of(row);
+    for started in live(deps, tx, row).await? {
         let (now, later) = (key(row, started), key(row, row.started + 1));
         let keys = [now.as_str(), later.as_str()];
         if items::rescale_in(deps, tx, &row.project_id, &customer, keys, (pieces, before)).await? {
@@ -186,11 +221,16 @@ pub(super) fn customer_of(row: &purchase::Model) -> Customer {
 
 /// Under which items are granted.
 fn key(row: &purchase::Model, started: i64) -> String {
+    format!("{}{started}", keys(row))
+}
+
+/// How all keys of a purchase begin.
+fn keys(row: &purchase::Model) -> String {
     let kind = match row.kind {
         PurchaseKind::Subscription => "sub",
         PurchaseKind::OneTime => "otp",
     };
-    format!("{kind}:{}:{started}", row.id)
+    format!("{kind}:{}:", row.id)
 }
 
 /// How many pieces its customer has by it at `now`: none before it was paid, and none when it is over.

@@ -11,7 +11,7 @@ use crate::{
         product::{Price, Version},
         purchases, store, switch,
     },
-    testing::{START, TestBench, on_each_database},
+    testing::{START, TestBench, TestDatabase, on_each_database},
 };
 
 fn version(choice: ProductChoice) -> Version {
@@ -168,4 +168,78 @@ async fn what_is_lost_when_it_repeats_is_kept_until_it_would_have() {
         assert_eq!(quantity(&bench, &project, &ada, "credits").await, 0);
     })
     .await;
+}
+
+/// A subscription of one month at a time that includes these items.
+fn monthly(items: serde_json::Value) -> Version {
+    version(inline(json!({
+        "customer_type": "custom", "prices": { "monthly": { "USD": "1", "interval": [1, "month"] } }, "included_items": items,
+    })))
+}
+
+/// As changing the product of a subscription does it.
+async fn turn(bench: &TestBench, project: &ProjectId, id: PurchaseId, into: &[&Version]) {
+    let deps = &bench.deps;
+    deps.db
+        .write(|tx| async move {
+            let mut row = store::hold(&tx, project, id).await?.unwrap();
+            for to in into {
+                let version_id = store::keep_version(&tx, project, to, deps.now()).await?;
+                switch::become_version(deps, &tx, &mut row, to, &version_id, 1).await?;
+            }
+            store::update(&tx, row).await
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn changing_to_and_fro_grants_what_lasts_and_does_not_repeat_once() {
+    on_each_database(|bench| async move {
+        let project = shop(&bench).await;
+        let bought = give(&bench, &project, &crates(), "crate", 1).await.unwrap();
+        let welcome = |quantity: i64| {
+            monthly(json!({ "seats": { "quantity": quantity, "repeat": "never", "expires": "never" } }))
+        };
+        let (small, large) = (welcome(10), welcome(15));
+        for (to, expected) in [(&small, 10), (&large, 15), (&small, 15), (&large, 15), (&small, 15), (&large, 15)] {
+            turn(&bench, &project, bought.id, &[to]).await;
+            assert_eq!(quantity(&bench, &project, &crates(), "seats").await, expected);
+        }
+        on_day(&bench, 30);
+        assert_eq!(quantity(&bench, &project, &crates(), "seats").await, 15);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_changes_cost_the_next_one_nothing() {
+    for database in TestDatabase::each().await {
+        let mut bench = TestBench::on(&database).await;
+        let project = shop(&bench).await;
+        let bought = give(&bench, &project, &crates(), "crate", 1).await.unwrap();
+        let again = |quantity: i64| {
+            monthly(json!({ "seats": { "quantity": quantity, "repeat": [1, "week"], "expires": "when-repeated" } }))
+        };
+        let (few, many) = (again(1), again(2));
+        let watch = bench.deps.db.watch();
+        let costs = async |bench: &TestBench| {
+            turn(bench, &project, bought.id, &[&few]).await;
+            drop(watch.take_statements());
+            turn(bench, &project, bought.id, &[&many]).await;
+            let changed = watch.take_statements().len();
+            scale(bench, &project, bought.id, 2, 1).await;
+            (changed, watch.take_statements().len())
+        };
+        let first = costs(&bench).await;
+        for _ in 0..10 {
+            turn(&bench, &project, bought.id, &[&few, &many].repeat(50)).await;
+        }
+        assert_eq!(costs(&bench).await, first);
+        // Three of the first product stay, and what was scaled down goes on until it would have repeated: one is left then.
+        assert_eq!(quantity(&bench, &project, &crates(), "seats").await, 7);
+        bench.clock.advance_millis(8 * DAY);
+        assert_eq!(quantity(&bench, &project, &crates(), "seats").await, 4);
+        database.discard().await;
+    }
 }
