@@ -145,10 +145,22 @@ pub(super) fn check(
         ));
     }
     let in_line = in_line(version, open, now);
-    if in_line.iter().any(|row| row.kind == PurchaseKind::OneTime) {
+    if for_good(&in_line) {
         return refuse(Failure::bad_request("The customer holds another product of this line for good."));
     }
     Ok(Conflicts { replaced: in_line.into_iter().filter(|row| is_running(row, now)).cloned().collect() })
+}
+
+/// Whether a customer who has bought `open` holds for good what leaves no place for the product: itself, when it cannot be
+/// stacked, or another one of its line.
+pub(super) fn is_held_for_good(version: &Version, open: &[purchase::Model], now: Timestamp) -> bool {
+    let is_it = |row: &&purchase::Model| row.product_id.is_some() && row.product_id == version.product_id;
+    let held = open.iter().filter(is_it).filter(|row| owned(row, now) > 0).collect::<Vec<_>>();
+    (!version.product.stackable && for_good(&held)) || for_good(&in_line(version, open, now))
+}
+
+fn for_good(held: &[&purchase::Model]) -> bool {
+    held.iter().any(|row| row.kind == PurchaseKind::OneTime)
 }
 
 /// What a customer holds in the line of a product, the products aside that it is an add-on to.

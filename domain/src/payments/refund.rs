@@ -149,11 +149,27 @@ async fn request(tx: &Tx, row: &purchase::Model, wanted: &RefundPurchase) -> Res
         subscription_id: row.stripe_id.clone().filter(|_| {
             is_subscription && (quantity > 0 || ends_with_period) && row.status != PurchaseStatus::Canceled
         }),
-        metadata: Metadata::from([
-            (TENANCY_ID.to_owned(), row.project_id.0.clone()),
-            ("purchaseId".to_owned(), row.id.to_string()),
-        ]),
+        metadata: metadata(row),
     })
+}
+
+/// By what a refund at Stripe names its purchase.
+fn metadata(row: &purchase::Model) -> Metadata {
+    let pairs = [(TENANCY_ID, row.project_id.0.clone()), ("purchaseId", row.id.to_string())];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// All of a one-time purchase, for which so much was paid.
+pub(super) fn of_all(row: &purchase::Model, cents: i64) -> stripe::Refund {
+    stripe::Refund {
+        payment_intent_id: row.stripe_id.clone(),
+        cents,
+        quantity: row.quantity,
+        of: row.quantity,
+        ends_with_period: false,
+        subscription_id: None,
+        metadata: metadata(row),
+    }
 }
 
 async fn invoice_of(tx: &Tx, row: &purchase::Model, id: Option<&str>) -> Result<Option<purchase_invoice::Model>> {

@@ -19,7 +19,7 @@ use crate::{
     db::Tx,
     error::{Error, Result, refuse},
     items::{Customer, CustomerType, require_access, require_exists},
-    ports::stripe::{BillingUnit, Metadata, PaymentBehavior, RecurringPrice, StripeError, SubscriptionChange},
+    ports::stripe::{BillingUnit, Metadata, RecurringPrice, StripeError, SubscriptionChange},
     projects,
 };
 
@@ -178,7 +178,6 @@ pub(super) async fn call(connected: &Connected, wanted: &Switch, key: &str) -> R
         price: recurring(&wanted.product_name, wanted.cents, wanted.interval.0, wanted.interval.1),
         quantity: wanted.quantity,
         metadata: wanted.metadata.clone(),
-        payment: PaymentBehavior::AtOnce,
     };
     api.change_subscription(account_id, &wanted.subscription_id, &change, key).await?;
     Ok(json!({}))

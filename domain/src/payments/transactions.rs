@@ -225,7 +225,9 @@ impl List<'_> {
 
     async fn purchases(&self) -> Result<Vec<Transaction>> {
         use purchase::Column;
-        let select = self.of_customers().filter(Column::Started.gt(0));
+        // One that was paid back at once never began, and money went to and fro all the same.
+        let was_paid = Condition::any().add(Column::Started.gt(0)).add(Column::RefundedAt.is_not_null());
+        let select = self.of_customers().filter(was_paid);
         let rows = self.of(select, Column::CreatedAt, Column::Id, self.uuid_place()).all(self.deps.db.read()).await?;
         let ids = rows.iter().map(|row| row.sold_version_id.clone());
         let versions = store::versions(self.deps.db.read(), self.project_id, ids).await?;
@@ -362,7 +364,7 @@ fn of_purchase(row: &purchase::Model, version: &Version) -> Transaction {
         let net_cents = price.cents().and_then(|cents| times(cents, row.sold_quantity)).unwrap_or_default();
         entries.push(TransactionEntry::Money { charged: charged.collect(), net_cents });
     }
-    let items = version.product.included_items.iter().filter(|(_, item)| item.quantity > 0);
+    let items = version.product.included_items.iter().filter(|(_, item)| item.quantity > 0 && row.started > 0);
     entries.extend(items.map(|(item_id, item)| TransactionEntry::Item {
         item_id: item_id.clone(),
         quantity: item.quantity.saturating_mul(row.sold_quantity),

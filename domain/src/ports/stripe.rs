@@ -4,12 +4,25 @@
 //! Calls that change something carry a key: the same key and the same arguments have their effect once, however often they
 //! are called within a day (Stripe: idempotent requests).
 
+mod objects;
+mod requests;
+
 use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use postern_entity::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
+
+pub use self::{
+    objects::{
+        PaymentSecret, StripeAccount, StripeCard, StripeCheckout, StripeCustomer, StripeInvoice, StripeMethod,
+        StripeMethodConfig, StripePage, StripePaymentIntent, StripeSetupIntent, StripeSubscription,
+    },
+    requests::{
+        BillingUnit, CheckoutOf, NewCheckout, NewPaymentIntent, NewSubscription, RecurringPrice, SubscriptionChange,
+    },
+};
 
 /// Metadata of an object.
 pub type Metadata = BTreeMap<String, String>;
@@ -35,321 +48,6 @@ pub enum StripeError {
     /// The installation's key is wrong or may not do this: an operator's business.
     #[error("Stripe does not take the installation's key: {0}")]
     Unauthorized(String),
-}
-
-/// A connected account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StripeAccount {
-    /// `acct_…`
-    pub id: String,
-    /// It can take payments.
-    pub charges_enabled: bool,
-    /// Its owner has told all that was asked.
-    pub details_submitted: bool,
-    /// Stripe pays out to it.
-    pub payouts_enabled: bool,
-    /// `tenancyId` names the project.
-    pub metadata: Metadata,
-}
-
-/// A customer within an account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StripeCustomer {
-    /// `cus_…`
-    pub id: String,
-    /// `customerId` and `customerType`.
-    pub metadata: Metadata,
-    /// `pm_…` that invoices are paid by.
-    pub default_payment_method: Option<String>,
-}
-
-/// A payment that is being made, or was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StripePaymentIntent {
-    /// `pi_…`
-    pub id: String,
-    /// `succeeded`, `requires_payment_method`, `canceled`, ….
-    pub status: String,
-    /// What is to be paid.
-    pub amount: i64,
-    /// What was paid.
-    pub amount_received: i64,
-    /// Lower case.
-    pub currency: String,
-    /// `cus_…`
-    pub customer_id: Option<String>,
-    /// What the purchase wrote.
-    pub metadata: Metadata,
-    /// Page of the receipt of the latest charge.
-    pub receipt_url: Option<String>,
-    /// Why the last try failed, for people.
-    pub last_error: Option<String>,
-    /// When it was made.
-    pub created: Timestamp,
-}
-
-/// A subscription, by its first item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StripeSubscription {
-    /// `sub_…`
-    pub id: String,
-    /// `cus_…`
-    pub customer_id: String,
-    /// As Stripe spells it: `active`, `trialing`, `canceled`, `incomplete`, ….
-    pub status: String,
-    /// `si_…` of its item.
-    pub item_id: String,
-    /// How many pieces.
-    pub quantity: i64,
-    /// Minor units of one piece; none for prices that are no fixed amount.
-    pub unit_amount: Option<i64>,
-    /// Lower case.
-    pub currency: String,
-    /// Present period.
-    pub period_start: Timestamp,
-    /// Its end.
-    pub period_end: Timestamp,
-    /// It will end with the present period.
-    pub cancel_at_period_end: bool,
-    /// When it was cancelled.
-    pub canceled_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// When it was made.
-    pub created: Timestamp,
-    /// What the purchase wrote.
-    pub metadata: Metadata,
-}
-
-/// An invoice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StripeInvoice {
-    /// `in_…`
-    pub id: String,
-    /// `cus_…`
-    pub customer_id: Option<String>,
-    /// `sub_…`, for one of a subscription.
-    pub subscription_id: Option<String>,
-    /// `draft`, `open`, `paid`, `uncollectible` or `void`.
-    pub status: Option<String>,
-    /// `subscription_create`, `subscription_cycle`, ….
-    pub billing_reason: Option<String>,
-    /// All of it.
-    pub total: i64,
-    /// What is to be paid.
-    pub amount_due: i64,
-    /// What was paid.
-    pub amount_paid: i64,
-    /// Lower case.
-    pub currency: String,
-    /// What its first line says it is for.
-    pub description: Option<String>,
-    /// Pieces of its first line.
-    pub quantity: i64,
-    /// Page of the invoice.
-    pub hosted_url: Option<String>,
-    /// The invoice as a file.
-    pub pdf_url: Option<String>,
-    /// `pi_…` by which it was paid.
-    pub payment_intent_id: Option<String>,
-    /// When it was made.
-    pub created: Timestamp,
-}
-
-/// A card. Everything but the id may be unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StripeCard {
-    /// `pm_…`
-    pub id: String,
-    /// `visa`, ….
-    pub brand: Option<String>,
-    /// Last four digits.
-    pub last4: Option<String>,
-    /// 1 to 12.
-    pub exp_month: Option<i64>,
-    /// Four digits.
-    pub exp_year: Option<i64>,
-}
-
-/// The set-up of a card for later payments.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StripeSetupIntent {
-    /// `seti_…`
-    pub id: String,
-    /// `succeeded`, ….
-    pub status: String,
-    /// `cus_…`
-    pub customer_id: Option<String>,
-    /// `pm_…` that was set up.
-    pub payment_method_id: Option<String>,
-}
-
-/// A sort of payment, and whether it is offered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StripeMethod {
-    /// `card`, `link`, ….
-    pub id: String,
-    /// It is offered.
-    pub enabled: bool,
-    /// It can be used.
-    pub available: bool,
-    /// The account may choose.
-    pub overridable: bool,
-}
-
-/// Which sorts of payment an account offers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StripeMethodConfig {
-    /// `pmc_…`
-    pub id: String,
-    /// In the order that Stripe answers.
-    pub methods: Vec<StripeMethod>,
-}
-
-/// What can be paid, and by whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewPaymentIntent {
-    /// All of it.
-    pub amount: i64,
-    /// Lower case.
-    pub currency: String,
-    /// `cus_…`
-    pub customer_id: String,
-    /// To be found on it later.
-    pub metadata: Metadata,
-}
-
-/// What is paid again and again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BillingUnit {
-    /// Every day.
-    Day,
-    /// Every week.
-    Week,
-    /// Every month.
-    #[default]
-    Month,
-    /// Every year.
-    Year,
-}
-
-/// A recurring price, made on the spot with a product of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecurringPrice {
-    /// What the product is called on invoices.
-    pub product_name: String,
-    /// Minor units of one piece.
-    pub unit_amount: i64,
-    /// Lower case.
-    pub currency: String,
-    /// Every so many.
-    pub interval_count: u32,
-    /// Of these.
-    pub interval: BillingUnit,
-}
-
-/// A subscription to be made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NewSubscription {
-    /// `cus_…`
-    pub customer_id: String,
-    /// What it costs.
-    pub price: RecurringPrice,
-    /// How many pieces.
-    pub quantity: i64,
-    /// Days before the first payment; 0 for none.
-    pub trial_days: u32,
-    /// To be found on it later.
-    pub metadata: Metadata,
-}
-
-/// How a changed subscription is paid for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PaymentBehavior {
-    /// The customer confirms on a page (`default_incomplete`).
-    Confirm,
-    /// By the card that is there, or not at all (`error_if_incomplete`).
-    AtOnce,
-}
-
-/// What a subscription is changed to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubscriptionChange {
-    /// `si_…`
-    pub item_id: String,
-    /// What it costs from now on.
-    pub price: RecurringPrice,
-    /// How many pieces.
-    pub quantity: i64,
-    /// To be found on it later, in place of what was there.
-    pub metadata: Metadata,
-    /// How it is paid for.
-    pub payment: PaymentBehavior,
-}
-
-/// What opens a payment in a browser.
-#[derive(Clone)]
-pub struct PaymentSecret {
-    /// The subscription or payment intent it is for.
-    pub id: String,
-    /// For Stripe's own scripts; none when nothing is to be paid or confirmed now.
-    pub client_secret: Option<SecretString>,
-}
-
-/// What a page of Stripe's own is to sell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckoutOf {
-    /// Once; `product_name` and the amount of one piece.
-    OneTime {
-        /// What is bought.
-        product_name: String,
-        /// Minor units of one piece.
-        unit_amount: i64,
-        /// Lower case.
-        currency: String,
-    },
-    /// Again and again.
-    Subscription {
-        /// What it costs.
-        price: RecurringPrice,
-        /// Days before the first payment; 0 for none.
-        trial_days: u32,
-    },
-}
-
-/// A page of Stripe's own that is to be opened (Checkout Session).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewCheckout {
-    /// `cus_…`
-    pub customer_id: String,
-    /// What is sold.
-    pub of: CheckoutOf,
-    /// How many pieces.
-    pub quantity: i64,
-    /// To be found on the payment intent or subscription later.
-    pub metadata: Metadata,
-    /// Where the browser goes when it is paid.
-    pub success_url: String,
-    /// Where the browser goes when its user turns back.
-    pub cancel_url: String,
-}
-
-/// A page that was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StripeCheckout {
-    /// `cs_…`
-    pub id: String,
-    /// Where the browser is sent.
-    pub url: String,
-}
-
-/// A stretch of a list, newest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StripePage<T> {
-    /// What it holds.
-    pub items: Vec<T>,
-    /// More follow after the last one.
-    pub has_more: bool,
 }
 
 /// The calls.
@@ -406,14 +104,14 @@ pub trait Stripe: Send + Sync + fmt::Debug {
     ) -> Result<PaymentSecret, StripeError>;
     /// `si_…` of the first item of a subscription.
     async fn subscription_item(&self, account_id: &str, id: &str) -> Result<String, StripeError>;
-    /// Changes what a subscription is for.
+    /// Changes what a subscription is for, paid at once by the card that is there, or not at all (`error_if_incomplete`).
     async fn change_subscription(
         &self,
         account_id: &str,
         id: &str,
         change: &SubscriptionChange,
         key: &str,
-    ) -> Result<PaymentSecret, StripeError>;
+    ) -> Result<(), StripeError>;
     /// Lowers how many pieces are paid for, without paying back; at 0 the subscription ends with its period instead.
     async fn reduce_subscription(
         &self,
@@ -480,6 +178,14 @@ pub trait Stripe: Send + Sync + fmt::Debug {
         new: &NewCheckout,
         key: &str,
     ) -> Result<StripeCheckout, StripeError>;
+    /// Closes the pages that are open for a customer and sell this product, by what their metadata says (`productId`). One that is
+    /// being paid stays open. Answers how many were closed.
+    async fn close_checkouts(
+        &self,
+        account_id: &str,
+        customer_id: &str,
+        product_id: &str,
+    ) -> Result<usize, StripeError>;
 
     /// Events of an account since an instant and before another one, in whole seconds: at most a hundred after the one with the
     /// id `after`, newest first, as Stripe posts them. Stripe keeps them for 30 days.
@@ -493,10 +199,4 @@ pub trait Stripe: Send + Sync + fmt::Debug {
 
     /// Whether Stripe answers and takes the key, without changing anything.
     async fn check(&self) -> Result<(), StripeError>;
-}
-
-impl fmt::Debug for PaymentSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PaymentSecret").field("id", &self.id).finish_non_exhaustive()
-    }
 }

@@ -1,22 +1,34 @@
 //! Checkout Sessions: pages of Stripe's own.
 
-use postern_domain::ports::stripe::{BillingUnit, CheckoutOf, NewCheckout, StripeCheckout, StripeError};
+use postern_domain::ports::stripe::{BillingUnit, CheckoutOf, Metadata, NewCheckout, StripeCheckout, StripeError};
 use serde::Deserialize;
+use stripe::StripeRequest;
 use stripe_checkout::{
-    CheckoutSessionMode,
+    CheckoutSessionMode, CheckoutSessionStatus,
     checkout_session::{
         CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
         CreateCheckoutSessionLineItemsPriceDataRecurring, CreateCheckoutSessionLineItemsPriceDataRecurringInterval,
-        CreateCheckoutSessionPaymentIntentData, CreateCheckoutSessionSubscriptionData, ProductData,
+        CreateCheckoutSessionPaymentIntentData, CreateCheckoutSessionSubscriptionData, ExpireCheckoutSession,
+        ListCheckoutSession, ProductData,
     },
 };
 
-use crate::{StripeClient, customers::map, payments::currency};
+use crate::{
+    StripeClient,
+    call::word,
+    customers::map,
+    payments::currency,
+    read::{HasId, List},
+};
+
+/// How many open pages of a customer are looked at: they are open for a day.
+const PAGES_LOOKED_AT: i64 = 100;
 
 #[derive(Deserialize)]
 struct Session {
     id: String,
     url: Option<String>,
+    metadata: Option<Metadata>,
 }
 
 pub(crate) async fn create(
@@ -29,6 +41,7 @@ pub(crate) async fn create(
         .customer(new.customer_id.as_str())
         .success_url(new.success_url.as_str())
         .cancel_url(new.cancel_url.as_str())
+        .metadata(map(&new.metadata))
         .line_items([CreateCheckoutSessionLineItems {
             price_data: Some(price(&new.of)),
             quantity: u64::try_from(new.quantity).ok(),
@@ -56,6 +69,32 @@ pub(crate) async fn create(
         message: format!("the page {} is not open any more", made.id),
     })?;
     Ok(StripeCheckout { id: made.id, url })
+}
+
+pub(crate) async fn close(
+    stripe: &StripeClient,
+    account_id: &str,
+    customer_id: &str,
+    product_id: &str,
+) -> Result<usize, StripeError> {
+    let request =
+        ListCheckoutSession::new().customer(customer_id).status(CheckoutSessionStatus::Open).limit(PAGES_LOOKED_AT);
+    let open: List<Session> = stripe.ask(Some(account_id), &request).await?;
+    let sells_it = |session: &Session| {
+        session.metadata.as_ref().and_then(|metadata| metadata.get("productId")).is_some_and(|id| id == product_id)
+    };
+    let mut closed = 0;
+    for session in open.data.iter().filter(|session| sells_it(session)) {
+        let request = ExpireCheckoutSession::new(word(&session.id)?);
+        let ended: Result<HasId, _> = stripe.change_again(Some(account_id), request.build()).await;
+        match ended {
+            Ok(_) => closed += 1,
+            // It was paid or has ended meanwhile.
+            Err(StripeError::Refused { .. } | StripeError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(closed)
 }
 
 fn price(of: &CheckoutOf) -> CreateCheckoutSessionLineItemsPriceData {

@@ -169,7 +169,7 @@ impl Stripe for StripeClient {
         id: &str,
         change: &SubscriptionChange,
         key: &str,
-    ) -> Result<PaymentSecret, StripeError> {
+    ) -> Result<(), StripeError> {
         subscriptions::change(self, account_id, id, change, key).await
     }
 
@@ -258,6 +258,15 @@ impl Stripe for StripeClient {
         key: &str,
     ) -> Result<StripeCheckout, StripeError> {
         checkout::create(self, account_id, new, key).await
+    }
+
+    async fn close_checkouts(
+        &self,
+        account_id: &str,
+        customer_id: &str,
+        product_id: &str,
+    ) -> Result<usize, StripeError> {
+        checkout::close(self, account_id, customer_id, product_id).await
     }
 
     async fn events(

@@ -1,8 +1,8 @@
 //! Subscriptions.
 
 use postern_domain::ports::stripe::{
-    BillingUnit, Metadata, NewSubscription, PaymentBehavior, PaymentSecret, RecurringPrice, StripeError,
-    StripeSubscription, SubscriptionChange,
+    BillingUnit, Metadata, NewSubscription, PaymentSecret, RecurringPrice, StripeError, StripeSubscription,
+    SubscriptionChange,
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -13,8 +13,7 @@ use stripe_billing::subscription::{
     CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod, ListSubscription, ListSubscriptionStatus,
     RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems, UpdateSubscriptionItemsPriceData,
     UpdateSubscriptionItemsPriceDataRecurring, UpdateSubscriptionItemsPriceDataRecurringInterval,
-    UpdateSubscriptionPaymentBehavior, UpdateSubscriptionPaymentSettings,
-    UpdateSubscriptionPaymentSettingsSaveDefaultPaymentMethod, UpdateSubscriptionProrationBehavior,
+    UpdateSubscriptionPaymentBehavior, UpdateSubscriptionProrationBehavior,
 };
 use stripe_product::product::CreateProduct;
 
@@ -183,7 +182,7 @@ pub(crate) async fn change(
     id: &str,
     change: &SubscriptionChange,
     key: &str,
-) -> Result<PaymentSecret, StripeError> {
+) -> Result<(), StripeError> {
     use UpdateSubscriptionItemsPriceDataRecurringInterval::{Day, Month, Week, Year};
     let request = UpdateSubscription::new(word(id)?);
     let product = create_product(stripe, account_id, &change.price, key).await?;
@@ -207,25 +206,14 @@ pub(crate) async fn change(
         quantity: Some(pieces(change.quantity)?),
         ..UpdateSubscriptionItems::new()
     };
-    let request = request.items([item]).metadata(map(&change.metadata)).expand(SECRETS.map(str::to_owned));
-    let request = match change.payment {
-        // What it costs more from now on is paid now: else nothing would be charged before the next period, and nothing at all
-        // if the subscription was ended first.
-        PaymentBehavior::AtOnce => request
-            .payment_behavior(UpdateSubscriptionPaymentBehavior::ErrorIfIncomplete)
-            .proration_behavior(UpdateSubscriptionProrationBehavior::AlwaysInvoice),
-        PaymentBehavior::Confirm => {
-            let saved = UpdateSubscriptionPaymentSettingsSaveDefaultPaymentMethod::OnSubscription;
-            request.payment_behavior(UpdateSubscriptionPaymentBehavior::DefaultIncomplete).payment_settings(
-                UpdateSubscriptionPaymentSettings {
-                    save_default_payment_method: Some(saved),
-                    ..UpdateSubscriptionPaymentSettings::new()
-                },
-            )
-        }
-    };
-    let changed: Billed = stripe.change(Some(account_id), &request, key).await?;
-    Ok(changed.into())
+    let request = request.items([item]).metadata(map(&change.metadata));
+    // What it costs more from now on is paid now: else nothing would be charged before the next period, and nothing at all
+    // if the subscription was ended first.
+    let request = request
+        .payment_behavior(UpdateSubscriptionPaymentBehavior::ErrorIfIncomplete)
+        .proration_behavior(UpdateSubscriptionProrationBehavior::AlwaysInvoice);
+    let _: HasId = stripe.change(Some(account_id), &request, key).await?;
+    Ok(())
 }
 
 fn pieces(quantity: i64) -> Result<u64, StripeError> {

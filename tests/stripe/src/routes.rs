@@ -100,6 +100,7 @@ fn post(scope: &mut Scope<'_>, segments: &[&str], params: &Params) -> Result<Opt
         ["subscriptions", id] => subscription::update(scope, id, params),
         ["payment_method_configurations", id] => methods::update(scope, id, params),
         ["checkout", "sessions"] => checkout::create(scope, params),
+        ["checkout", "sessions", id, "expire"] => checkout::expire(scope, id, params),
         _ => return Ok(None),
     };
     done.map(Some)

@@ -183,6 +183,8 @@ async fn perform(deps: &Deps, project_id: &ProjectId, id: StripeOperationId) -> 
         StripeError::Refused { message, .. } => message.clone(),
         other => other.to_string(),
     };
+    // Not everything is asked for by somebody who is told.
+    tracing::warn!(project = %project_id, purchase = %purchase_id, reason, "Stripe refused what it was asked");
     deps.db
         .write(|tx| async move {
             if hold(&tx, id).await? {

@@ -1,7 +1,7 @@
 //! One-time purchases that were paid, or not, by a payment intent.
 
 use postern_entity::{
-    ProjectId, PurchaseId,
+    ProjectId, StripeOperationId,
     purchase::{PurchaseKind, PurchaseSource, PurchaseStatus},
     stripe_event,
 };
@@ -9,19 +9,21 @@ use postern_entity::{
 use super::{
     Connected,
     customer::named,
+    operation::{Request, begin, run},
     sync::{one_of_each_line, sold},
 };
 use crate::{
     Deps,
+    db::Tx,
     emails::Template,
-    error::Result,
+    error::{Error, Result},
     items::{self, Customer},
     payments::{
-        checkout, mails,
+        checkout, choice, mails,
         money::told,
         product::Version,
         purchases::{self, NewPurchase},
-        store,
+        refund, store,
     },
     ports::stripe::{StripeError, StripePaymentIntent},
 };
@@ -66,35 +68,66 @@ pub(super) async fn note(
         return Ok(Ok(Noted::Foreign));
     };
     let to = &mails::recipients(deps, project_id, &customer).await?;
-    let (intent, customer) = (&intent, &customer);
-    let noted = deps
+    let (intent, customer, is_ours) = (&intent, &customer, connected.sold_at(intent.created));
+    let (noted, bought) = deps
         .db
         .write(|tx| async move {
             let Some((version, _)) = sold(deps, &tx, project_id, &intent.metadata).await? else {
                 tracing::warn!(payment_intent = id, "a payment at Stripe for something that was not sold here");
-                return Ok(Noted::Foreign);
+                return Ok((Noted::Foreign, Bought::Nothing));
             };
-            if intent.status == "succeeded" {
+            let bought = if intent.status == "succeeded" {
                 store::lock_customer(&tx, project_id, customer).await?;
-                buy(deps, &tx, project_id, (customer, &version, quantity), intent).await?;
-            }
-            let mail = mail(&version, quantity, intent, event);
-            if let Some((template, key)) = mail.filter(|_| connected.sold_at(intent.created)) {
+                buy(deps, &tx, project_id, (customer, &version, quantity), (intent, is_ours)).await?
+            } else {
+                Bought::Nothing
+            };
+            let mail = mail(&version, quantity, intent, event).filter(|_| is_ours);
+            if let (Some((template, key)), true) = (mail, !matches!(bought, Bought::PaidBack(_))) {
                 mails::tell(deps, &tx, project_id, to, &template, &key).await?;
             }
-            Ok(Noted::Done)
+            Ok((Noted::Done, bought))
         })
         .await?;
+    match bought {
+        Bought::PaidBack(Some(operation)) => match run(deps, project_id, operation).await {
+            // Where Stripe is away, the operation's own job goes on.
+            Ok(()) | Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        },
+        Bought::ForGood => close_pages(connected, intent).await,
+        Bought::PaidBack(None) | Bought::Nothing => {}
+    }
     Ok(Ok(noted))
+}
+
+/// What becomes of a payment.
+enum Bought {
+    /// Nothing that was not before.
+    Nothing,
+    /// The customer has now what it is for, and cannot have more of it.
+    ForGood,
+    /// It is paid back, because there was no place for what it is for; by this operation, the first time.
+    PaidBack(Option<StripeOperationId>),
+}
+
+/// Closes the pages on which the customer could pay for the same once more. Whoever does all the same is paid back, so nothing
+/// tries this again.
+async fn close_pages(connected: &Connected, intent: &StripePaymentIntent) {
+    let product_id = intent.metadata.get("productId").filter(|id| !id.is_empty());
+    let (Some(customer_id), Some(product_id)) = (&intent.customer_id, product_id) else { return };
+    if let Err(error) = connected.api.close_checkouts(&connected.account_id, customer_id, product_id).await {
+        tracing::warn!(%error, "pages at Stripe that sell what their customer has now stay open");
+    }
 }
 
 async fn buy(
     deps: &Deps,
-    tx: &crate::db::Tx,
+    tx: &Tx,
     project_id: &ProjectId,
     (customer, version, quantity): (&Customer, &Version, i64),
-    intent: &StripePaymentIntent,
-) -> Result<Option<PurchaseId>> {
+    (intent, is_ours): (&StripePaymentIntent, bool),
+) -> Result<Bought> {
     let new = NewPurchase {
         kind: PurchaseKind::OneTime,
         version,
@@ -106,13 +139,24 @@ async fn buy(
         period: None,
         created_at: intent.created,
     };
-    let Some(mut row) = purchases::add(deps, tx, project_id, customer, new).await? else { return Ok(None) };
+    let now = deps.now();
+    let open = store::open_of(&**tx, project_id, customer, now).await?;
+    let Some(mut row) = purchases::add(deps, tx, project_id, customer, new).await? else {
+        let known = store::by_stripe_id(&**tx, project_id, &intent.id).await?;
+        let never_began = known.is_some_and(|row| row.started == 0);
+        return Ok(if never_began { Bought::PaidBack(None) } else { Bought::Nothing });
+    };
     checkout::spend(deps, tx, project_id, &intent.metadata).await?;
+    // Nobody is asked again who pays at a second URL, or on a page that was open before.
+    if is_ours && choice::is_held_for_good(version, &open, now) {
+        tracing::warn!(project = %project_id, purchase = %row.id, payment_intent = intent.id, "a customer has paid for what it holds for good: it is paid back");
+        let refund = Request::Refund(refund::of_all(&row, intent.amount_received));
+        return Ok(Bought::PaidBack(Some(begin(deps, tx, &row, &refund).await?)));
+    }
     purchases::begin(deps, tx, &mut row, version, intent.created).await?;
-    let id = row.id;
     store::update(tx, row).await?;
     one_of_each_line(deps, tx, project_id, customer).await?;
-    Ok(Some(id))
+    Ok(if version.product.stackable { Bought::Nothing } else { Bought::ForGood })
 }
 
 fn mail(

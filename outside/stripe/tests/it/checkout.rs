@@ -60,3 +60,23 @@ async fn a_page_may_begin_with_a_trial() {
     assert_eq!(found[0].status, "trialing");
     assert_eq!(found[0].period_end.seconds() - found[0].period_start.seconds(), 14 * 86_400);
 }
+
+#[tokio::test]
+async fn open_pages_of_a_product_are_closed() {
+    let shop = Shop::open().await;
+    let of = || CheckoutOf::OneTime { product_name: "Book".to_owned(), unit_amount: 900, currency: "usd".to_owned() };
+    let book = shop.page(of()).await;
+    let mut ids = Vec::new();
+    for (key, product_id) in [("paid", "pro"), ("open", "pro"), ("other", "another")] {
+        let metadata = metadata(&[("productId", product_id)]);
+        let new = NewCheckout { metadata, ..book.clone() };
+        ids.push(shop.stripe.create_checkout(&shop.account, &new, key).await.unwrap().id);
+    }
+    shop.fake.complete_checkout(&shop.account, &ids[0]).unwrap();
+    let close = async || shop.stripe.close_checkouts(&shop.account, &book.customer_id, "pro").await.unwrap();
+    assert_eq!((close().await, close().await), (1, 0));
+    let status = |id: &str| shop.fake.object(&shop.account, id).unwrap()["status"].clone();
+    assert_eq!([status(&ids[0]), status(&ids[1]), status(&ids[2])], ["complete", "expired", "open"]);
+    assert!(shop.fake.complete_checkout(&shop.account, &ids[1]).is_err());
+    assert_eq!(shop.told().last().unwrap(), "checkout.session.expired");
+}

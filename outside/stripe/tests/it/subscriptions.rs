@@ -1,6 +1,5 @@
 use postern_domain::ports::stripe::{
-    BillingUnit, NewSubscription, PaymentBehavior, RecurringPrice, Stripe, StripeError, StripeSubscription,
-    SubscriptionChange,
+    BillingUnit, NewSubscription, RecurringPrice, Stripe, StripeError, StripeSubscription, SubscriptionChange,
 };
 use postern_fake_stripe::Fault;
 use secrecy::ExposeSecret;
@@ -20,17 +19,12 @@ impl Shop {
         only.clone()
     }
 
-    fn change(
-        subscription: &StripeSubscription,
-        price: RecurringPrice,
-        payment: PaymentBehavior,
-    ) -> SubscriptionChange {
+    fn change(subscription: &StripeSubscription, price: RecurringPrice) -> SubscriptionChange {
         SubscriptionChange {
             item_id: subscription.item_id.clone(),
             price,
             quantity: 1,
             metadata: metadata(&[("productId", "team")]),
-            payment,
         }
     }
 
@@ -134,7 +128,7 @@ async fn a_subscription_is_changed_by_the_card_that_is_there_or_not_at_all() {
     let (customer, id) = shop.subscriber().await;
     let before = shop.only(&customer).await;
     let yearly = RecurringPrice { interval: BillingUnit::Year, ..monthly(9000) };
-    let change = Shop::change(&before, yearly, PaymentBehavior::AtOnce);
+    let change = Shop::change(&before, yearly);
 
     shop.fake.set_declining(&shop.account, true).unwrap();
     let error = shop.stripe.change_subscription(&shop.account, &id, &change, "c1").await.unwrap_err();
@@ -144,35 +138,12 @@ async fn a_subscription_is_changed_by_the_card_that_is_there_or_not_at_all() {
     assert_eq!(shop.only(&customer).await, before);
 
     shop.fake.set_declining(&shop.account, false).unwrap();
-    let changed = shop.stripe.change_subscription(&shop.account, &id, &change, "c2").await.unwrap();
-    assert!(changed.id == id && changed.client_secret.is_none());
+    shop.stripe.change_subscription(&shop.account, &id, &change, "c2").await.unwrap();
     let after = shop.only(&customer).await;
     assert_eq!((&*after.status, after.quantity, after.unit_amount), ("active", 1, Some(9000)));
     assert_eq!((&after.item_id, &*after.metadata["productId"]), (&before.item_id, "team"));
     let invoices = shop.stripe.invoices(&shop.account, &customer, None, 1).await.unwrap();
     assert_eq!((invoices.items[0].amount_paid, invoices.has_more), (9000, true));
-}
-
-#[tokio::test]
-async fn a_change_may_wait_for_its_customer() {
-    let shop = Shop::open().await;
-    let (customer, id) = shop.subscriber().await;
-    let before = shop.only(&customer).await;
-    // Of the same interval: the next invoice tells, nothing is to be confirmed now.
-    let change = Shop::change(&before, monthly(3000), PaymentBehavior::Confirm);
-    let changed = shop.stripe.change_subscription(&shop.account, &id, &change, "c1").await.unwrap();
-    assert!(changed.client_secret.is_none());
-    let after = shop.only(&customer).await;
-    assert_eq!((after.unit_amount, after.period_end), (Some(3000), before.period_end));
-
-    let weekly = RecurringPrice { interval: BillingUnit::Week, ..monthly(800) };
-    let change = Shop::change(&before, weekly, PaymentBehavior::Confirm);
-    let changed = shop.stripe.change_subscription(&shop.account, &id, &change, "c2").await.unwrap();
-    assert!(changed.client_secret.unwrap().expose_secret().starts_with("pi_"));
-    assert_eq!(shop.only(&customer).await.status, "past_due");
-    shop.fake.pay_subscription(&shop.account, &id).unwrap();
-    let after = shop.only(&customer).await;
-    assert_eq!((&*after.status, after.period_end), ("active", after.period_start.plus_seconds(7 * DAY)));
 }
 
 #[tokio::test]
@@ -215,7 +186,7 @@ async fn ending_what_has_ended_is_well() {
         let error = shop.stripe.cancel_subscription(&shop.account, id, "e3").await.unwrap_err();
         assert!(matches!(error, StripeError::NotFound(_)), "{error}");
     }
-    let change = Shop::change(&ended, monthly(1), PaymentBehavior::Confirm);
+    let change = Shop::change(&ended, monthly(1));
     let error = shop.stripe.change_subscription(&shop.account, &id, &change, "c1").await.unwrap_err();
     assert!(matches!(error, StripeError::Refused { .. }), "{error}");
 }

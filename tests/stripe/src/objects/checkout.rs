@@ -129,11 +129,29 @@ pub(crate) fn complete(scope: &mut Scope<'_>, id: &str) -> Result<Value, Problem
     scope.get("checkout.session", id)
 }
 
+/// `POST /v1/checkout/sessions/{id}/expire`
+pub(crate) fn expire(scope: &mut Scope<'_>, id: &str, params: &Params) -> Result<Value, Problem> {
+    params.only(&[])?;
+    let session = scope.get("checkout.session", id)?;
+    let status = text(&session, "/status");
+    if status != "open" {
+        let message = format!(
+            "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of {status}."
+        );
+        return Err(Problem::invalid(None, message));
+    }
+    scope.patch(id, json!({ "status": "expired", "url": null }));
+    scope.emit("checkout.session.expired", id);
+    scope.get("checkout.session", id)
+}
+
 /// `GET /v1/checkout/sessions`
 pub(crate) fn list(scope: &Scope<'_>, params: &Params) -> Result<Value, Problem> {
-    params.only(&["created", "customer", "limit", "payment_intent", "starting_after", "subscription"])?;
-    let customer = params.text("/customer");
+    params.only(&["created", "customer", "limit", "payment_intent", "starting_after", "status", "subscription"])?;
+    let fits = |session: &&Value| {
+        let is = |name: &str| params.text(name).is_none_or(|wanted| text(session, name) == wanted);
+        is("/customer") && is("/status")
+    };
     let sessions = scope.account.objects.of_kind("checkout.session");
-    let fits = |session: &&Value| customer.is_none_or(|id| text(session, "/customer") == id);
     list::page("/v1/checkout/sessions", params, sessions.filter(fits))
 }
