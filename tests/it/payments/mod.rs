@@ -3,13 +3,15 @@
 
 mod billing;
 mod buying;
+mod deleting;
 mod graphql;
 mod intake;
 mod orders;
 mod racing;
 mod stories;
+mod twice;
 
-use postern_fake_stripe::{FakeStripe, sign};
+use postern_fake_stripe::{FakeStripe, sign, stories::catalogue as told};
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -26,42 +28,26 @@ struct Shop {
     account: String,
 }
 
-fn plan(name: &str, usd: &str, credits: i64) -> Value {
-    json!({
-        "displayName": name, "customerType": "user", "productLineId": "plans",
-        "prices": { "monthly": { "USD": usd, "interval": [1, "month"] } },
-        "includedItems": { "credits": { "quantity": credits, "repeat": [1, "month"], "expires": "when-repeated" } },
-    })
-}
-
+/// What stories are about, and more.
 fn catalogue() -> Value {
-    json!({
-        "payments.testMode": false,
-        "payments.items": {
-            "credits": { "customerType": "user" }, "coins": { "customerType": "user" }, "calls": { "customerType": "custom" },
+    let mut config = told();
+    config["payments.items"]["calls"] = json!({ "customerType": "custom" });
+    let more = json!({
+        "seats": {
+            "customerType": "user", "stackable": true, "prices": { "monthly": { "USD": "3", "interval": [1, "month"] } },
+            "includedItems": { "credits": { "quantity": 10, "repeat": [1, "week"], "expires": "when-purchase-expires" } },
         },
-        "payments.productLines.plans": { "customerType": "user" },
-        "payments.products": {
-            "basic": plan("Basic", "9", 100),
-            "pro": plan("Pro", "19.99", 1000),
-            "seats": {
-                "customerType": "user", "stackable": true, "prices": { "monthly": { "USD": "3", "interval": [1, "month"] } },
-                "includedItems": { "credits": { "quantity": 10, "repeat": [1, "week"], "expires": "when-purchase-expires" } },
-            },
-            "pack": {
-                "displayName": "Pack of coins", "customerType": "user", "stackable": true, "prices": { "once": { "USD": "4.99", "JPY": "700" } },
-                "includedItems": { "coins": { "quantity": 10, "expires": "never" } },
-            },
-            "weekly": {
-                "displayName": "Coins for ever", "customerType": "user", "prices": { "once": { "USD": "49" } },
-                "includedItems": { "coins": { "quantity": 5, "repeat": [1, "week"], "expires": "never" } },
-            },
-            "calls": { "customerType": "custom", "prices": { "once": { "USD": "1" } }, "includedItems": { "calls": { "quantity": 7 } } },
-            "secret": { "customerType": "user", "serverOnly": true, "prices": { "once": { "USD": "1" } } },
-            "euros": { "customerType": "user", "prices": { "once": { "EUR": "1" } } },
-            "nothing": { "customerType": "user", "prices": { "once": { "USD": "0" } } },
+        "calls": { "customerType": "custom", "prices": { "once": { "USD": "1" } }, "includedItems": { "calls": { "quantity": 7 } } },
+        "lifetime": {
+            "customerType": "user", "productLineId": "plans", "prices": { "once": { "USD": "199" } },
+            "includedItems": { "credits": { "quantity": 5000, "expires": "never" } },
         },
-    })
+        "secret": { "customerType": "user", "serverOnly": true, "prices": { "once": { "USD": "1" } } },
+        "euros": { "customerType": "user", "prices": { "once": { "EUR": "1" } } },
+        "nothing": { "customerType": "user", "prices": { "once": { "USD": "0" } } },
+    });
+    config["payments.products"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
 }
 
 impl Shop {
@@ -125,22 +111,12 @@ impl Shop {
 
     /// Buys once and pays.
     async fn buy(&self, customer: &str, product: &str, quantity: i64) -> String {
-        let code = self.code(customer, product).await;
-        let intent = self.begin(&code, "once", quantity).await;
-        self.stripe.pay_intent(&self.account, &intent).unwrap();
-        intent
+        self.scene().buy(customer, product, quantity).await.unwrap()
     }
 
     /// Subscribes and pays; answers `sub_…`.
     async fn subscribe(&self, customer: &str, product: &str, quantity: i64) -> String {
-        let before = self.stripe.subscriptions(&self.account).len();
-        let code = self.code(customer, product).await;
-        self.begin(&code, "monthly", quantity).await;
-        let subscriptions = self.stripe.subscriptions(&self.account);
-        assert_eq!(subscriptions.len(), before + 1);
-        let id = subscriptions[before]["id"].as_str().unwrap().to_owned();
-        self.stripe.pay_subscription(&self.account, &id).unwrap();
-        id
+        self.scene().subscribe(customer, product, quantity).await.unwrap()
     }
 
     /// Posts an event as Stripe does.
@@ -153,6 +129,19 @@ impl Shop {
     async fn post_signed(&self, body: String, signature: &str) -> Answer {
         let client = self.app.rest().with("stripe-signature", signature);
         client.raw(Method::POST, "/api/v1/integrations/stripe/webhooks", Some(("application/json", body))).await
+    }
+
+    /// Posts whatever Stripe has to tell, in its order.
+    async fn deliver_all(&self) {
+        let told = self.stripe.take_events();
+        self.deliver(&told).await;
+    }
+
+    /// What was paid back of these payments, in cents.
+    fn paid_back(&self, intents: &[String]) -> Vec<i64> {
+        let refunds = self.stripe.refunds(&self.account).into_iter();
+        let of_these = |refund: &Value| intents.iter().any(|id| refund["payment_intent"] == id.as_str());
+        refunds.filter(of_these).map(|refund| refund["amount"].as_i64().unwrap()).collect()
     }
 
     /// Posts all events that Stripe has made since, in this order, and waits until all are worked off.

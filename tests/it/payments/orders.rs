@@ -1,13 +1,14 @@
 //! Every story of a purchase, its events delivered in order, reversed, shuffled, and each ten times.
 
+use postern_fake_stripe::stories::Story;
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Shop, stories};
+use super::Shop;
 
 /// In which order events come, and how often.
 #[derive(Clone, Copy, Debug)]
-enum Order {
+pub(super) enum Order {
     AsMade,
     Reversed,
     Shuffled(u64),
@@ -15,7 +16,10 @@ enum Order {
 }
 
 impl Order {
-    fn of(self, mut events: Vec<Value>) -> Vec<Value> {
+    pub(super) const ALL: [Self; 5] =
+        [Self::AsMade, Self::Reversed, Self::Shuffled(1), Self::Shuffled(2), Self::TenTimes(3)];
+
+    pub(super) fn of(self, mut events: Vec<Value>) -> Vec<Value> {
         match self {
             Self::AsMade => {}
             Self::Reversed => events.reverse(),
@@ -32,30 +36,35 @@ impl Order {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_order_of_events_a_story_ends_the_same() {
     let shop = Shop::open().await;
-    let orders = [Order::AsMade, Order::Reversed, Order::Shuffled(1), Order::Shuffled(2), Order::TenTimes(3)];
     let mut posted = 0;
-    for (number, order) in orders.into_iter().enumerate() {
-        for story in stories::ALL {
-            let name = format!("{}-{number}", story.name);
+    for (number, order) in Order::ALL.into_iter().enumerate() {
+        for story in Story::ALL {
+            let name = format!("{}-{number}", story.name());
             let customer = shop.user(&name).await;
-            (story.run)(&shop, &customer).await;
+            let refunds = shop.stripe.refunds(&shop.account).len();
+            shop.tell(story, &customer).await;
             let events = order.of(shop.stripe.take_events());
             posted += events.len();
             shop.deliver(&events).await;
-            let what = format!("{} {order:?}", story.name);
-            assert_eq!(shop.quantity(&customer, "credits").await, story.credits, "{what}: credits");
-            assert_eq!(shop.quantity(&customer, "coins").await, story.coins, "{what}: coins");
+            let (what, outcome) = (format!("{} {order:?}", story.name()), story.outcome());
+            assert_eq!(shop.quantity(&customer, "credits").await, outcome.credits, "{what}: credits");
+            assert_eq!(shop.quantity(&customer, "coins").await, outcome.coins, "{what}: coins");
             let products = shop.products(&customer).await;
             let products: Vec<_> = products.iter().map(|(id, quantity)| (id.as_str(), *quantity)).collect();
-            assert_eq!(products, story.products, "{what}: products");
+            assert_eq!(products, outcome.products, "{what}: products");
             let transactions = shop.transactions(&customer).await;
-            assert_eq!(transactions.len(), story.transactions, "{what}: {transactions:?}");
-            let mails = shop.mails_once(&name, story.receipts + story.failures).await;
+            assert_eq!(transactions.len(), outcome.transactions, "{what}: {transactions:?}");
+            let refunded = transactions.iter().filter(|transaction| transaction["adjusted_by"] != json!([])).count();
+            assert_eq!(refunded, outcome.refunded, "{what}: {transactions:?}");
+            let paid_back = shop.stripe.refunds(&shop.account);
+            let paid_back = paid_back[refunds..].iter().map(|refund| refund["amount"].as_i64().unwrap());
+            assert_eq!(paid_back.sum::<i64>(), outcome.paid_back, "{what}: paid back");
+            let mails = shop.mails_once(&name, outcome.receipts + outcome.failures).await;
             let receipts = mails.iter().filter(|subject| subject.contains("receipt")).count();
-            assert_eq!((receipts, mails.len() - receipts), (story.receipts, story.failures), "{what}: {mails:?}");
+            assert_eq!((receipts, mails.len() - receipts), (outcome.receipts, outcome.failures), "{what}: {mails:?}");
         }
     }
-    println!("{} stories in {} orders, {posted} events posted", stories::ALL.len(), orders.len());
+    println!("{} stories in {} orders, {posted} events posted", Story::ALL.len(), Order::ALL.len());
     shop.app.stop().await;
 }
 

@@ -27,6 +27,7 @@ impl FakeStripe {
             "fail_renewal" => self.fail_renewal(account, id),
             "give_up" => self.give_up(account, id),
             "end_subscription" => self.end_subscription(account, id),
+            "cancel_at_period_end" => self.cancel_at_period_end(account, id),
             "reach_period_end" => self.reach_period_end(account, id),
             "dispute" => self.dispute(account, id),
             "complete_checkout" => self.complete_checkout(account, id),

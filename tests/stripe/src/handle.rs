@@ -92,6 +92,15 @@ impl FakeStripe {
         self.within(account, |scope| subscription::cancel(scope, id))
     }
 
+    /// Lets a subscription end with its period, as somebody may in Stripe's dashboard.
+    ///
+    /// # Errors
+    /// There is no such subscription, or it has ended.
+    pub fn cancel_at_period_end(&self, account: &str, id: &str) -> Result<Value, Problem> {
+        let params = Params(json!({ "cancel_at_period_end": "true" }));
+        self.within(account, |scope| subscription::update(scope, id, &params))
+    }
+
     /// The period of a subscription that is not to go on is over. The clock stays.
     ///
     /// # Errors

@@ -8,6 +8,8 @@
 //! Every method is a POST to `/_control/{name}` too, with its arguments as a JSON object ([`FakeStripe::control`]); the program
 //! `fake-stripe` serves both on a port of one's choice.
 //!
+//! What customers do, call by call, with what must come of it, is told once for whoever tests a server with it ([`stories`]).
+//!
 //! To add a call: its objects' module in `objects`, and a line in `routes`. To add a deed: a function in `deeds`, a method here
 //! or in `handle`, and a line in `control`.
 
@@ -28,6 +30,7 @@ mod routes;
 mod server;
 mod sign;
 mod state;
+pub mod stories;
 
 use std::{
     io,

@@ -196,15 +196,18 @@ fn seen_message(node: &Value) -> Result<SeenMessage> {
 
 /// The mails of the outbox that fit `filter`, such as `&simple_status=in-progress`.
 pub(super) async fn outbox(client: &Client, filter: &str) -> Result<Vec<OutboxMail>> {
+    outbox_items(client, filter).await?.iter().map(outbox_mail).collect()
+}
+
+/// The same as the door answers them.
+pub(super) async fn outbox_items(client: &Client, filter: &str) -> Result<Vec<Value>> {
     let client = client.server();
     let mut mails = Vec::new();
     let mut cursor = String::new();
     loop {
         let path = format!("/emails/outbox?limit=100{filter}{cursor}");
         let page = patiently(async || client.get(&path).await?.json()).await?;
-        for item in page.get("items").and_then(Value::as_array).into_iter().flatten() {
-            mails.push(outbox_mail(item)?);
-        }
+        mails.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
         match page.pointer("/pagination/next_cursor").and_then(Value::as_str) {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return Ok(mails),

@@ -180,7 +180,11 @@ impl Client {
         Ok(request.header("accept", "text/event-stream").send().await?)
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Lost> {
+    /// A request of whatever method, to a whole path.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Lost> {
         let response = self.request(method, path, body).send().await?;
         let status = response.status();
         let retry_after = response.headers().get("retry-after");

@@ -1,6 +1,8 @@
-//! Drills of payments: customers pay at a server that speaks Stripe's wire format, its events are posted in no order and
-//! several times, and what customers have in the end must be what they paid for.
+//! Drills of payments, with a Stripe of their own: what customers do is told by stories (`tests/stripe`), each of which says how
+//! it ends. `shop.rs` is the server as stories reach it, `check.rs` holds what is there against how they end.
 
+mod check;
 mod kill;
+mod shop;
 
-pub(super) use self::kill::run as kill;
+pub(super) use kill::run as kill;
