@@ -1,4 +1,4 @@
-//! Each call of the port over HTTP against a Stripe API of our own.
+//! Each call of the port over HTTP against a Stripe API of our own, and some against one of others.
 
 // Helpers outside test functions unwrap as tests do; clippy knows by this that they are tests.
 #![cfg(test)]
@@ -8,6 +8,7 @@ mod checkout;
 mod customers;
 mod errors;
 mod events;
+mod localstripe;
 mod payments;
 mod shapes;
 mod subscriptions;
@@ -28,9 +29,13 @@ struct Shop {
 }
 
 fn client(fake: &FakeStripe, key: &str) -> StripeClient {
+    connected_to(&fake.url(), key)
+}
+
+fn connected_to(url: &str, key: &str) -> StripeClient {
     // The process chooses; here that is each test.
     drop(rustls::crypto::ring::default_provider().install_default());
-    StripeClient::new(&key.into(), &fake.url().parse().unwrap()).unwrap()
+    StripeClient::new(&key.into(), &url.parse().unwrap()).unwrap()
 }
 
 impl Shop {
