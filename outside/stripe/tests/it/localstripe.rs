@@ -29,6 +29,7 @@ from localstripe import resources, server
 resources.store.dump_to_disk = lambda: None
 listener = socket.socket()
 listener.bind(('127.0.0.1', 0))
+listener.listen()
 print(listener.getsockname()[1], flush=True)
 web.run_app(server.app, sock=listener, print=None, access_log=None)
 ";
