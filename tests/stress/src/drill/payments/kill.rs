@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use futures::{StreamExt, stream};
 use postern_fake_stripe::{
     FakeStripe, Fault,
-    stories::{Call, Scene, Seller, Story},
+    stories::{Call, Outcome, Scene, Seller, Story},
 };
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use serde_json::{Value, json};
@@ -91,27 +91,43 @@ async fn drill(scale: Scale, stand: &mut Stand, stripe: &FakeStripe) -> Result<R
     if left > 0 {
         wrong.push(format!("{left} events are not worked off"));
     }
-    let events = shop.all_events().len();
-    let findings =
-        Findings { tried: events + acts.len(), acknowledged: events + acts.len(), wrong, ..Findings::default() };
-    let sum = |count: fn(&Customer) -> usize| customers.iter().map(count).sum::<usize>();
+    let done = shop.all_events().len() + acts.len();
+    let ends = if wrong.is_empty() { "all as the stories say" } else { "not as the stories say" };
     let notes = vec![format!(
-        "{kills} kills; {} stories, {} customers; {events} events posted {TIMES} times each, shuffled, and {} calls meanwhile, of which {} \
-         posts and calls had to be repeated; Stripe was asked {} times; all as the stories say {:.1} s after the last kill: {} \
-         transactions, {} of them paid back by {} refunds, {} receipts, {} other mails",
+        "{kills} kills; {}; {ends} {:.1} s after the last kill: {}",
+        asked(shop, &customers, &acts),
+        took.as_secs_f64(),
+        outcomes(&customers)
+    )];
+    let findings = Findings { tried: done, acknowledged: done, wrong, ..Findings::default() };
+    Ok(Report { findings, answers_again: None, done_again: [took, Duration::ZERO], notes })
+}
+
+/// What was done, for people.
+fn asked(shop: &Shop, customers: &[Customer], acts: &[Call]) -> String {
+    format!(
+        "{} stories, {} customers; {} events posted {TIMES} times each, shuffled, and {} calls meanwhile, of which {} posts and \
+         calls had to be repeated; Stripe was asked {} times",
         Story::ALL.len(),
         customers.len(),
+        shop.all_events().len(),
         acts.len(),
         shop.repeated.load(Ordering::SeqCst),
-        stripe.requests().len(),
-        took.as_secs_f64(),
-        sum(|customer| customer.story.outcome().transactions),
-        sum(|customer| customer.story.outcome().refunded),
-        stripe.refunds(&account).len(),
-        sum(|customer| customer.story.outcome().receipts),
-        sum(|customer| customer.story.outcome().failures),
-    )];
-    Ok(Report { findings, answers_again: None, done_again: [took, Duration::ZERO], notes })
+        shop.stripe.requests().len(),
+    )
+}
+
+/// What all stories together call for, for people.
+fn outcomes(customers: &[Customer]) -> String {
+    let sum =
+        |count: fn(Outcome) -> usize| customers.iter().map(|customer| count(customer.story.outcome())).sum::<usize>();
+    format!(
+        "{} transactions, {} of them paid back, {} receipts, {} other mails",
+        sum(|outcome| outcome.transactions),
+        sum(|outcome| outcome.refunded),
+        sum(|outcome| outcome.receipts),
+        sum(|outcome| outcome.failures),
+    )
 }
 
 /// Lets each story happen so many times, up to what the server is asked then. Of those that ask nothing, the server knows
