@@ -7,8 +7,11 @@
 
 pub mod actor;
 pub mod api_keys;
+pub mod authorization_codes;
 mod batch;
+pub mod bot_challenge;
 pub mod ci_order;
+pub mod cli_logins;
 pub mod codes;
 pub mod db;
 pub mod deps;
@@ -25,6 +28,7 @@ pub mod linked_accounts;
 pub mod network;
 pub mod nodes;
 pub mod notifications;
+pub mod passkeys;
 pub mod passwords;
 pub mod patch;
 pub mod payments;
@@ -37,6 +41,7 @@ pub mod rotation;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;
+pub mod sign_up_rules;
 pub mod signal;
 pub mod teams;
 #[cfg(any(test, feature = "testing"))]

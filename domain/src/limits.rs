@@ -3,20 +3,19 @@
 //!
 //! Whoever holds a server or admin key acts for many people and is not counted by address. Counts for one account are
 //! kept per address too, so that a stranger who guesses does not lock its owner out; only far above what anybody types is
-//! the account itself slowed down.
+//! the account itself slowed down, and then not for networks from where somebody is signed in to it.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Actor, Code, Deps, Level,
-    error::{Failure, Result, refuse},
+    Actor, Code, Deps, Level, UserId,
+    email_address::EmailAddress,
+    error::{Error, Failure, Result, refuse},
     ports::rates::Quota,
-    sessions::ClientInfo,
+    sessions::{self, ClientInfo},
+    users::channels,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -38,6 +37,20 @@ pub enum Limit {
     CodeMailsByAddress,
     /// Mails with codes sent to one recipient.
     CodeMailsByRecipient,
+    /// The same asked for from one network from where the recipient is signed in, when others have used that up.
+    CodeMailsByKnownNetwork,
+    /// The same from another network.
+    CodeMailsByNetwork,
+    /// All that others have used up, and more.
+    CodeMailsByRecipientAtMost,
+    /// Second factors tried for one account from one address.
+    SecondFactorsByAddressAndAccount,
+    /// Second factors tried for one account from anywhere.
+    SecondFactorsByAccount,
+    /// Challenges for passkeys asked for from one address.
+    ChallengesByAddress,
+    /// Logins of programs begun or looked at from one address.
+    CliLoginsByAddress,
     /// Leaked API keys reported from one address.
     LeakReportsByAddress,
     /// Mail servers tried out for one project.
@@ -54,6 +67,14 @@ impl Limit {
             Self::SignUpsByAddress => ("sign_ups/address", 100, 60),
             Self::CodeMailsByAddress => ("code_mails/address", 60, 60),
             Self::CodeMailsByRecipient => ("code_mails/recipient", 10, 60),
+            Self::CodeMailsByKnownNetwork => ("code_mails/known_network", 10, 60),
+            Self::CodeMailsByNetwork => ("code_mails/network", 3, 60),
+            Self::CodeMailsByRecipientAtMost => ("code_mails/at_most", 50, 60),
+            Self::SecondFactorsByAddressAndAccount => ("second_factors/address+account", 20, 10),
+            Self::SecondFactorsByAccount => ("second_factors/account", 100, 60),
+            Self::ChallengesByAddress => ("challenges/address", 300, 10),
+            // A program asks every two seconds for up to a day; offices share an address.
+            Self::CliLoginsByAddress => ("cli_logins/address", 3_000, 10),
             // A scanner that goes through many repositories reports from few addresses.
             Self::LeakReportsByAddress => ("leak_reports/address", 300, 10),
             Self::TestMailsByProject => ("test_mails/project", 30, 10),
@@ -62,17 +83,72 @@ impl Limit {
     }
 }
 
-/// Counts a password that somebody tries for the account `account` (an address, or a user's id).
+/// Whose password somebody tries.
+#[derive(Clone, Copy, Debug)]
+pub enum Account<'a> {
+    /// Of whoever signs in with the address, if anybody does.
+    Address(&'a EmailAddress),
+    /// A user's.
+    User(UserId),
+}
+
+/// Counts a password that somebody tries for an account.
 ///
 /// # Errors
 /// `RATE_LIMITED`, with the seconds to wait.
 #[crate::boxed]
-pub async fn password_tried(deps: &Deps, actor: &Actor, client: &ClientInfo, account: &str) -> Result<()> {
+pub async fn password_tried<'a>(
+    deps: &'a Deps,
+    actor: &'a Actor,
+    client: &'a ClientInfo,
+    account: Account<'a>,
+) -> Result<()> {
+    let name = match account {
+        Account::Address(address) => address.as_str().to_owned(),
+        Account::User(id) => id.to_string(),
+    };
     if let Some(address) = address_of(actor, client) {
         take(deps, actor, Limit::PasswordsByAddress, &[&address]).await?;
-        take(deps, actor, Limit::PasswordsByAddressAndAccount, &[&address, account]).await?;
+        take(deps, actor, Limit::PasswordsByAddressAndAccount, &[&address, &name]).await?;
     }
-    take(deps, actor, Limit::PasswordsByAccount, &[account]).await
+    match take(deps, actor, Limit::PasswordsByAccount, &[&name]).await {
+        Err(error) if is_limited(&error) && is_known(deps, actor, client, account).await? => Ok(()),
+        taken => taken,
+    }
+}
+
+/// Counts a second factor that somebody tries who knew the first one of the user.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
+pub async fn second_factor_tried(deps: &Deps, actor: &Actor, client: &ClientInfo, user_id: UserId) -> Result<()> {
+    let account = user_id.to_string();
+    if let Some(address) = address_of(actor, client) {
+        take(deps, actor, Limit::SecondFactorsByAddressAndAccount, &[&address, &account]).await?;
+    }
+    match take(deps, actor, Limit::SecondFactorsByAccount, &[&account]).await {
+        Err(error) if is_limited(&error) && is_known(deps, actor, client, Account::User(user_id)).await? => Ok(()),
+        taken => taken,
+    }
+}
+
+/// Counts a challenge that a passkey is to answer.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
+pub async fn challenged(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
+    by_address(deps, actor, client, Limit::ChallengesByAddress).await
+}
+
+/// Counts a program that begins to log in, or asks how far it is.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
+pub async fn cli_login_touched(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
+    by_address(deps, actor, client, Limit::CliLoginsByAddress).await
 }
 
 /// Counts an account that somebody makes.
@@ -81,22 +157,29 @@ pub async fn password_tried(deps: &Deps, actor: &Actor, client: &ClientInfo, acc
 /// `RATE_LIMITED`, with the seconds to wait.
 #[crate::boxed]
 pub async fn signed_up(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
-    match address_of(actor, client) {
-        Some(address) => take(deps, actor, Limit::SignUpsByAddress, &[&address]).await,
-        None => Ok(()),
-    }
+    by_address(deps, actor, client, Limit::SignUpsByAddress).await
 }
 
-/// Counts a mail with a code that somebody has sent to `recipient`, whether or not there is such an account.
+/// Counts a mail with a code that somebody has sent to `recipient`, whether or not there is such an account. Whoever floods
+/// an address from a few networks keeps nobody out who asks from another one.
 ///
 /// # Errors
 /// `RATE_LIMITED`, with the seconds to wait.
 #[crate::boxed]
-pub async fn code_mailed(deps: &Deps, actor: &Actor, client: &ClientInfo, recipient: &str) -> Result<()> {
-    if let Some(address) = address_of(actor, client) {
-        take(deps, actor, Limit::CodeMailsByAddress, &[&address]).await?;
+pub async fn code_mailed(deps: &Deps, actor: &Actor, client: &ClientInfo, recipient: &EmailAddress) -> Result<()> {
+    by_address(deps, actor, client, Limit::CodeMailsByAddress).await?;
+    let limited = match take(deps, actor, Limit::CodeMailsByRecipient, &[recipient.as_str()]).await {
+        Err(error) if is_limited(&error) => error,
+        taken => return taken,
+    };
+    let Some(network) = address_of(actor, client) else { return Err(limited) };
+    let parts: &[&str] = &[recipient.as_str(), &network];
+    if is_known(deps, actor, client, Account::Address(recipient)).await? {
+        return take(deps, actor, Limit::CodeMailsByKnownNetwork, parts).await;
     }
-    take(deps, actor, Limit::CodeMailsByRecipient, &[recipient]).await
+    // A few for each network, so that it takes many of them to keep everybody out, and not without end for the recipient.
+    take(deps, actor, Limit::CodeMailsByNetwork, parts).await?;
+    take(deps, actor, Limit::CodeMailsByRecipientAtMost, &[recipient.as_str()]).await
 }
 
 /// Counts a mail server that an administrator tries out: whoever holds an admin key could knock at doors by it.
@@ -114,8 +197,32 @@ pub async fn test_mail_sent(deps: &Deps, actor: &Actor) -> Result<()> {
 /// `RATE_LIMITED`, with the seconds to wait.
 #[crate::boxed]
 pub async fn leak_reported(deps: &Deps, client: &ClientInfo) -> Result<()> {
-    match network_of(client) {
+    match client.network() {
         Some(address) => take_in(deps, WHOLE_INSTALLATION, Limit::LeakReportsByAddress, &[&address]).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether somebody is signed in to the account from the client's network.
+async fn is_known(deps: &Deps, actor: &Actor, client: &ClientInfo, account: Account<'_>) -> Result<bool> {
+    let Some(network) = address_of(actor, client) else { return Ok(false) };
+    let user_id = match account {
+        Account::User(id) => id,
+        Account::Address(address) => match channels::find_for_auth(deps, &actor.project_id, address).await? {
+            Some(channel) => channel.user_id,
+            None => return Ok(false),
+        },
+    };
+    sessions::is_signed_in_from(deps, &actor.project_id, user_id, &network).await
+}
+
+fn is_limited(error: &Error) -> bool {
+    error.is(Code::RateLimited)
+}
+
+async fn by_address(deps: &Deps, actor: &Actor, client: &ClientInfo, limit: Limit) -> Result<()> {
+    match address_of(actor, client) {
+        Some(address) => take(deps, actor, limit, &[&address]).await,
         None => Ok(()),
     }
 }
@@ -150,19 +257,9 @@ fn counter(limit: &str, project_id: &str, parts: &[&str]) -> String {
     format!("{limit}/{}", hex::encode(hash.finalize().get(..16).unwrap_or_default()))
 }
 
-/// Where the caller is, for counting. A customer is given a whole /64 of IPv6 (RFC 6177), so that counts as one.
+/// Where the caller is, for counting.
 fn address_of(actor: &Actor, client: &ClientInfo) -> Option<String> {
-    if actor.level == Level::Client { network_of(client) } else { None }
-}
-
-fn network_of(client: &ClientInfo) -> Option<String> {
-    Some(match client.ip?.to_canonical() {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    })
+    if actor.level == Level::Client { client.network() } else { None }
 }
 
 #[cfg(test)]
@@ -171,7 +268,7 @@ mod tests {
     use crate::ProjectId;
 
     fn seen(level: Level, ip: &str) -> Option<String> {
-        let client = ClientInfo { ip: Some(ip.parse().unwrap()), user_agent: None };
+        let client = ClientInfo { ip: Some(ip.parse().unwrap()), ..ClientInfo::default() };
         address_of(&Actor::new(ProjectId::internal(), level, None), &client)
     }
 

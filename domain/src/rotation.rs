@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use crate::{
-    Deps,
+    Deps, authorization_codes, cli_logins,
     db::{Backend, Tx},
     emails,
     error::Result,
@@ -44,6 +44,8 @@ pub async fn rotate(deps: &Deps) -> Result<Vec<Resealed>> {
     projects::reseal(&mut rotation).await?;
     users::reseal(&mut rotation).await?;
     linked_accounts::reseal(&mut rotation).await?;
+    authorization_codes::reseal(&mut rotation).await?;
+    cli_logins::reseal(&mut rotation).await?;
     emails::reseal(&mut rotation).await?;
     webhooks::reseal(&mut rotation).await?;
     idempotency::reseal(&mut rotation).await?;

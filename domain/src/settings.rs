@@ -15,6 +15,9 @@ pub const DEFAULT_MAILS_PER_HOUR: f64 = 200.0;
 /// Days for which payloads of webhooks are kept unless told otherwise (wire: webhooks §5).
 pub const DEFAULT_WEBHOOK_RETENTION_DAYS: i64 = 90;
 
+/// How long codes in mails live unless told otherwise (wire: auth §4).
+pub const DEFAULT_CODE_SECONDS: i64 = 7 * 24 * 60 * 60;
+
 /// Settings that rules depend on.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,6 +27,8 @@ pub struct Settings {
     pub local_mode: bool,
     /// Life of an access token.
     pub access_token_seconds: i64,
+    /// Life of codes that are mailed: to sign in, to reset a password, to verify an address, of invitations.
+    pub code_seconds: i64,
     /// Who may become a user of project `internal`.
     pub internal_sign_up: InternalSignUp,
     /// Private networks that outgoing calls may reach.
@@ -42,16 +47,38 @@ pub struct Settings {
     pub mail_report_secrets: Vec<Secret>,
     /// What signs the events of Stripe, newest first; none: there are no events.
     pub stripe_webhook_secrets: Vec<SecretString>,
+    /// What tells people from programs; none: nobody is challenged.
+    pub turnstile: Option<Turnstile>,
     /// Whether requests are rate limited. Attempt counters of codes always count.
     pub rate_limits: bool,
 }
 
 impl Settings {
+    /// The life of codes that are mailed, for people: `7 days`.
+    #[must_use]
+    pub fn codes_valid_for(&self) -> String {
+        let units = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute")];
+        let (size, unit) = units.into_iter().find(|(size, _)| self.code_seconds % size == 0).unwrap_or((1, "second"));
+        let count = self.code_seconds / size;
+        format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    }
+
     /// The base of the REST API, `<public URL>/api/v1`, as issuers and callbacks carry it.
     #[must_use]
     pub fn api_url(&self) -> String {
         format!("{}/api/v1", self.public_url.as_str().trim_end_matches('/'))
     }
+}
+
+/// Cloudflare Turnstile.
+#[derive(Clone, Debug)]
+pub struct Turnstile {
+    /// The secret key of the site.
+    pub secret_key: SecretString,
+    /// Where tokens are checked.
+    pub verify_url: Url,
+    /// Whether callers who say nothing of a challenge are refused.
+    pub is_required: bool,
 }
 
 /// Who may become a user of project `internal`, and so an owner of projects.

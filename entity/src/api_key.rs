@@ -31,6 +31,8 @@ pub struct Model {
     pub expires_at: Option<Timestamp>,
     /// Since then it is refused.
     pub revoked_at: Option<Timestamp>,
+    /// When its use was last told to the audit.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// None declared: queries join by hand where they need to.

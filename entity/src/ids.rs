@@ -68,6 +68,12 @@ uuid_id! {
     VerificationCodeId,
     /// An invitation into a team.
     TeamInvitationId,
+    /// A login of a program without a browser, which a browser completes.
+    CliLoginId,
+    /// A code by which a program gets a session over from a browser.
+    AuthorizationCodeId,
+    /// A sign-up rule that applied.
+    SignUpRuleTriggerId,
     /// An uploaded picture.
     ImageId,
     /// What a customer has of an item.

@@ -2,6 +2,8 @@
 //! and the shape of the tables is made by the `migration` crate.
 
 pub mod api_key;
+pub mod authorization_code;
+pub mod cli_login;
 pub mod config_override;
 pub mod contact_channel;
 pub mod email;
@@ -24,13 +26,17 @@ pub mod key_set;
 pub mod linked_account;
 pub mod linked_account_token;
 pub mod notification_preference;
+pub mod passkey;
 pub mod password_hash;
 pub mod product_version;
 pub mod project;
 pub mod project_permission;
 pub mod purchase;
 pub mod purchase_invoice;
+pub mod recovery_code;
 pub mod session;
+pub mod sign_up_rule_total;
+pub mod sign_up_rule_trigger;
 pub mod stripe_account;
 pub mod stripe_customer;
 pub mod stripe_event;

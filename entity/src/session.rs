@@ -25,10 +25,14 @@ pub struct Model {
     pub expires_at: Timestamp,
     /// Made by an administrator to act as the user.
     pub is_impersonation: bool,
+    /// Network of the sign-in: an address of IPv4, or a /64 of IPv6.
+    pub network: Option<String>,
     /// Address of the last use, when it came from a browser.
     pub last_used_ip: Option<String>,
     /// User agent of the last use.
     pub last_used_user_agent: Option<String>,
+    /// Country of that use, as ISO 3166-1 alpha-2, where a proxy tells it.
+    pub last_used_country: Option<String>,
 }
 
 /// None declared: queries join by hand where they need to.

@@ -37,6 +37,8 @@ pub struct Model {
     pub requires_totp_mfa: bool,
     /// TOTP secret, sealed.
     pub totp_secret: Option<Vec<u8>>,
+    /// The newest time step of which a code was taken: no code is taken twice (RFC 6238 §5.2).
+    pub totp_last_step: Option<i64>,
     /// Made without any credentials.
     pub is_anonymous: bool,
     /// Restricted by an administrator or a sign-up rule.

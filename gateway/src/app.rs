@@ -13,7 +13,6 @@ use axum::{
     middleware::from_fn_with_state,
     routing::get,
 };
-use ipnet::IpNet;
 use postern_domain::{Deps, sessions::ClientInfo};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +24,7 @@ use tower_http::{
 
 use crate::{
     graphql,
-    identity::client_info,
+    identity::{Proxies, client_info},
     layers, pages,
     rest::{self, reply::Refusal},
     telemetry::Requests,
@@ -40,7 +39,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Gateway {
     pub(crate) deps: Arc<Deps>,
-    trusted_proxies: Arc<[IpNet]>,
+    proxies: Arc<Proxies>,
     /// Cancelled when the process is to stop: live connections end then, plain requests may finish.
     pub(crate) stopping: CancellationToken,
     /// Counts what is asked.
@@ -50,12 +49,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway over these parts. The headers of `trusted_proxies` tell where a request came from.
+    /// A gateway over these parts. The headers of trusted proxies tell where a request came from.
     #[must_use]
-    pub fn new(deps: Deps, trusted_proxies: Vec<IpNet>, stopping: CancellationToken) -> Self {
+    pub fn new(deps: Deps, proxies: Proxies, stopping: CancellationToken) -> Self {
         Self {
             deps: Arc::new(deps),
-            trusted_proxies: trusted_proxies.into(),
+            proxies: Arc::new(proxies),
             stopping,
             requests: Requests::default(),
             graphql: graphql::Options::default(),
@@ -71,7 +70,7 @@ impl Gateway {
 
     /// Where `request` came from.
     pub(crate) fn client_info(&self, request: &Request) -> ClientInfo {
-        client_info(request, &self.trusted_proxies)
+        client_info(request, &self.proxies)
     }
 }
 

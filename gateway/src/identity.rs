@@ -77,13 +77,35 @@ fn claim(found: &mut Credentials, name: &str, value: &str) {
 
 /// Finds the client's address: that of the connection, or, while that is a trusted proxy, the next one to the left in
 /// `X-Forwarded-For`.
-pub(crate) fn client_info(request: &Request, trusted_proxies: &[IpNet]) -> ClientInfo {
+pub(crate) fn client_info(request: &Request, proxies: &Proxies) -> ClientInfo {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let user_agent = request.headers().get(axum::http::header::USER_AGENT).and_then(|value| value.to_str().ok());
     ClientInfo {
-        ip: peer.map(|peer| past_proxies(peer, request.headers(), trusted_proxies)),
+        ip: peer.map(|peer| past_proxies(peer, request.headers(), &proxies.trusted)),
         user_agent: user_agent.map(str::to_owned),
+        country: peer.and_then(|peer| country(peer, request.headers(), proxies)),
     }
+}
+
+/// The country that the proxy in front says the client is in, in the header that it always sets itself. Anybody may claim
+/// anything in others.
+fn country(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Option<String> {
+    if !proxies.trusted.iter().any(|net| net.contains(&peer)) {
+        return None;
+    }
+    let told = headers.get(proxies.country_header.as_ref()?)?.to_str().ok()?;
+    // XX and T1 stand for nowhere and for Tor.
+    let is_country = told.len() == 2 && told.bytes().all(|byte| byte.is_ascii_alphabetic());
+    (is_country && !told.eq_ignore_ascii_case("xx")).then(|| told.to_ascii_uppercase())
+}
+
+/// The proxies in front, and what they tell.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// Whose forwarding headers count.
+    pub trusted: Vec<IpNet>,
+    /// The header in which they tell the country of the client.
+    pub country_header: Option<HeaderName>,
 }
 
 fn past_proxies(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
@@ -123,6 +145,21 @@ mod tests {
         headers.insert("x-hexclave-project-id", "".parse().unwrap());
         assert_eq!(either(&headers, both_families!("project-id")), Some("old"));
         assert_eq!(credentials(&headers).project_id.as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn a_country_counts_only_from_a_trusted_proxy_and_in_its_own_header() {
+        let mut proxies = Proxies { trusted: vec!["10.0.0.0/8".parse().unwrap()], country_header: None };
+        let find = |proxies: &Proxies, peer: &str, told: &str| {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("cf-ipcountry"), told.parse().unwrap())]);
+            country(peer.parse().unwrap(), &headers, proxies)
+        };
+        assert_eq!(find(&proxies, "10.0.0.1", "SE"), None);
+        proxies.country_header = Some(HeaderName::from_static("cf-ipcountry"));
+        assert_eq!(find(&proxies, "10.0.0.1", "se").as_deref(), Some("SE"));
+        for (peer, told) in [("9.9.9.9", "SE"), ("10.0.0.1", "XX"), ("10.0.0.1", "T1"), ("10.0.0.1", "Sweden")] {
+            assert_eq!(find(&proxies, peer, told), None, "{peer} {told}");
+        }
     }
 
     #[test]

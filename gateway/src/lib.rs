@@ -11,6 +11,7 @@ mod rest;
 mod telemetry;
 
 pub use app::{Gateway, router};
+pub use identity::Proxies;
 
 /// The OpenAPI 3.1 document of the REST API, as JSON.
 ///

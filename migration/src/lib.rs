@@ -31,6 +31,7 @@ mod m0020_team_search;
 mod m0021_outbox;
 mod m0022_webhook_lines;
 mod m0023_payments;
+mod m0024_ways_in;
 
 /// One change a line.
 macro_rules! changes {
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             m0021_outbox
             m0022_webhook_lines
             m0023_payments
+            m0024_ways_in
         }
     }
 }

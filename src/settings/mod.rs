@@ -4,6 +4,7 @@
 mod parts;
 mod reader;
 mod stripe;
+mod turnstile;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use std::{
 
 use ipnet::IpNet;
 use postern_domain::{projects::Keys, settings::Settings as DomainSettings};
-use postern_gateway::graphql::AllowedDocuments;
+use postern_gateway::{Proxies, graphql::AllowedDocuments};
 use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
@@ -42,13 +43,18 @@ const SVIX_TOKEN: &str = "POSTERN_SVIX_TOKEN";
 const STRIPE_SECRET_KEY: &str = "POSTERN_STRIPE_SECRET_KEY";
 const STRIPE_WEBHOOK_SECRET: &str = "POSTERN_STRIPE_WEBHOOK_SECRET";
 const STRIPE_API_BASE: &str = "POSTERN_STRIPE_API_BASE";
+const TURNSTILE_SECRET_KEY: &str = "POSTERN_TURNSTILE_SECRET_KEY";
+const TURNSTILE_VERIFY_URL: &str = "POSTERN_TURNSTILE_VERIFY_URL";
+const TURNSTILE_REQUIRED: &str = "POSTERN_TURNSTILE_REQUIRED";
 const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
 const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
 const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
 const INTERNAL_SIGN_UP: &str = "POSTERN_INTERNAL_SIGN_UP";
 const ALLOWED_SUBNETS: &str = "POSTERN_ALLOWED_SUBNETS";
 const TRUSTED_PROXIES: &str = "POSTERN_TRUSTED_PROXIES";
+const COUNTRY_HEADER: &str = "POSTERN_COUNTRY_HEADER";
 const ACCESS_TOKEN_SECONDS: &str = "POSTERN_ACCESS_TOKEN_SECONDS";
+const CODE_MINUTES: &str = "POSTERN_CODE_MINUTES";
 const RATE_LIMITS: &str = "POSTERN_RATE_LIMITS";
 const INTROSPECTION: &str = "POSTERN_INTROSPECTION";
 const DOCUMENTS: &str = "POSTERN_DOCUMENTS";
@@ -57,7 +63,7 @@ const LOG: &str = "POSTERN_LOG";
 const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 39] = [
     CONFIG,
     CONFIG_FILE,
     LISTEN,
@@ -79,13 +85,18 @@ const NAMES: [&str; 34] = [
     STRIPE_SECRET_KEY,
     STRIPE_WEBHOOK_SECRET,
     STRIPE_API_BASE,
+    TURNSTILE_SECRET_KEY,
+    TURNSTILE_VERIFY_URL,
+    TURNSTILE_REQUIRED,
     INTERNAL_CLIENT_KEY,
     INTERNAL_SERVER_KEY,
     INTERNAL_ADMIN_KEY,
     INTERNAL_SIGN_UP,
     ALLOWED_SUBNETS,
     TRUSTED_PROXIES,
+    COUNTRY_HEADER,
     ACCESS_TOKEN_SECONDS,
+    CODE_MINUTES,
     RATE_LIMITS,
     INTROSPECTION,
     DOCUMENTS,
@@ -98,6 +109,8 @@ const NAMES: [&str; 34] = [
 const ACCESS_TOKEN_RANGE: RangeInclusive<i64> = 60..=86_400;
 /// PostgreSQL notices that a table is there already, at each start.
 const DEFAULT_LOG: &str = "info,sqlx::postgres::notice=warn";
+/// The outbox keeps what a mail hides for seven days.
+const CODE_MINUTES_RANGE: RangeInclusive<i64> = 5..=7 * 24 * 60;
 const MAILS_PER_HOUR_RANGE: RangeInclusive<i64> = 1..=10_000_000;
 const WEBHOOK_RETENTION_RANGE: RangeInclusive<i64> = 5..=90;
 const CONNECTIONS_RANGE: RangeInclusive<i64> = 2..=200;
@@ -152,8 +165,8 @@ pub struct Settings {
     pub svix: Option<Svix>,
     /// Where customers pay.
     pub stripe: Option<Stripe>,
-    /// Whose forwarding headers count.
-    pub trusted_proxies: Vec<IpNet>,
+    /// The proxies in front, and what they tell.
+    pub proxies: Proxies,
     /// Whether callers may ask about the GraphQL schema.
     pub introspection: bool,
     /// The list of GraphQL documents to which clients are bound.
@@ -316,14 +329,16 @@ impl Reader {
         let svix = self.svix();
         let stripe = self.stripe();
         let stripe_webhook_secrets = self.stripe_webhook_secrets();
+        let turnstile = self.turnstile();
         let internal_keys = self.internal_keys(local_mode);
         let internal_sign_up = self.internal_sign_up(local_mode);
         let mut allowed_subnets = self.subnets(ALLOWED_SUBNETS);
         if local_mode && !self.values.contains_key(ALLOWED_SUBNETS) {
             allowed_subnets.extend(["127.0.0.0/8", "::1/128"].iter().filter_map(|net| net.parse::<IpNet>().ok()));
         }
-        let trusted_proxies = self.subnets(TRUSTED_PROXIES);
+        let proxies = self.proxies();
         let access_token_seconds = self.within(ACCESS_TOKEN_SECONDS, "600", ACCESS_TOKEN_RANGE, "a number of seconds");
+        let code_minutes = self.within(CODE_MINUTES, "10080", CODE_MINUTES_RANGE, "a number of minutes");
         let rate_limits = self.switch(RATE_LIMITS, true);
         let introspection = self.switch(INTROSPECTION, true);
         let documents = self.documents();
@@ -342,7 +357,7 @@ impl Reader {
             internal_keys,
             svix,
             stripe,
-            trusted_proxies,
+            proxies,
             introspection,
             documents,
             log_format: log_format?,
@@ -351,6 +366,7 @@ impl Reader {
                 public_url: public_url?,
                 local_mode,
                 access_token_seconds: access_token_seconds?,
+                code_seconds: code_minutes? * 60,
                 internal_sign_up: internal_sign_up?,
                 allowed_subnets,
                 shared_mail_server,
@@ -360,6 +376,7 @@ impl Reader {
                 stripe_webhook_secrets,
                 webhooks_https_only,
                 webhook_retention_days: webhook_retention_days?,
+                turnstile,
                 rate_limits,
             },
         })

@@ -8,20 +8,32 @@ use postern_domain::{
     settings::InternalSignUp,
     webhooks::Secret,
 };
-use postern_gateway::graphql::AllowedDocuments;
+use postern_gateway::{Proxies, graphql::AllowedDocuments};
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    DATABASE_POOLER, DATABASE_URL, DOCUMENTS, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY, INTERNAL_SERVER_KEY,
-    INTERNAL_SIGN_UP, InternalKeys, MAIL_FROM, MAIL_REPORT_SECRET, PUBLIC_URL, REDIS_URL, SERVER_SECRET, SMTP_URL,
-    SVIX_TOKEN, SVIX_URL, Svix, reader::Reader,
+    COUNTRY_HEADER, DATABASE_POOLER, DATABASE_URL, DOCUMENTS, INTERNAL_ADMIN_KEY, INTERNAL_CLIENT_KEY,
+    INTERNAL_SERVER_KEY, INTERNAL_SIGN_UP, InternalKeys, MAIL_FROM, MAIL_REPORT_SECRET, PUBLIC_URL, REDIS_URL,
+    SERVER_SECRET, SMTP_URL, SVIX_TOKEN, SVIX_URL, Svix, TRUSTED_PROXIES, reader::Reader,
 };
 
 /// The shortest key that may be fixed for the project `internal`, in characters.
 const MIN_KEY_CHARS: usize = 20;
 
 impl Reader {
+    /// The proxies in front, and the header in which they tell the country.
+    pub(super) fn proxies(&mut self) -> Proxies {
+        let trusted = self.subnets(TRUSTED_PROXIES);
+        let country_header = self
+            .text(COUNTRY_HEADER)
+            .and_then(|_| self.parsed(COUNTRY_HEADER, "", "the name of a header, as cf-ipcountry"));
+        if country_header.is_some() && trusted.is_empty() {
+            self.wrong.push(format!("{TRUSTED_PROXIES} is missing: {COUNTRY_HEADER} needs it"));
+        }
+        Proxies { trusted, country_header }
+    }
+
     /// The list of GraphQL documents, from the file that is named.
     pub(super) fn documents(&mut self) -> Option<Arc<AllowedDocuments>> {
         let path = self.text(DOCUMENTS)?;

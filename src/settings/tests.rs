@@ -122,6 +122,21 @@ fn payments_take_a_secret_key_and_perhaps_another_address() {
 }
 
 #[test]
+fn the_country_is_what_trusted_proxies_tell_in_one_header() {
+    let behind = (TRUSTED_PROXIES, "10.0.0.0/8");
+    let proxies = read(&[behind, (COUNTRY_HEADER, "CF-IPCountry")]).unwrap().proxies;
+    assert_eq!(proxies.country_header.unwrap().as_str(), "cf-ipcountry");
+    assert!(read(&[behind]).unwrap().proxies.country_header.is_none());
+    for (wrong, name) in [
+        ([behind, (COUNTRY_HEADER, "cf ipcountry")], "POSTERN_COUNTRY_HEADER must be"),
+        ([(TRUSTED_PROXIES, ""), (COUNTRY_HEADER, "cf-ipcountry")], "POSTERN_TRUSTED_PROXIES is missing"),
+    ] {
+        let wrong = read(&wrong).unwrap_err().0.join("\n");
+        assert!(wrong.contains(name), "{wrong}");
+    }
+}
+
+#[test]
 fn secrets_do_not_show() {
     let secret = "a-secret-of-more-than-thirty-two-bytes";
     let settings = read(&[(SERVER_SECRET, secret), (DATABASE_URL, "postgres://u:pw123@h/d")]).unwrap();

@@ -138,7 +138,7 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
         let listener = listen(socket, settings.listen)?;
         address = Some(listener.local_addr().map_err(Error::internal)?);
         let graphql = graphql::Options { introspection: settings.introspection, allowed: settings.documents.clone() };
-        let gateway = Gateway::new(deps.clone(), settings.trusted_proxies.clone(), stop.clone()).with_graphql(graphql);
+        let gateway = Gateway::new(deps.clone(), settings.proxies.clone(), stop.clone()).with_graphql(graphql);
         tasks.push(serve(listener, postern_gateway::router(gateway), stop.clone()));
     }
     readiness.working(&deps);

@@ -92,7 +92,7 @@ async fn items_are_read_and_changed_in_every_app() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn products_are_sold_and_granted_in_every_app() {
-    run_with_stripe("payments.").await;
+    run_with_stripe("payments").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,6 +108,46 @@ async fn the_purchase_page_works_in_a_browser() {
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_of_other_sites_are_linked_in_every_app() {
     run("linked_accounts").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_by_mail_and_stay_who_they_were() {
+    run("sign_in").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_factor_is_asked_for_in_every_app() {
+    run("second_factor").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_work_in_a_browser() {
+    run("passkeys").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_without_a_browser_log_in() {
+    run("cli_logins").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_seen_and_ended_in_every_app() {
+    run("sessions").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_gets_to_another_origin() {
+    run("cross_domain").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_up_rules_hold_in_every_app() {
+    run("sign_up_rules").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_behind_mailed_links_work_in_a_browser() {
+    run("pages").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +172,7 @@ async fn graphql_ws_and_graphql_sse_subscribe() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn svix_and_standardwebhooks_verify_deliveries() {
-    run("webhooks.").await;
+    run("webhooks").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +226,9 @@ fn every_suite_is_run() {
             "admin",
             "api_keys",
             "browser",
+            "cli_logins",
             "client",
+            "cross_domain",
             "email_library",
             "email_outbox",
             "email_reports",
@@ -198,10 +240,16 @@ fn every_suite_is_run() {
             "linked_accounts",
             "live",
             "mailbox",
+            "pages",
+            "passkeys",
             "payments",
             "payments_admin",
             "purchase",
+            "second_factor",
             "server",
+            "sessions",
+            "sign_in",
+            "sign_up_rules",
             "teams",
             "tokens",
             "webhooks",

@@ -12,6 +12,8 @@ from schemathesis.graphql import nodes
 
 SAFE = 2**53 - 1
 schemathesis.graphql.scalar("SafeInt", strategies.integers(-SAFE, SAFE).map(nodes.Int))
+JSON = strategies.text().map(nodes.String) | strategies.integers(-SAFE, SAFE).map(nodes.Int) | strategies.just(nodes.Null)
+schemathesis.graphql.scalar("JSON", JSON)
 
 TYPES = strategies.sampled_from(["User", "Team", "Project", ""])
 IDS = strategies.uuids().map(str) | strategies.integers() | strategies.none() | strategies.just({})

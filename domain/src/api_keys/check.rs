@@ -2,11 +2,15 @@
 
 use serde_json::json;
 
-use super::{ActingKey, ApiKey, ApiKeyType, expired, is_over, not_found, require_enabled, store, text::KeyText};
+use super::{ActingKey, ApiKey, ApiKeyType, event, expired, is_over, not_found, require_enabled, store, text::KeyText};
 use crate::{
-    Actor, Code, Deps, ProjectId,
+    Actor, Code, Deps, ProjectId, Timestamp,
     error::{Failure, Result, refuse},
+    events::{self, EventKind},
 };
+
+/// How often the use of a key is told to the audit: most are used all the time.
+const TOLD_SECONDS: i64 = 60 * 60;
 
 /// What a key opens, for servers: the key that is written so, if it is of this sort (where one is told) and good now.
 ///
@@ -45,6 +49,7 @@ pub(crate) async fn authenticate(deps: &Deps, project_id: &ProjectId, text: &str
 
 async fn good(deps: &Deps, project_id: &ProjectId, kind: Option<ApiKeyType>, text: &KeyText) -> Result<ApiKey> {
     let Some(row) = store::find_by_text(deps.db.read(), project_id, text).await? else { return refuse(not_found()) };
+    let last_used_at = row.last_used_at;
     let api_key = ApiKey::try_from(row)?;
     let actual = api_key.owner.key_type();
     if let Some(expected) = kind.filter(|kind| *kind != actual) {
@@ -59,5 +64,25 @@ async fn good(deps: &Deps, project_id: &ProjectId, kind: Option<ApiKeyType>, tex
     if is_over(deps, api_key.expires_at) {
         return refuse(expired());
     }
+    let due = deps.now().plus_seconds(-TOLD_SECONDS);
+    if last_used_at.is_none_or(|last| last <= due) {
+        // Nobody is refused for what is only told.
+        if let Err(error) = tell_of_use(deps, project_id, &api_key, due).await {
+            tracing::warn!(%error, "the use of an API key could not be written down");
+        }
+    }
     Ok(api_key)
+}
+
+/// Tells the audit that a key was good for something, unless that was told since `due`.
+async fn tell_of_use(deps: &Deps, project_id: &ProjectId, api_key: &ApiKey, due: Timestamp) -> Result<()> {
+    deps.db
+        .write(|tx| async move {
+            if store::note_use(&tx, project_id, api_key.id, deps.now(), due).await? {
+                let whose = (api_key.id, api_key.owner);
+                events::record(deps, &tx, event(project_id, EventKind::ApiKeyUsed, whose, json!({}))).await?;
+            }
+            Ok(())
+        })
+        .await
 }

@@ -89,6 +89,7 @@ pub async fn create(deps: &Deps, actor: &Actor, new: NewApiKey) -> Result<Create
         created_at: deps.now(),
         expires_at: new.expires_at,
         revoked_at: None,
+        last_used_at: None,
     };
     let created = &CreatedApiKey { api_key: row.clone().try_into()?, value };
     deps.mutate(actor, "api_keys.create", |tx| {

@@ -4,12 +4,12 @@
 use postern_entity::api_key;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::LockType,
+    sea_query::{Expr, ExprTrait, LockType},
 };
 
 use super::{KeyOwner, text::KeyText};
 use crate::{
-    ApiKeyId, ProjectId,
+    ApiKeyId, ProjectId, Timestamp,
     db::{Backend, Tx},
     error::Result,
     random::equal_secrets,
@@ -27,6 +27,25 @@ pub(super) async fn find(
 ) -> Result<Option<api_key::Model>> {
     let select = api_key::Entity::find_by_id(id).filter(api_key::Column::ProjectId.eq(project_id.clone()));
     Ok(select.one(connection).await?)
+}
+
+/// Notes that a key is used now, unless a use after `due` is noted. Answers whether it was this one.
+pub(super) async fn note_use(
+    tx: &Tx,
+    project_id: &ProjectId,
+    id: ApiKeyId,
+    now: Timestamp,
+    due: Timestamp,
+) -> Result<bool> {
+    let last = api_key::Column::LastUsedAt;
+    let noted = api_key::Entity::update_many()
+        .col_expr(last, Expr::value(Some(now)))
+        .filter(api_key::Column::ProjectId.eq(project_id.clone()))
+        .filter(api_key::Column::Id.eq(id))
+        .filter(last.is_null().or(last.lte(due)))
+        .exec(&**tx)
+        .await?;
+    Ok(noted.rows_affected > 0)
 }
 
 /// The key, held until the transaction ends.

@@ -27,7 +27,7 @@ pub async fn invite_to_sign_in(
     }
     let project_id = &actor.project_id;
     let address = &match EmailAddress::loose(email) {
-        Ok(address) => address.into_string(),
+        Ok(address) => address,
         Err(rule) => return refuse(Failure::schema(format!("email {rule}"))),
     };
     let config = projects::config(deps, project_id).await?;
@@ -38,7 +38,7 @@ pub async fn invite_to_sign_in(
     let name = &project.display_name;
     limits::code_mailed(deps, actor, client, address).await?;
     deps.mutate(actor, "emails.invite_to_sign_in", |tx| async move {
-        let recipient = Recipient::CustomEmails { emails: vec![address.clone()] };
+        let recipient = Recipient::CustomEmails { emails: vec![address.as_str().to_owned()] };
         let template = Template::SignInInvitation { link: link.clone(), team_display_name: name.clone() };
         enqueue(&tx, deps, NewEmail::new(project_id.clone(), recipient, template)).await.map(drop)
     })

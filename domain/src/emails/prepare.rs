@@ -105,6 +105,7 @@ async fn views(deps: &Deps, email: &email::Model, project: &Project) -> Result<V
     variables.extend(own.clone());
     let shown = View {
         project_display_name: project.display_name.clone(),
+        codes_valid_for: deps.settings.codes_valid_for(),
         logos: logos(project),
         user_display_name,
         variables,

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{EventKind, NewEvent};
-use crate::{Actor, ProjectId};
+use crate::{Actor, ProjectId, UserId, sessions::ClientInfo};
 
 /// How many names of changed things one entry tells.
 const MAX_NAMES: usize = 100;
@@ -24,6 +24,46 @@ pub(crate) fn by(actor: Option<&Actor>, mut event: NewEvent) -> NewEvent {
         payload.insert("actor".to_owned(), actor.map_or(Value::Null, described));
     }
     event
+}
+
+/// The same with from where it was done.
+pub(crate) fn from(client: &ClientInfo, mut event: NewEvent) -> NewEvent {
+    if let Value::Object(payload) = &mut event.payload {
+        payload.insert("address".to_owned(), json!(client.ip));
+        payload.insert("user_agent".to_owned(), json!(client.shown_user_agent()));
+        payload.insert("country".to_owned(), json!(client.country));
+    }
+    event
+}
+
+/// What became of something by which a user proves who it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FactorChange {
+    /// `totp`, `recovery_codes` or `passkey`.
+    pub(crate) factor: &'static str,
+    /// `set`, `used` or `removed`.
+    pub(crate) change: &'static str,
+}
+
+impl FactorChange {
+    /// An entry that `actor` did it for a user, from where if that is known.
+    pub(crate) fn event(self, actor: &Actor, user_id: UserId, client: Option<&ClientInfo>) -> NewEvent {
+        let Self { factor, change } = self;
+        let event = by(
+            Some(actor),
+            NewEvent {
+                project_id: actor.project_id.clone(),
+                kind: EventKind::FactorChanged,
+                user_id: Some(user_id),
+                team_id: None,
+                payload: json!({ "user_id": user_id, "factor": factor, "change": change }),
+            },
+        );
+        match client {
+            Some(client) => from(client, event),
+            None => event,
+        }
+    }
 }
 
 /// Names of things that were changed, as an entry tells them.

@@ -35,6 +35,13 @@ macro_rules! event_kinds {
                 match self { $(Self::$name => concat!($($doc),*).trim_start(),)* }
             }
 
+            /// Whether it is there for administrators to look back at.
+            #[must_use]
+            pub fn is_audit(self) -> bool {
+                let besides = matches!(self, Self::SessionRevoked | Self::UserPasswordChanged | Self::UserDeleted);
+                besides || (self.audience() == Audience::None && self != Self::StackTest)
+            }
+
             /// Who hears of it.
             #[must_use]
             pub fn audience(self) -> Audience {
@@ -156,6 +163,23 @@ event_kinds! {
     ApiKeyUpdated "api_key.updated" None
     /// An API key was revoked. Payload: `{id, user_id | team_id, leaked, actor}`; nobody is known who reports a leaked one.
     ApiKeyRevoked "api_key.revoked" None
+    // Those about signing in also tell `address`, `user_agent` and `country` of the caller.
+    /// Somebody signed in. Payload: `{session_id, user_id, method, factor, is_new_user, actor}`.
+    SignInSucceeded "sign_in.succeeded" None
+    /// Somebody did not prove to be who it said. Payload: `{user_id, method, factor, reason, actor}`; `user_id` is null where
+    /// there is no such account.
+    SignInFailed "sign_in.failed" None
+    /// A sign-up rule kept somebody out. Payload: `{rule_id, method, actor}`; `rule_id` is null where no rule let them in.
+    SignUpRejected "sign_up.rejected" None
+    /// An administrator began a session to act as a user. Payload: `{session_id, user_id, actor}`.
+    SessionImpersonated "session.impersonated" None
+    /// A session was handed to a program or another origin. Payload: `{session_id, user_id, to: cli | origin, actor}`.
+    SessionHandedOver "session.handed_over" None
+    /// A password, a second factor, a passkey or recovery codes of a user were set, used or removed. Payload: `{user_id, factor:
+    /// password | totp | passkey | recovery_codes, change: set | used | removed, actor}`; from where only if the user did it.
+    FactorChanged "factor.changed" None
+    /// An API key was good for something, for the first time in an hour. Payload: `{id, user_id | team_id}`.
+    ApiKeyUsed "api_key.used" None
     /// A webhook endpoint was made. Payload: `{id}`.
     WebhookEndpointCreated "webhook_endpoint.created" None
     /// A webhook endpoint was changed, by its owner or by being disabled. Payload: `{id}`.

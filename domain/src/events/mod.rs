@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod audit;
+mod audit_log;
 mod consume;
 pub mod jobs;
 mod kinds;
@@ -29,7 +30,8 @@ mod read;
 mod retention;
 mod sequencer;
 
-pub(crate) use audit::{audit, by, names};
+pub(crate) use audit::{FactorChange, audit, by, from, names};
+pub use audit_log::{AuditFilter, AuditPage, audit_log};
 pub use consume::{consume, has_unconsumed, pass, upcoming};
 pub use kinds::{Audience, EventKind, UnknownEventKind};
 pub use lag::{LogLag, lag};

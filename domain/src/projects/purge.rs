@@ -24,6 +24,8 @@ const TABLES: &[(&str, u32)] = &[
     ("webhook_endpoint", 5),
     ("idempotency", 100),
     ("verification_code", 100),
+    ("cli_login", 100),
+    ("sign_up_rule_trigger", 100),
     // Up to a megabyte each.
     ("image", 5),
     ("stripe_event", 25),
@@ -107,7 +109,7 @@ mod tests {
             rows.unwrap().iter().map(|row| row.try_get::<String>("", "name").unwrap()).collect::<Vec<_>>()
         };
         let tables = names("SELECT name FROM sqlite_master WHERE type = 'table'".to_owned()).await;
-        let small = ["config_override", "email_quota", "stripe_account"];
+        let small = ["config_override", "email_quota", "stripe_account", "sign_up_rule_total"];
         let mut seen = 0;
         for table in &tables {
             if names(format!("SELECT name FROM pragma_table_info('{table}') WHERE name = 'project_id'"))

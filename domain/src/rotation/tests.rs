@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use postern_entity::{
-    EmailId, LinkedAccountId, LinkedAccountTokenId, ProjectId, UserId, email, idempotency, linked_account,
-    linked_account_token, user, webhook_endpoint,
+    AuthorizationCodeId, CliLoginId, EmailId, LinkedAccountId, LinkedAccountTokenId, ProjectId, UserId,
+    authorization_code, cli_login, email, idempotency, linked_account, linked_account_token, user, webhook_endpoint,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Database, IntoActiveModel};
 use secrecy::{ExposeSecret, SecretString};
@@ -38,6 +38,7 @@ struct Scene {
     admin: Actor,
     user: UserId,
     token: LinkedAccountTokenId,
+    hand_overs: (CliLoginId, AuthorizationCodeId),
     email: EmailId,
     endpoint: webhook_endpoint::Model,
     endpoint_secret: String,
@@ -86,7 +87,8 @@ impl Scene {
         let update = email::Entity::update_many().set(rendered).filter(email::Column::Id.eq(email));
         deps.db.write(async |tx| Ok(update.clone().exec(&*tx).await?)).await.unwrap();
         let token = consent(bench, &project_id, user).await;
-        let scene = Self { admin, user, token, email, endpoint, endpoint_secret };
+        let hand_overs = hand_overs(bench, &project_id, user).await;
+        let scene = Self { admin, user, token, hand_overs, email, endpoint, endpoint_secret };
         assert_eq!(scene.repeatable(bench, 1).await, 1);
         scene
     }
@@ -119,6 +121,17 @@ impl Scene {
             let place = token_place(project_id, &id, column);
             assert_eq!(deps.keyring.open(&place, &sealed.unwrap()).unwrap(), column.as_bytes());
         }
+        let (login, code) = self.hand_overs;
+        let id = login.to_string();
+        let row = cli_login::Entity::find_by_id(login).one(deps.db.read()).await.unwrap().unwrap();
+        for (column, sealed) in [("anonymous_token", row.anonymous_token), ("refresh_token", row.refresh_token)] {
+            let place = hand_over_place("cli_login", project_id, &id, column);
+            assert_eq!(deps.keyring.open(&place, &sealed.unwrap()).unwrap(), column.as_bytes());
+        }
+        let row = authorization_code::Entity::find_by_id(code).one(deps.db.read()).await.unwrap().unwrap();
+        let id = code.to_string();
+        let place = hand_over_place("authorization_code", project_id, &id, "refresh_token");
+        assert_eq!(deps.keyring.open(&place, &row.refresh_token.unwrap()).unwrap(), b"refresh_token");
         let row = email::Entity::find_by_id(self.email).one(deps.db.read()).await.unwrap().unwrap();
         let id = self.email.to_string();
         let place = mail_place(project_id, &id, "sealed_variables");
@@ -163,6 +176,53 @@ async fn consent(bench: &TestBench, project_id: &ProjectId, user_id: UserId) -> 
     };
     deps.db.write(write).await.unwrap();
     id
+}
+
+/// Sessions on their way to a program and to another origin.
+async fn hand_overs(bench: &TestBench, project_id: &ProjectId, user_id: UserId) -> (CliLoginId, AuthorizationCodeId) {
+    let (deps, login, code) = (&bench.deps, CliLoginId::random(), AuthorizationCodeId::random());
+    let sealed = |table: &str, id: String, column: &str| {
+        Some(deps.keyring.seal(&hand_over_place(table, project_id, &id, column), column.as_bytes()).unwrap())
+    };
+    let login_row = cli_login::Model {
+        id: login,
+        project_id: project_id.clone(),
+        polling_hash: vec![1],
+        login_hash: vec![2],
+        anonymous_token: sealed("cli_login", login.to_string(), "anonymous_token"),
+        refresh_token: sealed("cli_login", login.to_string(), "refresh_token"),
+        created_at: deps.now(),
+        expires_at: deps.now(),
+        claimed_at: None,
+        completed_at: None,
+        used_at: None,
+    };
+    let code_row = authorization_code::Model {
+        id: code,
+        project_id: project_id.clone(),
+        code_hash: vec![3],
+        user_id,
+        session_id: None,
+        refresh_token: sealed("authorization_code", code.to_string(), "refresh_token"),
+        redirect_uri: String::new(),
+        code_challenge: String::new(),
+        code_challenge_method: String::new(),
+        after_callback_redirect_url: None,
+        created_at: deps.now(),
+        expires_at: deps.now(),
+        used_at: None,
+    };
+    let write = async |tx: Tx| {
+        cli_login::Entity::insert(login_row.clone().into_active_model()).exec_without_returning(&*tx).await?;
+        authorization_code::Entity::insert(code_row.clone().into_active_model()).exec_without_returning(&*tx).await?;
+        Ok(())
+    };
+    deps.db.write(write).await.unwrap();
+    (login, code)
+}
+
+fn hand_over_place<'a>(table: &'a str, project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
+    Place { project: project_id.as_str(), table, row, column }
 }
 
 fn token_place<'a>(project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
@@ -248,7 +308,10 @@ async fn a_transaction_takes_a_hundred_rows_and_one_that_was_cut_off_is_begun_ag
 
 #[tokio::test]
 async fn every_binary_column_is_sealed_and_rotated_or_neither() {
-    const SEALED: [&str; 9] = [
+    const SEALED: [&str; 12] = [
+        "authorization_code.refresh_token",
+        "cli_login.anonymous_token",
+        "cli_login.refresh_token",
         "email.sealed_content",
         "email.sealed_variables",
         "idempotency.outcome",
@@ -259,13 +322,18 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "webhook_endpoint.headers",
         "webhook_secret.sealed",
     ];
-    const HASHES_AND_BODIES: [&str; 12] = [
+    const HASHES_AND_BODIES: [&str; 17] = [
         "api_key.key_hash",
+        "authorization_code.code_hash",
+        "cli_login.login_hash",
+        "cli_login.polling_hash",
         "idempotency.request_hash",
         "image.content",
         "key_set.publishable_client_key_hash",
         "key_set.secret_server_key_hash",
         "key_set.super_secret_admin_key_hash",
+        "passkey.credential_id",
+        "recovery_code.code_hash",
         "session.token_hash",
         "verification_code.code_hash",
         "verification_code.tail_hash",

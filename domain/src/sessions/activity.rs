@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,15 +36,48 @@ pub struct ClientInfo {
     pub ip: Option<IpAddr>,
     /// Header `User-Agent`.
     pub user_agent: Option<String>,
+    /// Country of the address, as ISO 3166-1 alpha-2, where a trusted proxy tells it.
+    pub country: Option<String>,
+}
+
+/// The use of a session by somebody's browser.
+#[derive(Clone, Debug)]
+pub(super) struct Browser {
+    pub(super) ip: String,
+    pub(super) agent: String,
+    pub(super) country: Option<String>,
 }
 
 impl ClientInfo {
-    /// Address and user agent, when they are those of somebody's browser and not of a server acting for somebody.
-    pub(super) fn of_browser(&self) -> Option<(String, String)> {
+    /// Where the client is, when it is somebody's browser and not a server acting for somebody.
+    pub(super) fn of_browser(&self) -> Option<Browser> {
         // What every browser says since the nineties, and hardly a program that is none.
-        let agent = self.user_agent.as_deref().filter(|agent| agent.starts_with("Mozilla/"))?;
-        let agent = agent.chars().filter(|character| *character != '\0').take(MAX_USER_AGENT_CHARS).collect();
-        Some((self.ip?.to_string(), agent))
+        let agent = self.shown_user_agent().filter(|agent| agent.starts_with("Mozilla/"))?;
+        Some(Browser { ip: self.ip?.to_string(), agent, country: self.country.clone() })
+    }
+
+    /// The user agent in a form and length that can be kept.
+    pub(crate) fn shown_user_agent(&self) -> Option<String> {
+        let agent = self.user_agent.as_deref()?;
+        Some(agent.chars().filter(|character| *character != '\0').take(MAX_USER_AGENT_CHARS).collect())
+    }
+
+    /// The network of the client, for counting and knowing again. A customer is given a whole /64 of IPv6 (RFC 6177), so
+    /// that counts as one.
+    #[must_use]
+    pub fn network(&self) -> Option<String> {
+        self.ip.map(network_of)
+    }
+}
+
+/// The network of an address, likewise.
+pub(super) fn network_of(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
     }
 }
 
@@ -53,8 +86,7 @@ impl ClientInfo {
 pub(super) struct Stamp {
     user_id: UserId,
     pub(super) at: Timestamp,
-    /// Address and user agent of the last use by a browser.
-    pub(super) browser: Option<(String, String)>,
+    pub(super) browser: Option<Browser>,
 }
 
 /// What is not written yet.
@@ -169,12 +201,14 @@ async fn write(tx: &DatabaseTransaction, backend: Backend, stamps: &BTreeMap<Ses
     }
     let (mut rows, mut values) = (Vec::new(), Vec::<Value>::new());
     for (id, stamp) in stamps {
-        let (ip, agent) = stamp.browser.clone().unzip();
+        let browser = stamp.browser.clone();
+        let (ip, agent) = browser.as_ref().map(|browser| (browser.ip.clone(), browser.agent.clone())).unzip();
+        let country = browser.and_then(|browser| browser.country);
         let at = values.len();
-        rows.push(format!("(${}, ${}, ${}, ${}, ${})", at + 1, at + 2, at + 3, at + 4, at + 5));
-        values.extend([(*id).into(), stamp.user_id.into(), stamp.at.into(), ip.into(), agent.into()]);
+        rows.push(format!("(${}, ${}, ${}, ${}, ${}, ${})", at + 1, at + 2, at + 3, at + 4, at + 5, at + 6));
+        values.extend([(*id).into(), stamp.user_id.into(), stamp.at.into(), ip.into(), agent.into(), country.into()]);
     }
-    let stamps = format!("WITH stamp(id, user_id, at, ip, agent) AS (VALUES {})", rows.join(", "));
+    let stamps = format!("WITH stamp(id, user_id, at, ip, agent, country) AS (VALUES {})", rows.join(", "));
     let user_sql = format!(
         r#"{stamps}, latest AS (SELECT user_id, max(at) AS at FROM stamp GROUP BY user_id)
         UPDATE "user" SET last_active_at = latest.at FROM latest
@@ -183,7 +217,8 @@ async fn write(tx: &DatabaseTransaction, backend: Backend, stamps: &BTreeMap<Ses
     let session_sql = format!(
         "{stamps}
         UPDATE session SET last_used_at = stamp.at, last_used_ip = coalesce(stamp.ip, last_used_ip),
-            last_used_user_agent = coalesce(stamp.agent, last_used_user_agent)
+            last_used_user_agent = coalesce(stamp.agent, last_used_user_agent),
+            last_used_country = CASE WHEN stamp.ip IS NULL THEN last_used_country ELSE stamp.country END
         FROM stamp WHERE session.id = stamp.id AND session.last_used_at <= stamp.at"
     );
     for sql in [user_sql, session_sql] {

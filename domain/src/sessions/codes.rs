@@ -5,6 +5,8 @@
 //! A code is looked at, counted and used up in the transaction of its effect, with its row held, so of any number of
 //! callers exactly one succeeds. An effect that is refused uses the code up all the same.
 
+mod kind;
+
 use std::{
     fmt,
     future::Future,
@@ -21,9 +23,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use self::kind::CodeKind;
 use crate::{
     Actor, Code, Deps, ProjectId, Timestamp, UserId, VerificationCodeId,
-    db::Tx,
+    db::{self, Tx},
     error::{Error, Failure, Result, refuse},
     random::{TOKEN_LENGTH, hash_token, random_token},
 };
@@ -32,48 +35,8 @@ use crate::{
 const HEAD_CHARS: usize = 6;
 /// Uses and checks of one tail that are counted before every further one is refused.
 const MAX_ATTEMPTS: i32 = 20;
-/// How many outdated codes one pruning removes.
-const PRUNE_BATCH: u64 = 100;
 /// How long an expired code is still known, so that it is called expired and not unknown.
 const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
-const DAY_SECONDS: i64 = 24 * 60 * 60;
-
-/// What a code is good for. A code of another kind is not found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CodeKind {
-    /// Proves that a user holds an address.
-    EmailVerification,
-    /// Sets a new password.
-    PasswordReset,
-    /// Stands for a sign-in that waits for its second factor.
-    SecondFactor,
-    /// Lets somebody sign up on project `internal` where that needs an invitation.
-    InternalInvite,
-    /// Makes whoever brings it a member of a team.
-    TeamInvitation,
-    /// Stops mails of one category to a user.
-    Unsubscribe,
-    /// Lets a customer buy a product.
-    Purchase,
-}
-
-impl CodeKind {
-    /// As stored.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::EmailVerification => "email_verification",
-            Self::PasswordReset => "password_reset",
-            Self::SecondFactor => "second_factor",
-            Self::InternalInvite => "internal_invite",
-            Self::TeamInvitation => "team_invitation",
-            Self::Unsubscribe => "unsubscribe",
-            Self::Purchase => "purchase",
-        }
-    }
-}
-
-/// How long most codes live.
-pub(crate) const CODE_SECONDS: i64 = 7 * DAY_SECONDS;
 
 /// A code as somebody typed or followed it: lower-cased, of the right length. `Debug` does not show it.
 #[derive(Clone)]
@@ -97,6 +60,11 @@ impl OneTimeCode {
     fn tail_hash(&self) -> Vec<u8> {
         hash_token(tail(self.0.expose_secret()))
     }
+
+    /// The characters in front of the tail.
+    pub(super) fn head(&self) -> &str {
+        head_and_tail(&self.0).0
+    }
 }
 
 impl fmt::Debug for OneTimeCode {
@@ -106,7 +74,17 @@ impl fmt::Debug for OneTimeCode {
 }
 
 fn tail(code: &str) -> &str {
-    code.char_indices().nth(HEAD_CHARS).and_then(|(at, _)| code.get(at..)).unwrap_or_default()
+    split(code).1
+}
+
+/// What a person types, and what the caller who asked for the code knows of it.
+pub(super) fn head_and_tail(code: &SecretString) -> (&str, &str) {
+    split(code.expose_secret())
+}
+
+fn split(code: &str) -> (&str, &str) {
+    let at = code.char_indices().nth(HEAD_CHARS).map_or(code.len(), |(at, _)| at);
+    code.split_at_checked(at).unwrap_or((code, ""))
 }
 
 /// A code to be made.
@@ -175,6 +153,19 @@ pub(crate) async fn issue(deps: &Deps, tx: &Tx, new: NewCode) -> Result<IssuedCo
 #[crate::boxed]
 pub async fn check_code(deps: &Deps, project_id: &ProjectId, kind: CodeKind, code: &OneTimeCode) -> Result<()> {
     look_at(deps, project_id, kind, code).await.map(drop)
+}
+
+/// Whether a code could be used now, for a page that a link led to. What opens links by itself, as programs do that check mails
+/// for harm, must not use up the attempts of a code that is good: only those at others count.
+///
+/// # Errors
+/// Those of [`check_code`].
+#[crate::boxed]
+pub async fn look_at_link(deps: &Deps, project_id: &ProjectId, kind: CodeKind, code: &OneTimeCode) -> Result<()> {
+    match usable(deps, project_id, kind, code).await? {
+        Some(_) => Ok(()),
+        None => check_code(deps, project_id, kind, code).await,
+    }
 }
 
 /// What a code is bound to, if it could be used now. Counts as an attempt.
@@ -264,6 +255,25 @@ pub(crate) async fn withdraw(deps: &Deps, tx: &Tx, project_id: &ProjectId, id: V
     Ok(withdrawn.rows_affected > 0)
 }
 
+/// Uses up all codes of a kind that a user has, because what they are good for was done.
+pub(crate) async fn withdraw_all_of(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    kind: CodeKind,
+    user_id: UserId,
+) -> Result<()> {
+    verification_code::Entity::update_many()
+        .col_expr(verification_code::Column::UsedAt, Expr::value(deps.now()))
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::UserId.eq(user_id))
+        .filter(verification_code::Column::Kind.eq(kind.as_str()))
+        .filter(verification_code::Column::UsedAt.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// The code, of whichever project: for links that say nothing else. Counts no attempt: only the whole code is asked for, so
 /// there is nothing to guess.
 pub(crate) async fn find_anywhere(deps: &Deps, kind: CodeKind, code: &OneTimeCode) -> Result<Option<Found>> {
@@ -295,13 +305,13 @@ pub(crate) fn not_found() -> Failure {
     Failure::new(Code::VerificationCodeNotFound, "There is no such code.")
 }
 
-/// Whether a code could be used now, without counting an attempt: only to spare work that would be for nothing.
-pub(super) async fn looks_usable(
+/// What a code is bound to, if it could be used now, without counting an attempt: for what must be known before it is used.
+pub(super) async fn usable(
     deps: &Deps,
     project_id: &ProjectId,
     kind: CodeKind,
     code: &OneTimeCode,
-) -> Result<bool> {
+) -> Result<Option<UsedCode>> {
     let usable = verification_code::Entity::find()
         .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
         .filter(verification_code::Column::CodeHash.eq(code.hash()))
@@ -309,7 +319,8 @@ pub(super) async fn looks_usable(
         .filter(verification_code::Column::UsedAt.is_null())
         .filter(verification_code::Column::ExpiresAt.gt(deps.now()))
         .filter(verification_code::Column::Attempts.lt(MAX_ATTEMPTS));
-    Ok(usable.count(deps.db.read()).await? > 0)
+    let row = usable.one(deps.db.read()).await?;
+    Ok(row.map(|row| UsedCode { id: row.id, user_id: row.user_id, data: row.data }))
 }
 
 /// Counts an attempt and marks the code as used.
@@ -376,23 +387,9 @@ async fn attempt(
 
 /// Removes some codes that expired long ago, used or not. Answers whether more may be left.
 pub(super) async fn prune(deps: &Deps) -> Result<bool> {
+    let (id, expires_at) = (verification_code::Column::Id, verification_code::Column::ExpiresAt);
     let before = deps.now().plus_seconds(-KEPT_SECONDS);
-    let removed = deps
-        .db
-        .write(|tx| async move {
-            let old: Vec<VerificationCodeId> = verification_code::Entity::find()
-                .select_only()
-                .column(verification_code::Column::Id)
-                .filter(verification_code::Column::ExpiresAt.lt(before))
-                .limit(PRUNE_BATCH)
-                .into_tuple()
-                .all(&*tx)
-                .await?;
-            let outdated = verification_code::Entity::delete_many().filter(verification_code::Column::Id.is_in(old));
-            Ok(outdated.exec(&*tx).await?.rows_affected)
-        })
-        .await?;
-    Ok(removed == PRUNE_BATCH)
+    db::prune::<verification_code::Entity>(&deps.db, id, expires_at, before).await
 }
 
 #[cfg(test)]

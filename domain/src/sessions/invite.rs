@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::codes::{self, CODE_SECONDS, CodeKind, NewCode};
+use super::codes::{self, CodeKind, NewCode};
 use crate::{Deps, ProjectId, Timestamp, error::Result};
 
 /// An invitation at the only moment its code is known.
@@ -29,7 +29,7 @@ pub async fn create_invite(deps: &Deps) -> Result<Invite> {
                 kind: CodeKind::InternalInvite,
                 user_id: None,
                 data: Value::Null,
-                ttl_seconds: CODE_SECONDS,
+                ttl_seconds: deps.settings.code_seconds,
             };
             codes::issue(deps, &tx, new).await
         })

@@ -14,9 +14,10 @@ use moka::future::Cache;
 use postern_entity::{session, user};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
+use super::tokens::access_token_expired;
 use crate::{
-    Deps, ProjectId, SessionId, UserId,
-    error::Result,
+    Actor, Deps, ProjectId, SessionId, UserId,
+    error::{Result, refuse},
     signal::{Listener, Signal, Signals},
 };
 
@@ -121,4 +122,16 @@ pub async fn alive_among(deps: &Deps, session_ids: &[SessionId]) -> Result<HashS
         .filter(session::Column::Id.is_in(session_ids.iter().copied()))
         .filter(session::Column::ExpiresAt.gt(deps.now()));
     Ok(rows.into_tuple::<SessionId>().all(deps.db.read()).await?.into_iter().collect())
+}
+
+/// The session of the caller's access token lives, where what it does lasts longer than the token. For REST, which otherwise
+/// takes a token until it expires.
+///
+/// # Errors
+/// `ACCESS_TOKEN_EXPIRED`.
+pub(crate) async fn require_live(deps: &Deps, actor: &Actor) -> Result<()> {
+    match &actor.user {
+        Some(user) if !is_alive(deps, &actor.project_id, user.session_id).await? => refuse(access_token_expired(None)),
+        _ => Ok(()),
+    }
 }

@@ -3,22 +3,28 @@
 //! A session is one refresh token; any number of access tokens are minted from it, and it is not rotated. Access tokens are
 //! stateless: REST accepts one until it expires, GraphQL and live connections also ask whether its session lives.
 //!
-//! `keys.rs` derives the signing keys, `tokens.rs` mints and verifies access tokens, `session.rs` holds the sessions they
-//! come from, `activity.rs` their last uses. `codes.rs` makes and uses one-time codes; `sign_up.rs`, `password.rs`, `reset.rs`
-//! and `verification.rs` are what people do, `second_factor.rs` the gate that every way to sign in ends at.
+//! `keys.rs` derives the signing keys, `tokens.rs` mints and verifies access tokens, `begin.rs` and `session.rs` hold the sessions
+//! they come from, `activity.rs` their last uses. `codes.rs` makes and uses one-time codes; `sign_up.rs`, `password.rs`, `reset.rs`,
+//! `magic_link.rs` and `verification.rs` are what people do, `second_factor.rs` the gate that every way to sign in ends at;
+//! `way.rs` is what the audit tells of it. Passkeys, logins of programs and authorization codes have rooms of their own, and
+//! pass the same gate.
 
 use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 mod activity;
+mod begin;
 pub(crate) mod codes;
 mod invite;
 pub mod jobs;
 mod keys;
 pub(crate) mod links;
 mod live;
+mod magic_link;
+mod newcomer;
 mod password;
+pub(crate) mod recovery_codes;
 mod reset;
 mod second_factor;
 mod session;
@@ -28,31 +34,39 @@ mod store;
 pub(crate) mod test_scene;
 mod tokens;
 mod verification;
+mod way;
 
 pub use activity::{ACTIVITY_FLUSH_INTERVAL, ClientInfo, flush_activity};
-pub use codes::{CodeKind, OneTimeCode, check_code};
+pub use codes::{CodeKind, OneTimeCode, check_code, look_at_link};
 pub use invite::{Invite, create_invite};
 pub use keys::{JwkSet, PublicKey};
 pub use links::LinkTarget;
+pub(crate) use live::require_live;
 pub use live::{alive_among, is_alive, user_exists};
 pub(crate) use password::{offers_passwords, prove_password};
 pub(crate) use sign_up::{new_password, offers_sign_up};
 
+pub use begin::{MAX_SESSION_MILLIS, NewSession, SignedIn, create};
+pub use magic_link::{SIGN_IN_PAGE, SentCode, send_sign_in_code, sign_in_code_to_type, sign_in_with_magic_link};
 pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};
+pub use recovery_codes::{RECOVERY_CODES, create_recovery_codes};
 pub use reset::{RESET_PASSWORD_PAGE, reset_password, send_password_reset};
-pub use session::{
-    MAX_SESSION_MILLIS, NewSession, Refreshed, Session, SignedIn, create, end_all_in, list, refresh, revoke,
-    revoke_all, sign_out,
-};
+pub(crate) use second_factor::pass_in;
+pub use second_factor::{SecondFactor, sign_in_with_second_factor};
+pub(crate) use session::of_token;
+pub use session::{Refreshed, Session, end_all_in, list, refresh, revoke, revoke_all, sign_out};
 pub use sign_up::{PasswordSignUp, sign_up_anonymously, sign_up_with_password};
 pub use tokens::{Claims, Subject, TokenError, UserKind, access_token_expired, jwks, mint, verify};
 pub use verification::{VERIFY_EMAIL_PAGE, send_verification, send_verification_to_primary, verify_email};
+pub use way::Method;
+pub(crate) use way::{Way, handed_over};
 
 use self::{activity::Activity, keys::KeyCache, live::LiveUsers, store::TokenHash, tokens::TokenCache};
 use crate::{
-    Actor, Deps, ProjectId, SessionId, Timestamp,
+    Actor, Deps, ProjectId, SessionId, Timestamp, UserId, authorization_codes, cli_logins,
     db::Lookup,
     error::{Failure, Result, refuse},
+    sign_up_rules,
     signal::Signals,
 };
 
@@ -88,14 +102,38 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// Removes some sessions and codes that expired long ago, of all projects. Answers whether more may be left.
+/// How many sessions are looked at to know a network.
+const MAX_PLACES: u64 = 100;
+
+/// Whether somebody is signed in as the user from a network.
+pub(crate) async fn is_signed_in_from(
+    deps: &Deps,
+    project_id: &ProjectId,
+    user_id: UserId,
+    network: &str,
+) -> Result<bool> {
+    let places = store::places(deps.db.read(), project_id, user_id, deps.now(), MAX_PLACES).await?;
+    let last_used = |ip: &String| ip.parse().ok().map(activity::network_of);
+    Ok(places.iter().any(|(begun, ip)| {
+        begun.as_deref() == Some(network) || ip.as_ref().and_then(last_used).as_deref() == Some(network)
+    }))
+}
+
+/// Removes some sessions and codes of all sorts that expired long ago, and folds old counts of sign-up rules, of all projects.
+/// Answers whether more may be left.
 ///
 /// # Errors
 /// Internal only.
 #[crate::boxed]
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
-    let more_codes = codes::prune(deps).await?;
-    Ok(session::prune(deps).await? || more_codes)
+    let more = [
+        codes::prune(deps).await?,
+        authorization_codes::prune_step(deps).await?,
+        cli_logins::prune_step(deps).await?,
+        sign_up_rules::prune_step(deps).await?,
+        session::prune(deps).await?,
+    ];
+    Ok(more.contains(&true))
 }
 
 /// Refuses what a check before the transaction found, unless the request is the repetition of one that succeeded: then the

@@ -11,19 +11,21 @@ use serde_json::json;
 
 use super::{
     activity::ClientInfo,
-    refuse_unless_repeated, second_factor,
-    session::{self, Begun, SignedIn},
+    begin::{self, Begun, SignedIn},
+    refuse_unless_repeated, second_factor, session,
+    way::{Method, Way},
 };
 use crate::{
     Actor, Code, Deps, UserId,
     db::Tx,
     email_address::EmailAddress,
     error::{Error, Failure, Result, refuse},
+    events::{self, FactorChange},
     identity::require_user_in_schema,
-    limits,
+    limits::{self, Account},
     passwords::Checked,
     projects::{self, ProjectConfig},
-    users::{self, Credentials, MAX_PASSWORD_CHARS, User},
+    users::{self, Credentials, MAX_PASSWORD_CHARS, User, channels},
 };
 
 /// The shortest password that users may choose, in characters.
@@ -35,7 +37,7 @@ const MAX_CHECKS: usize = 3;
 
 /// What a way to sign in ends with.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// In.
     SignedIn(Begun),
     /// Not yet: this code stands for the attempt.
@@ -44,9 +46,9 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// The tokens of the session.
-    pub(super) async fn finish(self, deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<SignedIn> {
+    pub(crate) async fn finish(self, deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<SignedIn> {
         match self {
-            Self::SignedIn(begun) => session::finish(deps, &actor.project_id, begun, client).await,
+            Self::SignedIn(begun) => begin::finish(deps, &actor.project_id, begun, client).await,
             Self::SecondFactor(attempt_code) => refuse(second_factor::required(&attempt_code)),
         }
     }
@@ -120,8 +122,9 @@ pub async fn sign_in_with_password(
     };
     require_possible("password", password)?;
     let proof = Proof { deps, actor, operation: "sessions.sign_in", email: &email, password };
+    let way = &Way::new(actor, Method::Password, client);
     let outcome: Outcome =
-        proof.run(client, |tx, user| async move { second_factor::pass_in(deps, &tx, &user, false).await }).await?;
+        proof.run(client, |tx, user| async move { second_factor::pass_in(deps, &tx, &user, false, way).await }).await?;
     outcome.finish(deps, actor, client).await
 }
 
@@ -167,11 +170,11 @@ impl Proof<'_> {
         let Self { deps, actor, operation, email, password } = *self;
         let project_id = &actor.project_id;
         require_enabled(&*projects::config(deps, project_id).await?)?;
-        limits::password_tried(deps, actor, client, email.as_str()).await?;
+        limits::password_tried(deps, actor, client, Account::Address(email)).await?;
         let find = || users::credentials_by_email(deps, project_id, email);
         let (subject, effect) =
             (Check { deps, actor, operation, password, mismatch: email_password_mismatch }, &effect);
-        subject
+        let outcome = subject
             .run(find, |tx, checked| async move {
                 let user = checked.credentials.user;
                 if let (Some(stored), Some(hash)) = (&checked.credentials.password_hash, &checked.rehashed) {
@@ -179,7 +182,14 @@ impl Proof<'_> {
                 }
                 effect(tx, user).await
             })
-            .await
+            .await;
+        if let Err(error) = &outcome
+            && error.is(Code::EmailPasswordMismatch)
+        {
+            let holder = channels::find_for_auth(deps, project_id, email).await?.map(|channel| channel.user_id);
+            Way::new(actor, Method::Password, client).failed(deps, holder, Code::EmailPasswordMismatch).await?;
+        }
+        outcome
     }
 }
 
@@ -208,7 +218,9 @@ pub async fn set_password(deps: &Deps, actor: &Actor, password: &SecretString) -
             Some(_) => return refuse(exists()),
             None => return refuse(users::not_found()),
         }
-        users::set_password_in(deps, &tx, project_id, user_id, hash).await.map(drop)
+        users::set_password_in(deps, &tx, project_id, user_id, hash).await?;
+        let change = FactorChange { factor: "password", change: "set" };
+        events::record(deps, &tx, change.event(actor, user_id, None)).await
     })
     .await
 }
@@ -240,12 +252,14 @@ pub async fn update_password(
             found => Ok(found),
         }
     };
-    limits::password_tried(deps, actor, client, &user_id.to_string()).await?;
+    limits::password_tried(deps, actor, client, Account::User(user_id)).await?;
     let hash = &SecretString::from(deps.passwords.hash(new_password.expose_secret()).await?);
     let subject = Check { deps, actor, operation: "sessions.update_password", password: old_password, mismatch };
     subject
         .run(find, |tx, _| async move {
             users::set_password_in(deps, &tx, project_id, user_id, hash).await?;
+            let change = FactorChange { factor: "password", change: "set" };
+            events::record(deps, &tx, change.event(actor, user_id, Some(client))).await?;
             let kept = match refresh_token {
                 Some(token) => session::of_token_in(&tx, project_id, user_id, token).await?,
                 None => None,

@@ -1,11 +1,10 @@
-//! Sessions: beginning, listing and ending them, and minting access tokens from their refresh tokens. A refresh token stays
+//! Sessions: listing and ending them, and minting access tokens from their refresh tokens. A refresh token stays
 //! the same for the life of its session, so refreshes never race each other.
 
 use std::net::IpAddr;
 
 use postern_entity::session;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -19,14 +18,11 @@ use crate::{
     error::{Failure, Result, refuse},
     events::{self, EventKind, NewEvent},
     identity::require_own_user,
-    random::{hash_token, random_token},
-    settings::DEFAULT_SESSION_SECONDS,
+    random::hash_token,
     signal::Signal,
     users,
 };
 
-/// The longest life of a session that a server asks for: 367 days.
-pub const MAX_SESSION_MILLIS: i64 = 367 * 24 * 60 * 60 * 1000;
 /// Longer texts are no refresh tokens of ours.
 const MAX_TOKEN_BYTES: usize = 256;
 /// How many sessions of a user are shown: the newest ones.
@@ -59,112 +55,8 @@ pub struct Session {
     pub last_used_ip: Option<IpAddr>,
     /// User agent of the last use by a browser.
     pub last_used_user_agent: Option<String>,
-}
-
-/// What somebody gets who signs in.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    /// Who.
-    pub user_id: UserId,
-    /// The session just begun.
-    pub session_id: SessionId,
-    /// Good until the session ends.
-    pub refresh_token: SecretString,
-    /// Good for minutes.
-    pub access_token: SecretString,
-}
-
-/// A session just begun, in the transaction that begins it.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Begun {
-    pub(super) session_id: SessionId,
-    pub(super) user_id: UserId,
-    refresh_token: String,
-}
-
-/// A session that a server begins for a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewSession {
-    /// For whom.
-    pub user_id: UserId,
-    /// Its life, at most [`MAX_SESSION_MILLIS`]; 365 days when not given.
-    pub expires_in_millis: Option<i64>,
-    /// Not shown to the user.
-    pub is_impersonation: bool,
-}
-
-/// Begins a session for a user, for servers.
-///
-/// # Errors
-/// `FORBIDDEN` for clients; `SCHEMA_ERROR`; `USER_ID_DOES_NOT_EXIST`.
-#[crate::boxed]
-pub async fn create(deps: &Deps, actor: &Actor, new: NewSession, client: &ClientInfo) -> Result<SignedIn> {
-    if !actor.is_server() {
-        return refuse(Failure::forbidden("Only servers can begin sessions for users."));
-    }
-    let millis = new.expires_in_millis.unwrap_or(DEFAULT_SESSION_SECONDS * 1000);
-    if !(1..=MAX_SESSION_MILLIS).contains(&millis) {
-        return refuse(Failure::schema(format!("expires_in_millis must be between 1 and {MAX_SESSION_MILLIS}")));
-    }
-    let begun = deps
-        .mutate(actor, "sessions.create", |tx| async move {
-            if !users::lock_in(&tx, &actor.project_id, new.user_id).await? {
-                return refuse(user_id_does_not_exist(new.user_id));
-            }
-            begin_in(deps, &tx, &actor.project_id, new.user_id, millis, new.is_impersonation).await
-        })
-        .await?;
-    finish(deps, &actor.project_id, begun, client).await
-}
-
-pub(super) fn user_id_does_not_exist(user_id: UserId) -> Failure {
-    Failure::new(Code::UserIdDoesNotExist, "There is no user with this id.").with(json!({ "user_id": user_id }))
-}
-
-/// Begins a session of a user that the caller holds, in the caller's transaction.
-pub(super) async fn begin_in(
-    deps: &Deps,
-    tx: &Tx,
-    project_id: &ProjectId,
-    user_id: UserId,
-    life_millis: i64,
-    is_impersonation: bool,
-) -> Result<Begun> {
-    let refresh_token = random_token()?;
-    let (id, now) = (SessionId::random(), deps.now());
-    let row = session::Model {
-        id,
-        project_id: project_id.clone(),
-        user_id,
-        token_hash: hash_token(&refresh_token),
-        created_at: now,
-        last_used_at: now,
-        expires_at: now.plus_millis(life_millis),
-        is_impersonation,
-        last_used_ip: None,
-        last_used_user_agent: None,
-    };
-    store::insert(tx, row).await?;
-    events::record(deps, tx, event(project_id, EventKind::SessionCreated, id, user_id)).await?;
-    Ok(Begun { session_id: id, user_id, refresh_token })
-}
-
-/// The same with the life that sessions usually have.
-pub(super) async fn sign_in_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, user_id: UserId) -> Result<Begun> {
-    begin_in(deps, tx, project_id, user_id, DEFAULT_SESSION_SECONDS * 1000, false).await
-}
-
-/// Mints the first access token of a session once it is durable. The session is read again, since a repeated request may
-/// come long after it ended.
-pub(super) async fn finish(deps: &Deps, project_id: &ProjectId, begun: Begun, client: &ClientInfo) -> Result<SignedIn> {
-    let row = store::find(deps.db.read(), project_id, begun.session_id).await?;
-    let access_token = mint_from(deps, row, client).await?.access_token;
-    Ok(SignedIn {
-        user_id: begun.user_id,
-        session_id: begun.session_id,
-        refresh_token: begun.refresh_token.into(),
-        access_token,
-    })
+    /// Country of that use, as ISO 3166-1 alpha-2, where a proxy tells it.
+    pub last_used_country: Option<String>,
 }
 
 /// A fresh access token.
@@ -198,7 +90,29 @@ pub async fn refresh(
     mint_from(deps, row.filter(|row| row.project_id == *project_id), client).await
 }
 
-async fn mint_from(deps: &Deps, row: Option<session::Model>, client: &ClientInfo) -> Result<Refreshed> {
+/// The session of a refresh token, if it has not ended, whosever it is.
+pub(crate) async fn of_token(
+    deps: &Deps,
+    project_id: &ProjectId,
+    refresh_token: &SecretString,
+) -> Result<Option<LiveSession>> {
+    let token = refresh_token.expose_secret();
+    if token.len() > MAX_TOKEN_BYTES {
+        return Ok(None);
+    }
+    let row = deps.sessions.by_token.get(deps.db.read(), hash_token(token)).await?;
+    let row = row.filter(|row| row.project_id == *project_id && deps.now() < row.expires_at);
+    Ok(row.map(|row| LiveSession { id: row.id, user_id: row.user_id }))
+}
+
+/// A session that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LiveSession {
+    pub(crate) id: SessionId,
+    pub(crate) user_id: UserId,
+}
+
+pub(super) async fn mint_from(deps: &Deps, row: Option<session::Model>, client: &ClientInfo) -> Result<Refreshed> {
     let ended = || Failure::new(Code::RefreshTokenNotFoundOrExpired, "There is no such session, or it has ended.");
     let Some(row) = row.filter(|row| deps.now() < row.expires_at) else { return refuse(ended()) };
     let Some(user) = users::find(deps, &row.project_id, row.user_id).await? else { return refuse(ended()) };
@@ -225,9 +139,9 @@ pub async fn list(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<Vec<Ses
 fn shown(deps: &Deps, actor: &Actor, row: session::Model) -> Session {
     let unwritten = deps.sessions.activity.of(row.id);
     let last_used_at = unwritten.as_ref().map_or(row.last_used_at, |stamp| stamp.at.max(row.last_used_at));
-    let (ip, agent) = match unwritten.and_then(|stamp| stamp.browser) {
-        Some((ip, agent)) => (Some(ip), Some(agent)),
-        None => (row.last_used_ip, row.last_used_user_agent),
+    let (ip, agent, country) = match unwritten.and_then(|stamp| stamp.browser) {
+        Some(browser) => (Some(browser.ip), Some(browser.agent), browser.country),
+        None => (row.last_used_ip, row.last_used_user_agent, row.last_used_country),
     };
     Session {
         id: row.id,
@@ -239,6 +153,7 @@ fn shown(deps: &Deps, actor: &Actor, row: session::Model) -> Session {
         is_current: actor.user.as_ref().is_some_and(|user| user.session_id == row.id),
         last_used_ip: ip.and_then(|ip| ip.parse().ok()),
         last_used_user_agent: agent,
+        last_used_country: country,
     }
 }
 
@@ -354,7 +269,7 @@ async fn end_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, user_id: UserId, i
     Ok(ended)
 }
 
-fn event(project_id: &ProjectId, kind: EventKind, id: SessionId, user_id: UserId) -> NewEvent {
+pub(super) fn event(project_id: &ProjectId, kind: EventKind, id: SessionId, user_id: UserId) -> NewEvent {
     NewEvent {
         project_id: project_id.clone(),
         kind,

@@ -16,6 +16,25 @@ use crate::{
 /// What the database holds of a refresh token.
 pub(super) type TokenHash = Vec<u8>;
 
+/// From where sessions of the user that have not ended were begun, and where browsers last used them; the newest ones.
+pub(super) async fn places(
+    reader: &Reader,
+    project_id: &ProjectId,
+    user_id: UserId,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Vec<(Option<String>, Option<String>)>> {
+    let found = session::Entity::find()
+        .select_only()
+        .columns([session::Column::Network, session::Column::LastUsedIp])
+        .filter(session::Column::UserId.eq(user_id))
+        .filter(session::Column::ProjectId.eq(project_id.clone()))
+        .filter(session::Column::ExpiresAt.gt(now))
+        .order_by_desc(session::Column::CreatedAt)
+        .limit(limit);
+    Ok(found.into_tuple().all(reader).await?)
+}
+
 pub(super) async fn insert(tx: &Tx, row: session::Model) -> Result<()> {
     session::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
     Ok(())

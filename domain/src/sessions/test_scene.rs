@@ -11,7 +11,8 @@ use super::{
     sign_up_with_password, verify,
 };
 use crate::{
-    Actor, Code, Deps, Level, ProjectId, Result, UserId, actor::ActingUser, secrets::Place, testing::TestBench,
+    Actor, Code, Deps, Level, ProjectId, Result, UserId, actor::ActingUser, bot_challenge::BotChallenge,
+    secrets::Place, testing::TestBench,
 };
 
 pub(crate) const EMAIL: &str = "ada@example.com";
@@ -79,7 +80,13 @@ impl Scene {
     }
 
     pub(crate) fn input(&self) -> PasswordSignUp {
-        PasswordSignUp { email: EMAIL.to_owned(), password: secret(PASSWORD), verification: None, invite_code: None }
+        PasswordSignUp {
+            email: EMAIL.to_owned(),
+            password: secret(PASSWORD),
+            verification: None,
+            invite_code: None,
+            challenge: BotChallenge::default(),
+        }
     }
 
     pub(crate) async fn sign_up(&self, actor: &Actor, input: PasswordSignUp) -> Result<SignedIn> {

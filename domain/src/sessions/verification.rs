@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{
     activity::ClientInfo,
-    codes::{self, CODE_SECONDS, CodeKind, NewCode, OneTimeCode, Ticket},
+    begin::user_id_does_not_exist,
+    codes::{self, CodeKind, NewCode, OneTimeCode, Ticket},
     links::{LinkTarget, TrustedTarget},
-    session::user_id_does_not_exist,
 };
 use crate::{
     Actor, Code, Deps, ProjectId,
@@ -109,8 +109,8 @@ async fn send_to(
     if is_verified {
         return refuse(Failure::new(Code::EmailAlreadyVerified, "This e-mail address is verified already."));
     }
-    limits::code_mailed(deps, actor, client, address).await?;
     let address = &EmailAddress::loose(address).map_err(Error::internal)?;
+    limits::code_mailed(deps, actor, client, address).await?;
     deps.mutate(actor, "sessions.send_verification", |tx| async move {
         if !users::lock_in(&tx, &actor.project_id, user_id).await? {
             return refuse(user_id_does_not_exist(user_id));
@@ -134,7 +134,7 @@ pub(super) async fn send_in(
         kind: CodeKind::EmailVerification,
         user_id: Some(user_id),
         data: serde_json::to_value(Bound { email: address.clone() }).map_err(Error::internal)?,
-        ttl_seconds: CODE_SECONDS,
+        ttl_seconds: deps.settings.code_seconds,
     };
     let issued = codes::issue(deps, tx, new).await?;
     let recipient = Recipient::UserCustomEmails { user_id, emails: vec![address.as_str().to_owned()] };

@@ -36,7 +36,9 @@ use crate::{
     projects::Projects,
     secrets::{Keyring, MIN_SERVER_SECRET_BYTES},
     sessions::Sessions,
-    settings::{DEFAULT_MAILS_PER_HOUR, DEFAULT_WEBHOOK_RETENTION_DAYS, InternalSignUp, Settings},
+    settings::{
+        DEFAULT_CODE_SECONDS, DEFAULT_MAILS_PER_HOUR, DEFAULT_WEBHOOK_RETENTION_DAYS, InternalSignUp, Settings,
+    },
     signal::{Signal, Signals},
     time::FixedClock,
     users::Users,
@@ -213,6 +215,7 @@ pub fn settings() -> Settings {
         public_url: "http://localhost:8102".parse().expect("a URL"),
         local_mode: true,
         access_token_seconds: 600,
+        code_seconds: DEFAULT_CODE_SECONDS,
         internal_sign_up: InternalSignUp::Open,
         allowed_subnets: Vec::new(),
         webhooks_https_only: false,
@@ -222,6 +225,7 @@ pub fn settings() -> Settings {
         mails_per_hour: DEFAULT_MAILS_PER_HOUR,
         mail_report_secrets: Vec::new(),
         stripe_webhook_secrets: Vec::new(),
+        turnstile: None,
         rate_limits: true,
     }
 }

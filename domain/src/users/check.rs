@@ -121,6 +121,8 @@ impl UpdateUser {
             otp_auth_enabled: self.otp_auth_enabled,
             password_hash: self.checked_password(deps).await?,
             totp_secret,
+            removes_passkey: self.passkey_auth_enabled == Some(false),
+            ends_sessions_but: None,
             selected_team_id: self.selected_team_id,
             stops_being_anonymous: self.is_anonymous == Some(false),
             restricted_by_admin: self.restricted_by_admin,

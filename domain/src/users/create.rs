@@ -1,13 +1,13 @@
 //! Making a user: by a server, and on behalf of every way to sign up.
 
 use postern_entity::{PasswordHash, contact_channel, user};
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{
     CreateUser, NewPrimaryEmail, NewUser, OAuthAccount, User,
     channels::{self, EMAIL},
-    email_already_exists, event,
+    email_already_exists, event, totp,
 };
 use crate::{
     Actor, ContactChannelId, Deps, Failure, ProjectId, Timestamp, UserId,
@@ -17,8 +17,6 @@ use crate::{
     images::{self, Place},
     linked_accounts, permissions,
     projects::{self, ProjectConfig},
-    rotation::Rotation,
-    secrets,
     teams::{self, Team},
     text_search,
 };
@@ -159,7 +157,7 @@ pub(super) fn add_from(
         rows.add(row.clone());
     }
     permissions::add_sign_up_defaults(rows, config, project_id, row.id, now);
-    let snapshot = User::new(row, primary, None, linked.into_iter().map(OAuthAccount::from).collect(), config);
+    let snapshot = User::new(row, primary, None, linked.into_iter().map(OAuthAccount::from).collect(), false, config);
     let personal_team = if config.teams.create_personal_team_on_sign_up {
         Some(teams::add_personal(deps, rows, config, &snapshot, origin.is_told)?)
     } else {
@@ -189,7 +187,7 @@ fn user_row(
     let restriction = new.restriction.clone();
     let (reason, details) = restriction.clone().map(|texts| (texts.reason, texts.private_details)).unwrap_or_default();
     let totp_secret = match &new.totp_secret {
-        Some(secret) => Some(seal_totp_secret(deps, project_id, id, secret)?),
+        Some(secret) => Some(totp::seal(deps, project_id, id, secret)?),
         None => None,
     };
     Ok(user::Model {
@@ -207,6 +205,7 @@ fn user_row(
         otp_auth_enabled: new.otp_auth_enabled,
         requires_totp_mfa: totp_secret.is_some(),
         totp_secret,
+        totp_last_step: None,
         is_anonymous: new.is_anonymous,
         restricted_by_admin: restriction.is_some(),
         restricted_by_admin_reason: reason,
@@ -237,37 +236,4 @@ fn channel_row(
         used_for_auth: email.used_for_auth,
         created_at,
     }
-}
-
-/// The stored form of a TOTP secret: readable again, but only in its place.
-pub(super) fn seal_totp_secret(
-    deps: &Deps,
-    project_id: &ProjectId,
-    user_id: UserId,
-    secret: &SecretSlice<u8>,
-) -> Result<Vec<u8>> {
-    deps.keyring.seal(&totp_place(project_id, &user_id.to_string()), secret.expose_secret())
-}
-
-/// A TOTP secret from its stored form.
-pub(super) fn open_totp_secret(
-    deps: &Deps,
-    project_id: &ProjectId,
-    user_id: UserId,
-    sealed: &[u8],
-) -> Result<SecretSlice<u8>> {
-    Ok(deps.keyring.open(&totp_place(project_id, &user_id.to_string()), sealed)?.into())
-}
-
-fn totp_place<'a>(project_id: &'a ProjectId, row: &'a str) -> secrets::Place<'a> {
-    secrets::Place { project: project_id.as_str(), table: "user", row, column: "totp_secret" }
-}
-
-/// Seals the TOTP secrets of all users again under the newest server secret.
-pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
-    rotation
-        .column::<user::Entity>("TOTP secrets of users", user::Column::TotpSecret, |keyring, row, sealed| {
-            keyring.reseal(&totp_place(&row.project_id, &row.id.to_string()), sealed)
-        })
-        .await
 }

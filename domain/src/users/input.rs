@@ -5,7 +5,9 @@ use secrecy::{SecretSlice, SecretString};
 use serde_json::Value;
 
 use super::RiskScores;
-use crate::{LinkedAccountId, TeamId, Timestamp, email_address::EmailAddress, images::Picture, patch::Patch};
+use crate::{
+    LinkedAccountId, SessionId, TeamId, Timestamp, email_address::EmailAddress, images::Picture, patch::Patch,
+};
 
 /// The longest display name, in characters.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 256;
@@ -147,6 +149,8 @@ pub struct UpdateOwnUser {
     pub passkey_auth_enabled: Option<bool>,
     pub totp_secret_base64: Patch<SecretString>,
     pub selected_team_id: Patch<TeamId>,
+    /// All sessions end but the one that does it: for whoever changes a factor because somebody else may know it.
+    pub ends_other_sessions: bool,
 }
 
 impl UpdateOwnUser {
@@ -162,8 +166,10 @@ impl UpdateOwnUser {
             otp_auth_enabled,
             passkey_auth_enabled,
             totp_secret_base64,
+            ends_other_sessions,
         } = self;
-        !primary_email.is_keep()
+        *ends_other_sessions
+            || !primary_email.is_keep()
             || otp_auth_enabled.is_some()
             || passkey_auth_enabled.is_some()
             || !totp_secret_base64.is_keep()
@@ -263,8 +269,12 @@ pub struct Changes {
     pub otp_auth_enabled: Option<bool>,
     /// Anything but keep also ends all sessions.
     pub password_hash: Patch<SecretString>,
-    /// Sign-in asks for a second factor by this secret.
+    /// Sign-in asks for a second factor by this secret. Anything but keep also removes the recovery codes.
     pub totp_secret: Patch<SecretSlice<u8>>,
+    /// Takes the passkey away, if there is one.
+    pub removes_passkey: bool,
+    /// Ends all sessions but this one.
+    pub ends_sessions_but: Option<SessionId>,
     /// A team the user belongs to.
     pub selected_team_id: Patch<TeamId>,
     /// Makes an anonymous user a regular one; nothing for others.

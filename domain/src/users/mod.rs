@@ -15,13 +15,14 @@ mod primary_email;
 mod read;
 mod search;
 mod store;
+mod totp;
 pub mod transfer;
 mod update;
 mod view;
 pub mod wire;
 
-pub(crate) use self::create::reseal;
 use self::store::Loaded;
+pub(crate) use self::totp::reseal;
 pub use self::{
     affected::{Affected, affected_by_verification},
     create::{Created, create, create_in},
@@ -36,6 +37,7 @@ pub use self::{
         Credentials, by_ids, credentials_by_email, credentials_in, credentials_of, find, find_in, get, get_own,
         lock_in, seen_by_ids,
     },
+    totp::spend_totp_in,
     update::{apply_in, update, update_own},
     view::{OAuthAccount, PrimaryEmail, RestrictedReason, RiskScores, User},
 };

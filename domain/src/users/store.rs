@@ -26,17 +26,19 @@ pub(super) struct Loaded {
     pub(super) selected_team: Option<team::Model>,
     /// Oldest first.
     pub(super) oauth_accounts: Vec<OAuthAccount>,
+    pub(super) has_passkey: bool,
 }
 
 impl Loaded {
     pub(super) fn into_user(self, config: &ProjectConfig) -> User {
-        User::new(self.row, self.primary, self.selected_team, self.oauth_accounts, config)
+        User::new(self.row, self.primary, self.selected_team, self.oauth_accounts, self.has_passkey, config)
     }
 }
 
 const PRIMARY: &str = "primary_";
 const TEAM: &str = "team_";
 const ACCOUNTS: &str = "linked_accounts";
+const HAS_PASSKEY: &str = "has_passkey";
 
 impl FromQueryResult for Loaded {
     fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
@@ -48,6 +50,7 @@ impl FromQueryResult for Loaded {
                 Some(json) => read_accounts(&json).map_err(|error| DbErr::Json(error.to_string()))?,
                 None => Vec::new(),
             },
+            has_passkey: row.try_get("", HAS_PASSKEY)?,
         })
     }
 }
@@ -93,7 +96,8 @@ pub(super) fn loaded(backend: DbBackend, scope: impl IntoCondition) -> Select<us
     for column in team::Column::iter() {
         select = select.column_as(column, format!("{TEAM}{}", column.as_str()));
     }
-    select.expr_as(accounts_as_json(backend), ACCOUNTS)
+    let has_passkey = Expr::cust(r#"EXISTS (SELECT 1 FROM "passkey" AS p WHERE p.user_id = "user"."id")"#);
+    select.expr_as(accounts_as_json(backend), ACCOUNTS).expr_as(has_passkey, HAS_PASSKEY)
 }
 
 fn loaded_by_key(connection: &impl ConnectionTrait, project_id: &ProjectId) -> Select<user::Entity> {

@@ -6,19 +6,20 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{
-    Changes, UpdateOwnUser, UpdateUser, User,
-    create::seal_totp_secret,
-    not_found, otp_sign_in_is_off, password, password_sign_in_is_off, primary_email,
+    Changes, UpdateOwnUser, UpdateUser, User, not_found, otp_sign_in_is_off, password, password_sign_in_is_off,
+    primary_email,
     read::no_own_user,
     record,
     store::{self, Loaded},
+    totp,
 };
 use crate::{
     Actor, Deps, Failure, ProjectId, UserId, api_keys,
     db::Tx,
     error::{Error, Result, refuse},
-    events::EventKind,
+    events::{self, EventKind, FactorChange, NewEvent},
     images::{self, ImageSource, Place},
+    passkeys,
     patch::Patch,
     projects::{self, ProjectConfig},
     sessions, teams, text_search,
@@ -50,7 +51,9 @@ pub async fn update_own(deps: &Deps, actor: &Actor, input: UpdateOwnUser) -> Res
     if input.touches_sign_in() {
         api_keys::require_no_key(actor)?;
     }
-    let changes = UpdateUser::from(input).check(deps, &actor.project_id, ImageSource::of(actor)).await?;
+    let kept = actor.user.as_ref().filter(|_| input.ends_other_sessions).map(|user| user.session_id);
+    let mut changes = UpdateUser::from(input).check(deps, &actor.project_id, ImageSource::of(actor)).await?;
+    changes.ends_sessions_but = kept;
     run(deps, actor, id, &changes).await
 }
 
@@ -59,6 +62,7 @@ async fn run(deps: &Deps, actor: &Actor, id: UserId, changes: &Changes) -> Resul
     deps.mutate(actor, "users.update", |tx| async move {
         let before = hold(&tx, project_id, id).await?;
         check_ways_to_sign_in(config, &before, changes)?;
+        events::record_all(deps, &tx, factor_changes(actor, &before, changes)).await?;
         write(deps, &tx, config, before, changes).await
     })
     .await
@@ -79,6 +83,26 @@ pub async fn apply_in(
     changes: &Changes,
 ) -> Result<User> {
     write(deps, tx, config, hold(tx, project_id, id).await?, changes).await
+}
+
+/// What the audit tells of the factors that change.
+fn factor_changes(actor: &Actor, before: &Loaded, changes: &Changes) -> Vec<NewEvent> {
+    let totp = match &changes.totp_secret {
+        Patch::Set(_) => Some("set"),
+        Patch::Clear => before.row.requires_totp_mfa.then_some("removed"),
+        Patch::Keep => None,
+    };
+    let passkey = (changes.removes_passkey && before.has_passkey).then_some("removed");
+    let password = match &changes.password_hash {
+        Patch::Set(_) => Some("set"),
+        Patch::Clear => before.row.password_hash.is_some().then_some("removed"),
+        Patch::Keep => None,
+    };
+    [("password", password), ("totp", totp), ("passkey", passkey)]
+        .into_iter()
+        .filter_map(|(factor, change)| Some(FactorChange { factor, change: change? }))
+        .map(|change| change.event(actor, before.row.id, None))
+        .collect()
 }
 
 async fn hold(tx: &Tx, project_id: &ProjectId, id: UserId) -> Result<Loaded> {
@@ -103,9 +127,18 @@ async fn write(deps: &Deps, tx: &Tx, config: &ProjectConfig, before: Loaded, cha
         let address = changes.primary_email.as_ref().set().map(|address| address.as_str());
         teams::rename_personal_in(deps, tx, project_id, id, name, address).await?;
     }
+    if !changes.totp_secret.is_keep() {
+        // They stand in for a factor that is no longer the same.
+        sessions::recovery_codes::forget_in(tx, project_id, id).await?;
+    }
+    if changes.removes_passkey {
+        passkeys::forget_in(tx, project_id, id).await?;
+    }
     if !changes.password_hash.is_keep() {
         password::changed_in(deps, tx, project_id, id).await?;
         sessions::end_all_in(deps, tx, project_id, id, None).await?;
+    } else if let Some(kept) = changes.ends_sessions_but {
+        sessions::end_all_in(deps, tx, project_id, id, Some(kept)).await?;
     }
     let Some(after) = store::find(&**tx, project_id, id).await? else {
         return Err(Error::internal("a user vanished while it was held"));
@@ -156,9 +189,10 @@ fn changed_row(deps: &Deps, row: user::Model, changes: &Changes) -> Result<user:
     if let Some(secret) = changes.totp_secret.as_ref().mentioned() {
         row.requires_totp_mfa = Set(secret.is_some());
         row.totp_secret = Set(match secret {
-            Some(secret) => Some(seal_totp_secret(deps, &project_id, id, secret)?),
+            Some(secret) => Some(totp::seal(deps, &project_id, id, secret)?),
             None => None,
         });
+        row.totp_last_step = Set(None);
     }
     if changes.stops_being_anonymous && was_anonymous {
         row.is_anonymous = Set(false);

@@ -158,6 +158,7 @@ impl User {
         primary: Option<contact_channel::Model>,
         selected_team: Option<team::Model>,
         oauth_accounts: Vec<OAuthAccount>,
+        passkey_auth_enabled: bool,
         config: &ProjectConfig,
     ) -> Self {
         let restricted_reason = RestrictedReason::of(&row, primary.as_ref(), config);
@@ -178,7 +179,7 @@ impl User {
             last_active_at: row.last_active_at,
             has_password: row.password_hash.is_some(),
             otp_auth_enabled: row.otp_auth_enabled,
-            passkey_auth_enabled: false,
+            passkey_auth_enabled,
             requires_totp_mfa: row.requires_totp_mfa,
             oauth_accounts,
             selected_team: selected_team.map(Team::from),

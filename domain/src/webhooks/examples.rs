@@ -83,6 +83,13 @@ pub(super) fn example(kind: EventKind) -> Value {
         | Kind::ApiKeyCreated
         | Kind::ApiKeyUpdated
         | Kind::ApiKeyRevoked
+        | Kind::ApiKeyUsed
+        | Kind::SignInSucceeded
+        | Kind::SignInFailed
+        | Kind::SignUpRejected
+        | Kind::SessionImpersonated
+        | Kind::SessionHandedOver
+        | Kind::FactorChanged
         | Kind::WebhookEndpointCreated
         | Kind::WebhookEndpointUpdated
         | Kind::WebhookEndpointDeleted

@@ -25,8 +25,9 @@ use super::{
     permissions::{mutation::PermissionMutation, query::PermissionQuery},
     projects::query::ProjectQuery,
     sessions::{
-        mutation::SessionMutation, password::PasswordMutation, query::SessionQuery, sign_in::SignInMutation,
-        verification::VerificationMutation,
+        audit::AuditQuery, hand_over::HandOverMutation, magic_link::MagicLinkMutation, mutation::SessionMutation,
+        password::PasswordMutation, query::SessionQuery, second_factor::FactorMutation, sign_in::SignInMutation,
+        sign_up_rules::SignUpRuleQuery, verification::VerificationMutation,
     },
     teams::{
         invitations::{TeamInvitationMutation, TeamInvitationQuery},
@@ -49,7 +50,16 @@ pub(crate) struct PeopleQuery(UserQuery, LinkedAccountQuery, SessionQuery, Notif
 pub(crate) struct TogetherQuery(TeamQuery, TeamInvitationQuery, PermissionQuery, ApiKeyQuery, ItemQuery);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct WorkQuery(ProjectQuery, EventQuery, WebhookQuery, EmailQuery, FederationQuery, PaymentQuery);
+pub(crate) struct WorkQuery(
+    ProjectQuery,
+    EventQuery,
+    AuditQuery,
+    SignUpRuleQuery,
+    WebhookQuery,
+    EmailQuery,
+    FederationQuery,
+    PaymentQuery,
+);
 
 /// What can be changed. The mutations of one operation run one after another.
 #[derive(Default, MergedObject)]
@@ -60,7 +70,15 @@ pub(crate) struct Mutation(SignInMutations, PeopleMutation, TogetherMutation, Wo
 pub(crate) struct WorkMutation(WebhookMutation, EmailMutation, EmailLibraryMutation, PaymentMutation);
 
 #[derive(Default, MergedObject)]
-pub(crate) struct SignInMutations(SignInMutation, SessionMutation, PasswordMutation, VerificationMutation);
+pub(crate) struct SignInMutations(
+    SignInMutation,
+    MagicLinkMutation,
+    FactorMutation,
+    HandOverMutation,
+    SessionMutation,
+    PasswordMutation,
+    VerificationMutation,
+);
 
 #[derive(Default, MergedObject)]
 pub(crate) struct PeopleMutation(UserMutation, ContactChannelMutation, LinkedAccountMutation, NotificationMutation);

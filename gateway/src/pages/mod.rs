@@ -5,10 +5,13 @@
 
 mod assets;
 mod graphiql;
+mod link;
 mod local;
 mod mailbox;
 mod plain;
 mod purchase;
+mod reset_password;
+mod sign_in;
 mod team_invitation;
 pub(crate) mod unsubscribe;
 mod verify;
@@ -29,6 +32,8 @@ pub(crate) fn router(gateway: &Gateway) -> Router<Gateway> {
         .merge(graphiql::router(gateway))
         .merge(mailbox::router(gateway))
         .merge(purchase::router())
+        .merge(reset_password::router())
+        .merge(sign_in::router())
         .merge(team_invitation::router())
         .merge(unsubscribe::router())
         .merge(verify::router())

@@ -56,7 +56,8 @@ pub(super) struct Action<'a> {
     pub(super) login: Option<Login<'a>>,
 }
 
-/// A password to be posted as `password`, under the address that it belongs to, by which browsers know whose it is.
+/// A password to be posted as `password`, under the address that it belongs to, by which browsers know whose it is; empty where
+/// that is not known.
 #[derive(Debug)]
 pub(super) struct Login<'a> {
     pub(super) email: &'a str,

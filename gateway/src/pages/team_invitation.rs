@@ -13,24 +13,20 @@ use axum::{
     routing::get,
 };
 use postern_domain::{
-    Actor, Code, Error, Failure, Level, ProjectId, projects,
+    Actor, Code, Error, Failure,
     sessions::OneTimeCode,
     teams::invitations::{self, TEAM_INVITATION_PAGE, WayIn, Welcome},
 };
 use serde::Deserialize;
 
-use super::plain::{Action, Login, Plain, Tone};
+use super::{
+    link::{Link, incomplete, status},
+    plain::{Action, Login, Plain, Tone},
+};
 use crate::{app::Gateway, rest::reply::Refusal};
 
 pub(super) fn router() -> Router<Gateway> {
     Router::new().route(TEAM_INVITATION_PAGE, get(ask).post(join))
-}
-
-/// What the link carries.
-#[derive(Deserialize)]
-struct Link {
-    project_id: String,
-    code: String,
 }
 
 /// What the form carries.
@@ -87,11 +83,8 @@ async fn join(State(gateway): State<Gateway>, request: Request) -> Result<Respon
 
 impl<'a> Opened<'a> {
     async fn by(gateway: &'a Gateway, link: &'a Link) -> Result<Option<Self>, Refusal> {
-        let Some(project) = projects::lookup(&gateway.deps, &ProjectId(link.project_id.clone())).await? else {
-            return Ok(None);
-        };
-        let actor = Actor::new(project.id.clone(), Level::Client, None);
-        Ok(Some(Self { gateway, link, actor, project: project.display_name.clone() }))
+        let opened = link.opened(gateway).await?;
+        Ok(opened.map(|(actor, project)| Self { gateway, link, actor, project }))
     }
 
     /// The page that asks; once more, when the answer was not good.
@@ -197,18 +190,4 @@ fn alert(failure: &Failure) -> String {
         Code::SchemaError => "This password is too long.".to_owned(),
         _ => failure.message.clone().into_owned(),
     }
-}
-
-fn status(code: Code) -> StatusCode {
-    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST)
-}
-
-fn incomplete() -> Result<Response, Refusal> {
-    Plain {
-        title: "This link is not complete",
-        tone: Tone::Bad,
-        paragraphs: &["Please copy the whole link from the mail into your browser."],
-        ..Plain::default()
-    }
-    .respond(StatusCode::BAD_REQUEST)
 }

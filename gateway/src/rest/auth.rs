@@ -1,9 +1,8 @@
-//! `/auth/password/*` and `/auth/anonymous/*`: ways in. The token endpoint is in `oauth_token.rs`, sessions are in
-//! `sessions.rs`.
+//! `/auth/password/*` and `/auth/anonymous/*`: ways in. Others are in `magic_link.rs`, `second_factor.rs`, `passkeys.rs` and
+//! `cli.rs`; the token endpoint is in `oauth_token.rs`, sessions are in `sessions.rs`.
 
-use postern_domain::sessions::{self, CodeKind, LinkTarget, OneTimeCode, PasswordSignUp, SignedIn};
+use postern_domain::sessions::{self, CodeKind, LinkTarget, OneTimeCode, PasswordSignUp};
 use schemars::JsonSchema;
-use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     input::{LooseEmail, StrictEmail, Text, UrlText, input},
     reply::{Answer, Reply, Success, success},
     routes::{About, Routes},
+    sign_in::{BotPhase, Tokens, challenge},
     verification::{CodeBody, CodeIsValid, VALID},
 };
 use crate::identity::{both_families, either};
@@ -40,11 +40,8 @@ input! {
         verification_callback_url: Option<UrlText>,
         /// Ours: where signing up on project `internal` needs an invitation.
         invite_code: Option<String>,
-        #[expect(dead_code, reason = "taken from clients that send it; nothing challenges them")]
         bot_challenge_token: Option<String>,
-        #[expect(dead_code, reason = "taken from clients that send it; nothing challenges them")]
-        bot_challenge_phase: Option<String>,
-        #[expect(dead_code, reason = "taken from clients that send it; nothing challenges them")]
+        bot_challenge_phase: Option<BotPhase>,
         bot_challenge_unavailable: Option<String>,
     }
 }
@@ -69,24 +66,6 @@ input! {
     struct ResetPassword { code: String, password: Text<70> }
 }
 
-/// A session as signing in answers it.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Tokens {
-    access_token: String,
-    refresh_token: String,
-    user_id: String,
-}
-
-impl From<SignedIn> for Tokens {
-    fn from(signed_in: SignedIn) -> Self {
-        Self {
-            access_token: signed_in.access_token.expose_secret().to_owned(),
-            refresh_token: signed_in.refresh_token.expose_secret().to_owned(),
-            user_id: signed_in.user_id.to_string(),
-        }
-    }
-}
-
 /// A fixed sentence, the same for everybody: clients ignore it, and strangers learn nothing from it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ResetSent {
@@ -101,6 +80,7 @@ async fn sign_up(mut call: Call) -> Answer<Tokens> {
         password: body.password.0.into(),
         verification: body.verification_callback_url.map(|url| LinkTarget::Callback(url.0)),
         invite_code: body.invite_code.map(Into::into),
+        challenge: challenge(body.bot_challenge_token, body.bot_challenge_phase, body.bot_challenge_unavailable),
     };
     Ok(Reply::ok(sessions::sign_up_with_password(&call.deps, &actor, input, &call.client).await?.into()))
 }
@@ -142,7 +122,7 @@ async fn reset_password(mut call: Call) -> Answer<Success> {
     let actor = call.actor(OPEN)?;
     let body: ResetPassword = call.body()?;
     let code = OneTimeCode::parse(&body.code)?;
-    sessions::reset_password(&call.deps, &actor, &code, &body.password.0.into()).await?;
+    sessions::reset_password(&call.deps, &actor, &code, &body.password.0.into(), &call.client).await?;
     Ok(success())
 }
 

@@ -162,6 +162,15 @@ impl Call {
         Ok(body)
     }
 
+    /// Only the body, which may be left out: then as if it were empty.
+    ///
+    /// # Errors
+    /// `SCHEMA_ERROR`.
+    pub(crate) fn optional_body<B: Object>(&mut self) -> Result<B, Refusal> {
+        self.body.get_or_insert_with(|| Value::Object(Map::new()));
+        self.body()
+    }
+
     /// The body as it is, for an endpoint that takes any keys; empty when there is none.
     pub(crate) fn any_body(&mut self) -> Map<String, Value> {
         match self.body.take() {

@@ -3,16 +3,16 @@
 
 use postern_domain::{
     Failure, Result, TeamId, Timestamp, UserId,
-    events::{self, EventFilter, EventKind, LoggedEvent},
+    events::{self, AuditFilter, EventFilter, EventKind, LoggedEvent},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    call::{Call, SERVER},
+    call::{ADMIN, Call, SERVER},
     input::{Empty, Ignored, Positive, input},
-    reply::{Answer, Reply},
+    reply::{Answer, List, Reply},
     routes::{About, Routes},
 };
 use crate::cursor;
@@ -22,13 +22,28 @@ const DEFAULT_LIMIT: u64 = 50;
 
 pub(super) fn routes() -> Routes {
     let about = About::new("Events", "Reads what changed, oldest first", SERVER);
-    Routes::new().get("/events", read, about.query::<EventsQuery>())
+    let audit = About::new("Events", "Reads who did what, newest first", ADMIN);
+    Routes::new().get("/events", read, about.query::<EventsQuery>()).get(
+        "/audit-events",
+        audit_log,
+        audit.query::<AuditQuery>(),
+    )
 }
 
 input! {
     /// `type`: one or several with commas between them.
     struct EventsQuery {
         after: Option<String>,
+        limit: Option<Positive<200>>,
+        kind as "type": Option<String>,
+        user_id: Option<UserId>,
+    }
+}
+
+input! {
+    /// `type`: one or several with commas between them.
+    struct AuditQuery {
+        cursor: Option<String>,
         limit: Option<Positive<200>>,
         kind as "type": Option<String>,
         user_id: Option<UserId>,
@@ -82,7 +97,7 @@ impl EventView {
 async fn read(mut call: Call) -> Answer<Feed> {
     let actor = call.actor(SERVER)?;
     let (Empty, query, Ignored) = call.read::<_, EventsQuery, _>()?;
-    let after = query.after.as_deref().map(position).transpose()?;
+    let after = query.after.as_deref().map(|after| position("after", after)).transpose()?;
     let filter = EventFilter { kinds: kinds(query.kind.as_deref())?, user_id: query.user_id, team_id: None };
     let limit = query.limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
     let page = events::read(&call.deps, &actor.project_id, after, &filter, limit).await?;
@@ -94,9 +109,21 @@ async fn read(mut call: Call) -> Answer<Feed> {
     }))
 }
 
-fn position(cursor: &str) -> Result<i64> {
-    cursor::decode(cursor)
-        .ok_or_else(|| Failure::schema("query.after is no cursor of the log: use one that it answered").into())
+async fn audit_log(mut call: Call) -> Answer<List<EventView>> {
+    let actor = call.actor(ADMIN)?;
+    let (Empty, query, Ignored) = call.read::<_, AuditQuery, _>()?;
+    let before = query.cursor.as_deref().map(|cursor| position("cursor", cursor)).transpose()?;
+    let filter = AuditFilter { kinds: kinds(query.kind.as_deref())?, user_id: query.user_id };
+    let limit = query.limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
+    let page = events::audit_log(&call.deps, &actor, before, &filter, limit).await?;
+    let next = page.events.last().filter(|_| page.has_more).map(|event| cursor::encode(&event.position)).transpose()?;
+    Ok(Reply::ok(List::page(page.events.into_iter().map(EventView::of).collect::<Result<_>>()?, next)))
+}
+
+fn position(name: &str, cursor: &str) -> Result<i64> {
+    cursor::decode(cursor).ok_or_else(|| {
+        Failure::schema(format!("query.{name} is no cursor of the log: use one that it answered")).into()
+    })
 }
 
 fn kinds(names: Option<&str>) -> Result<Vec<EventKind>> {

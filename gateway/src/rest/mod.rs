@@ -6,8 +6,10 @@
 mod api_keys;
 mod auth;
 pub(crate) mod call;
+mod cli;
 mod config;
 mod contact_channels;
+mod cross_domain;
 mod emails;
 mod events;
 mod greeting;
@@ -16,15 +18,20 @@ mod items;
 mod jwks;
 mod key_sets;
 mod linked_accounts;
+mod magic_link;
 mod notifications;
 mod oauth_token;
 mod onboarding;
+mod passkeys;
 mod payments;
 mod permissions;
 mod projects;
 pub(crate) mod reply;
 pub(crate) mod routes;
+mod second_factor;
 mod sessions;
+mod sign_in;
+mod sign_up_rules;
 mod team_invitations;
 mod team_members;
 mod teams;
@@ -61,21 +68,27 @@ fn routes() -> Routes {
         greeting::routes(),
         api_keys::routes(),
         auth::routes(),
+        cli::routes(),
         config::routes(),
         contact_channels::routes(),
+        cross_domain::routes(),
         emails::routes(),
         events::routes(),
         items::routes(),
         jwks::routes(),
         key_sets::routes(),
         linked_accounts::routes(),
+        magic_link::routes(),
         notifications::routes(),
         oauth_token::routes(),
         onboarding::routes(),
+        passkeys::routes(),
         payments::routes(),
         permissions::routes(),
         projects::routes(),
+        second_factor::routes(),
         sessions::routes(),
+        sign_up_rules::routes(),
         team_invitations::routes(),
         team_members::routes(),
         teams::routes(),

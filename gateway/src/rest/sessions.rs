@@ -60,10 +60,12 @@ struct SessionItem {
     last_used_at_end_user_ip_info: Option<IpInfo>,
 }
 
-/// What is known of an address. Where it lies is known to proxies that are not asked.
+/// What is known of an address. Where it lies is known to proxies, which tell no more than the country.
 #[derive(Debug, Serialize, JsonSchema)]
 struct IpInfo {
     ip: IpAddr,
+    #[serde(rename = "countryCode", skip_serializing_if = "Option::is_none")]
+    country_code: Option<String>,
 }
 
 impl From<Session> for SessionItem {
@@ -75,7 +77,9 @@ impl From<Session> for SessionItem {
             last_used_at: session.last_used_at,
             is_impersonation: session.is_impersonation,
             is_current_session: session.is_current,
-            last_used_at_end_user_ip_info: session.last_used_ip.map(|ip| IpInfo { ip }),
+            last_used_at_end_user_ip_info: session
+                .last_used_ip
+                .map(|ip| IpInfo { ip, country_code: session.last_used_country }),
         }
     }
 }

@@ -139,6 +139,8 @@ input! {
         otp_auth_enabled: Option<bool>,
         passkey_auth_enabled: Option<bool>,
         totp_secret_base64: Patch<String>,
+        /// Ours: when somebody else may know what is changed.
+        end_other_sessions: Option<bool>,
     }
 }
 
@@ -245,6 +247,7 @@ impl From<ClientPatch> for UpdateOwnUser {
             passkey_auth_enabled: patch.passkey_auth_enabled,
             totp_secret_base64: patch.totp_secret_base64.map(Into::into),
             selected_team_id: patch.selected_team_id,
+            ends_other_sessions: patch.end_other_sessions.unwrap_or_default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     api_keys::keys,
-    codes,
+    codes, data,
     sdl::{Rule, Types, rule},
     signed_up,
 };
@@ -79,6 +79,10 @@ async fn whom_a_rule_leaves_out_is_refused_and_changes_nothing() {
         (Caller::Server, rest.server()),
         (Caller::Admin, rest.admin()),
     ];
+    // The first use of a key within an hour is told to the audit.
+    for (_, client) in &callers[..2] {
+        data(client.graphql("{ project { id } }", Value::Null).await.json(200));
+    }
     let types = Types::read();
     let mut refusals = 0;
     for (root, operation) in [("Query", "query"), ("Mutation", "mutation")] {

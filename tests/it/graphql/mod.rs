@@ -18,6 +18,7 @@ mod statements;
 mod teams;
 mod transport;
 mod users;
+mod ways_in;
 mod webhooks;
 mod world;
 

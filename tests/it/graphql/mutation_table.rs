@@ -29,25 +29,40 @@ const OUTSIDERS: [Caller; 8] = [
 /// After the first of these that a caller may do, it is no member, or nobody.
 const ENDS_CALLER: [&str; 4] = ["leaveTeam", "revokeAllSessions", "signOut", "deleteMe"];
 
-/// What even an administrator fails at here: what needs a user, a code of a mail, a token, Stripe, or what is there already.
-const FAILS_ANYWAY: [&str; 22] = [
+/// What even an administrator fails at here: what needs a user, a code, a token, Stripe, or a way in that is off, and what is
+/// there already.
+const FAILS_ANYWAY: [&str; 36] = [
     "acceptTeamInvitation",
     "addTeamMember",
+    "authorizeCrossDomain",
+    "claimCliLogin",
+    "completeCliLogin",
     "createCheckoutUrl",
     "createLinkedAccount",
+    "createRecoveryCodes",
     "deleteMe",
+    "exchangeAuthorizationCode",
+    "inspectCliLogin",
     "leaveTeam",
+    "pollCliLogin",
     "refreshSession",
     "refundTransaction",
+    "registerPasskey",
     "resetPassword",
     "revokeAllSessions",
     "revokeSession",
     "revokeTeamPermission",
+    "sendMagicLink",
     "sendVerificationEmail",
     "setPassword",
+    "signInWithMagicLink",
+    "signInWithPasskey",
     "signInWithPassword",
+    "signInWithSecondFactor",
     "signOut",
     "signUpWithPassword",
+    "startPasskeyRegistration",
+    "startPasskeySignIn",
     "switchProduct",
     "updateMe",
     "updateNotificationPreference",

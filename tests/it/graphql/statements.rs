@@ -9,7 +9,7 @@ use postern_domain::{
     projects::{NewKeySet, create_key_set},
     testing::{TestBench, on_each_database},
 };
-use postern_gateway::Gateway;
+use postern_gateway::{Gateway, Proxies};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ async fn watched(mut bench: TestBench) -> (Client, Watch) {
     let keys = keys(&bench.deps, &project_id).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let gateway = Gateway::new(bench.deps, Vec::new(), CancellationToken::new());
+    let gateway = Gateway::new(bench.deps, Proxies::default(), CancellationToken::new());
     let service = postern_gateway::router(gateway).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     (Client::new(&url, &keys).server(), watch)

@@ -111,6 +111,10 @@ impl World {
         server.post(&format!("/payments/products/user/{owner_id}"), json!({"product_id": "plan"})).await.json(200);
 
         let by_key = |key: &Value| api_keys::by_key(app, &key["value"]);
+        // The first use of a key within an hour is told to the audit.
+        for key in [&user_key, &team_key] {
+            data(ask(&by_key(key), "{ project { id } }", Value::Null).await);
+        }
         let (foreign_user, _) = foreign_user(&foreign).await;
         let callers = vec![
             (Caller::Nobody, rest.clone()),
@@ -288,6 +292,7 @@ async fn configure(admin: &Client) {
         "payments.productLines": {"plans": {"customerType": "user"}},
         "payments.products": {"plan": plan("Plan"), "other": plan("Other")},
         "rbac.permissions.enter": {"scope": "project"},
+        "auth.signUpRules.all": {"enabled": true, "condition": "true", "action": {"type": "log"}},
         // Nobody listens there.
         "emails.server": {"isShared": false, "host": "127.0.0.1", "port": 9, "username": "", "password": "",
             "senderName": "Shop", "senderEmail": "shop@example.com"},

@@ -166,12 +166,14 @@ async fn everything(app: &App) -> Known {
     let key = json!({"description": "k", "expires_at_millis": null, "team_id": team});
     let team_key = server.post("/team-api-keys", key).await.json(200)["id"].clone();
     let mail = first(&server, "/emails/outbox".to_owned()).await;
+    let log = server.get("/events?limit=1").await.json(200)["pagination"]["next_cursor"].clone();
     let mut known = Known::new();
     let mut know = |name: &str, id: &str| known.insert(name.to_owned(), id.to_owned());
     know("user_id", &ada);
     know("creator_user_id", &ada);
     know("cursor", &ada);
     know("/emails cursor", &mail);
+    know("/audit-events cursor", log.as_str().unwrap());
     know("team_id", &team);
     know("selected_team_id", &team);
     know("owner_team_id", &team);

@@ -13,4 +13,5 @@ pub(crate) mod projects;
 mod sessions;
 mod teams;
 mod users;
+mod ways_in;
 mod webhooks;

@@ -17,13 +17,14 @@ const FLAGS = [
 ];
 
 /**
- * Starts a browser. `faults` holds what pages complained about: errors and warnings on the console (violations of a content
- * security policy among them), exceptions, answers that are errors, requests that failed or that went anywhere but to the server.
+ * Starts a browser, with these options of playwright's contexts. `faults` holds what pages complained about: errors and
+ * warnings on the console (violations of a content security policy among them), exceptions, answers that are errors, requests
+ * that failed or that went anywhere but to the server.
  */
-export async function startBrowser() {
+export async function startBrowser(options = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'postern-browser-'));
   const executablePath = process.env.POSTERN_TEST_CHROMIUM || '/usr/bin/chromium';
-  const context = await chromium.launchPersistentContext(directory, { executablePath, headless: true, args: FLAGS });
+  const context = await chromium.launchPersistentContext(directory, { executablePath, headless: true, args: FLAGS, ...options });
   const faults = [];
   context.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) faults.push(`console: ${message.text()} (${message.location().url})`);

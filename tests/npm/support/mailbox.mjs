@@ -19,15 +19,18 @@ export async function newestMailTo(address, { count = 1 } = {}) {
   return mails[0];
 }
 
-/** The one-time code of the link to `callbackUrl` in the mail; the text and the HTML part must agree on it. */
-export function codeIn(mail, callbackUrl) {
+/** The link to `callbackUrl` with a one-time code in the mail, as a URL; the text and the HTML part must agree on it. */
+export function linkIn(mail, callbackUrl) {
   const link = (body) => {
     const urls = body.replaceAll('&amp;', '&').match(/https?:\/\/[^\s"'<>]+/g) ?? [];
     return urls.map((url) => new URL(url)).find((url) => `${url.origin}${url.pathname}` === callbackUrl && url.searchParams.has('code'));
   };
-  const code = link(mail.text)?.searchParams.get('code');
-  assert.ok(code, `the text part links to ${callbackUrl}:\n${mail.text}`);
-  assert.match(code, RANDOM_45);
-  assert.equal(link(mail.html)?.searchParams.get('code'), code, 'the HTML part carries the same link');
-  return code;
+  const found = link(mail.text);
+  assert.ok(found, `the text part links to ${callbackUrl}:\n${mail.text}`);
+  assert.match(found.searchParams.get('code'), RANDOM_45);
+  assert.equal(link(mail.html)?.href, found.href, 'the HTML part carries the same link');
+  return found;
 }
+
+/** The one-time code of that link. */
+export const codeIn = (mail, callbackUrl) => linkIn(mail, callbackUrl).searchParams.get('code');

@@ -100,3 +100,20 @@ async fn users_do_not_follow_what_is_there_for_audit_and_what_tells_of_them_goes
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_use_of_a_key_is_told_once_an_hour() {
+    on_each_database(|bench| async move {
+        let scene = Scene::on(bench).await;
+        let key = scene.made(scene.of_keeper()).await.value;
+        let uses = || async {
+            scene.bench.events(&scene.project).await.iter().filter(|(kind, _)| kind == "api_key.used").count()
+        };
+        for (wait, expected) in [(0, 1), (60, 1), (3_540, 2), (10, 2)] {
+            scene.bench.clock.advance_seconds(wait);
+            check(&scene.bench.deps, &scene.server(), None, &key).await.unwrap();
+            assert_eq!(uses().await, expected, "after {wait} more seconds");
+        }
+    })
+    .await;
+}

@@ -40,6 +40,7 @@ fn full_user(project_id: &ProjectId) -> user::Model {
         otp_auth_enabled: true,
         requires_totp_mfa: false,
         totp_secret: Some((0..=255).collect()),
+        totp_last_step: None,
         is_anonymous: false,
         restricted_by_admin: true,
         restricted_by_admin_reason: Some("null".to_owned()),

@@ -80,6 +80,7 @@ pub(super) async fn try_out(deps: &Deps, actor: &Actor, source: Source) -> Resul
     };
     let view = View {
         project_display_name: project.display_name.clone(),
+        codes_valid_for: deps.settings.codes_valid_for(),
         logos: logos(&project),
         user_display_name: NAME.to_owned(),
         is_preview: true,

@@ -83,6 +83,7 @@ fn context(view: &View, variables: &serde_json::Map<String, serde_json::Value>) 
     let Logos { logo, full, dark, full_dark } = &view.logos;
     context! {
         project => context! { displayName => &view.project_display_name },
+        codes => context! { validFor => &view.codes_valid_for },
         projectLogos => context! {
             logoUrl => logo, logoFullUrl => full, logoDarkModeUrl => dark, logoFullDarkModeUrl => full_dark,
         },

@@ -57,6 +57,9 @@ pub(super) struct Source {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct View {
     pub(super) project_display_name: String,
+    /// How long codes in mails are good, for people.
+    #[serde(default)]
+    pub(super) codes_valid_for: String,
     pub(super) logos: Logos,
     pub(super) user_display_name: String,
     pub(super) variables: serde_json::Map<String, serde_json::Value>,

@@ -8,6 +8,7 @@ use crate::emails::{BUILT_IN_TEMPLATES, BUILT_IN_THEMES, DEFAULT_THEME, template
 fn view(variables: serde_json::Value) -> View {
     View {
         project_display_name: "Corner Shop".to_owned(),
+        codes_valid_for: "7 days".to_owned(),
         user_display_name: "Ada".to_owned(),
         variables: variables.as_object().cloned().unwrap(),
         ..View::default()

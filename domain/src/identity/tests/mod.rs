@@ -104,6 +104,8 @@ async fn insert_user(bench: &TestBench, project_id: &ProjectId) -> (UserId, Sess
         is_impersonation: false,
         last_used_ip: None,
         last_used_user_agent: None,
+        last_used_country: None,
+        network: None,
     };
     let row = user::ActiveModel {
         id: Set(user_id),

@@ -1,6 +1,7 @@
 //! The rendered config as rules read it: typed, complete, with the field names of the schema. A field is here once a rule
 //! needs it; everything else is in the rendered JSON only.
 
+mod auth;
 mod payments;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use self::payments::{
-    AddOnTo, CustomerType, IncludedItemConfig, ItemConfig, Payments, Prices, ProductConfig, ProductLineConfig,
+pub use self::{
+    auth::{AppleBundle, Auth, OAuth, OAuthProvider, SignInMethod, SignUpAction, SignUpRule, SignUpRuleAction},
+    payments::{
+        AddOnTo, CustomerType, IncludedItemConfig, ItemConfig, Payments, Prices, ProductConfig, ProductLineConfig,
+    },
 };
 use crate::webhooks::Secret;
 
@@ -45,73 +49,6 @@ pub struct ProjectConfig {
 pub struct ProjectSettings {
     /// Client requests must carry a publishable key.
     pub require_publishable_client_key: bool,
-}
-
-/// `auth.*`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Auth {
-    /// New accounts may be made by their users.
-    pub allow_sign_up: bool,
-    /// Passwords.
-    pub password: SignInMethod,
-    /// Magic links and one-time codes.
-    pub otp: SignInMethod,
-    /// Passkeys.
-    pub passkey: SignInMethod,
-    /// Other sites' accounts.
-    pub oauth: OAuth,
-}
-
-/// A way to sign in.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SignInMethod {
-    /// Whether it is on.
-    pub allow_sign_in: bool,
-}
-
-/// `auth.oauth.*`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OAuth {
-    /// `link_method`, `raise_error` or `allow_duplicates`: what happens when the address of a new account is known.
-    pub account_merge_strategy: String,
-    /// By config key. Every one has a type.
-    pub providers: BTreeMap<String, OAuthProvider>,
-}
-
-/// `auth.oauth.providers.<id>`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OAuthProvider {
-    /// One of [`super::OAUTH_PROVIDERS`].
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Usable to sign in.
-    pub allow_sign_in: bool,
-    /// Usable to reach the other site in the user's name.
-    pub allow_connected_accounts: bool,
-    /// The installation's own client is used.
-    pub is_shared: bool,
-    /// The project's client at the provider.
-    pub client_id: Option<String>,
-    /// Its secret.
-    pub client_secret: Option<SecretString>,
-    /// Facebook only.
-    pub facebook_config_id: Option<String>,
-    /// Microsoft only.
-    pub microsoft_tenant_id: Option<String>,
-    /// Apple only, by config key.
-    pub apple_bundles: BTreeMap<String, AppleBundle>,
-}
-
-/// `auth.oauth.providers.<id>.appleBundles.<id>`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AppleBundle {
-    /// Id of a native app.
-    pub bundle_id: Option<String>,
 }
 
 /// `users.*`

@@ -191,9 +191,9 @@ async fn a_changed_password_ends_all_sessions_but_the_one_named() {
         update_password(deps, &caller, &old, &new, Some(&kept.refresh_token), &ClientInfo::default()).await.unwrap();
         assert_eq!(scene.sessions_of(kept.user_id).await, 1);
         refresh(deps, &scene.project, &kept.refresh_token, &ClientInfo::default()).await.unwrap();
-        assert_eq!(refusal(scene.sign_in(EMAIL, PASSWORD).await), Code::EmailPasswordMismatch);
         let events = scene.events().await;
-        assert_eq!(events[events.len() - 2..], ["user.password_changed", "session.revoked"]);
+        assert_eq!(events[events.len() - 3..], ["user.password_changed", "factor.changed", "session.revoked"]);
+        assert_eq!(refusal(scene.sign_in(EMAIL, PASSWORD).await), Code::EmailPasswordMismatch);
 
         // Without the header, or with the token of somebody else, the caller's own session ends too.
         update_password(deps, &caller, &new, &old, Some(&secret("unknown")), &ClientInfo::default()).await.unwrap();
@@ -270,4 +270,46 @@ async fn limits_of_new_passwords_are_told() {
         json!({ "min_length": 8 })
     );
     assert_eq!(details(require_acceptable(&secret(&"x".repeat(71)))), json!({ "maxLength": 70 }));
+}
+
+#[tokio::test]
+async fn a_flood_of_guesses_does_not_lock_out_whoever_is_signed_in_nearby() {
+    on_each_database(|bench| async move {
+        let scene = Scene::on(bench).await;
+        let home = ClientInfo { ip: Some("2001:db8:1:2::3".parse().unwrap()), ..ClientInfo::default() };
+        let away = ClientInfo { ip: Some("2001:db8:1:3::3".parse().unwrap()), ..ClientInfo::default() };
+        let try_from = |client: &ClientInfo, email: &'static str| {
+            let (scene, client) = (&scene, client.clone());
+            async move {
+                let password = secret(PASSWORD);
+                sign_in_with_password(scene.deps(), &scene.stranger(), email, &password, &client).await
+            }
+        };
+        scene.signed_up().await;
+        try_from(&home, EMAIL).await.unwrap();
+        for limit in ["passwords/account/", "code_mails/recipient/"] {
+            scene.bench.rates.refuse(limit, std::time::Duration::from_secs(60));
+        }
+        assert_eq!(refusal(try_from(&away, EMAIL).await), Code::RateLimited);
+        assert_eq!(refusal(try_from(&home, "nobody@example.com").await), Code::RateLimited);
+        // The same customer's network, by another address of it.
+        let neighbour = ClientInfo { ip: Some("2001:db8:1:2::4".parse().unwrap()), ..ClientInfo::default() };
+        try_from(&neighbour, EMAIL).await.unwrap();
+        let mail = |client: ClientInfo| {
+            let scene = &scene;
+            async move {
+                let target = crate::sessions::LinkTarget::Callback(crate::sessions::test_scene::CALLBACK.to_owned());
+                crate::sessions::send_password_reset(scene.deps(), &scene.stranger(), EMAIL, target, &client).await
+            }
+        };
+        mail(neighbour).await.unwrap();
+        // Another network has a small share of its own.
+        mail(away.clone()).await.unwrap();
+        scene.bench.rates.refuse("code_mails/network/", std::time::Duration::from_secs(60));
+        assert_eq!(refusal(mail(away).await), Code::RateLimited);
+        // But not without end.
+        scene.bench.rates.refuse("passwords/address+account/", std::time::Duration::from_secs(60));
+        assert_eq!(refusal(try_from(&home, EMAIL).await), Code::RateLimited);
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder}
 use super::*;
 use crate::{
     actor::ActingUser,
-    sessions::{flush_activity, is_alive, prune_step, verify},
+    sessions::{MAX_SESSION_MILLIS, NewSession, SignedIn, create, flush_activity, is_alive, prune_step, verify},
     testing::{START, TestBench, on_each_database},
     users::{CreateUser, UpdateUser},
 };
@@ -82,7 +82,7 @@ fn code(outcome: Result<impl Sized>) -> Code {
 
 fn browser(ip: &str) -> ClientInfo {
     let user_agent = Some("Mozilla/5.0 (X11; Linux x86_64) Test/1.0".to_owned());
-    ClientInfo { ip: Some(ip.parse().unwrap()), user_agent }
+    ClientInfo { ip: Some(ip.parse().unwrap()), user_agent, country: Some("SE".to_owned()) }
 }
 
 #[tokio::test]

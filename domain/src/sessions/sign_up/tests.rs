@@ -27,7 +27,7 @@ async fn a_new_user_is_signed_in_with_its_address_as_primary_unverified_and_good
         let primary = user.primary_email.unwrap();
         assert_eq!((primary.is_verified, primary.used_for_auth, user.has_password), (false, true, true));
         assert!(scene.user(signed_in.user_id).await.password_hash.unwrap().0.starts_with("$argon2id$"));
-        assert_eq!(scene.events().await, ["user.created", "session.created"]);
+        assert_eq!(scene.events().await, ["user.created", "session.created", "sign_in.succeeded"]);
         // No callback URL, no mail.
         assert_eq!(scene.counts().await, (1, 1, 0));
         refresh(scene.deps(), &scene.project, &signed_in.refresh_token, &ClientInfo::default()).await.unwrap();
@@ -45,6 +45,7 @@ async fn checks_come_in_the_order_of_the_contract_and_leave_nothing() {
             password: secret("short"),
             verification: Some(LinkTarget::Callback("https://evil.example".to_owned())),
             invite_code: None,
+            challenge: BotChallenge::default(),
         };
         let off = |key: &str| json!({ key: false });
         scene.configure(json!({ "auth.password.allowSignIn": false, "auth.allowSignUp": false })).await;

@@ -13,7 +13,7 @@ use crate::{
     limits, permissions, projects,
     sessions::{
         ClientInfo, CodeKind, LinkTarget,
-        codes::{self, CODE_SECONDS, NewCode},
+        codes::{self, NewCode},
     },
     teams::{read::not_found, store as teams},
 };
@@ -40,7 +40,7 @@ pub async fn send(
     };
     let config = projects::config(deps, project_id).await?;
     let target = &target.resolve(deps, &config, project_id, TEAM_INVITATION_PAGE)?;
-    limits::code_mailed(deps, actor, client, address.as_str()).await?;
+    limits::code_mailed(deps, actor, client, address).await?;
     deps.mutate(actor, "teams.invite", |tx| async move {
         let Some(team) = teams::lock(&tx, project_id, team_id).await? else { return refuse(not_found(team_id)) };
         let id = TeamInvitationId::random();
@@ -49,7 +49,7 @@ pub async fn send(
             kind: CodeKind::TeamInvitation,
             user_id: None,
             data: json!({ "invitation_id": id }),
-            ttl_seconds: CODE_SECONDS,
+            ttl_seconds: deps.settings.code_seconds,
         };
         let issued = codes::issue(deps, &tx, new).await?;
         let row = team_invitation::Model {

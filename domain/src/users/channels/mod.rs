@@ -19,7 +19,7 @@ pub(super) use self::create::demote;
 pub use self::{
     change::{UpdateChannel, delete, mark_verified, update},
     create::{CreateChannel, create},
-    read::{by_ids, find_for_auth, get, list, of_users},
+    read::{by_ids, find_for_auth, find_for_auth_in, get, list, of_users},
 };
 use crate::{
     Actor, Code, ContactChannelId, Deps, Failure, ProjectId, Timestamp, UserId,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{ContactChannel, require_own_or_server, store};
 use crate::{
     Actor, ContactChannelId, Deps, Failure, ProjectId, UserId,
+    db::Tx,
     email_address::EmailAddress,
     error::{Result, refuse},
 };
@@ -92,4 +93,17 @@ pub async fn find_for_auth(
     address: &EmailAddress,
 ) -> Result<Option<ContactChannel>> {
     Ok(store::for_auth(project_id, address).one(deps.db.read()).await?.map(ContactChannel::from))
+}
+
+/// The same, as the transaction sees it.
+///
+/// # Errors
+/// Internal only.
+#[crate::boxed]
+pub async fn find_for_auth_in(
+    tx: &Tx,
+    project_id: &ProjectId,
+    address: &EmailAddress,
+) -> Result<Option<ContactChannel>> {
+    Ok(store::for_auth(project_id, address).one(&**tx).await?.map(ContactChannel::from))
 }

@@ -40,6 +40,8 @@ async fn insert_session(bench: &TestBench, project_id: &ProjectId, user_id: User
         is_impersonation: false,
         last_used_ip: None,
         last_used_user_agent: None,
+        last_used_country: None,
+        network: None,
     };
     bench
         .deps

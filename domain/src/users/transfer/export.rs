@@ -12,7 +12,7 @@ use crate::{
     Actor, Deps, Failure, Level, UserId,
     error::{Result, refuse},
     linked_accounts, passwords,
-    users::{ListUsers, RiskScores, UserPosition, channels, create, list, view, wire::WireRiskScores},
+    users::{ListUsers, RiskScores, UserPosition, channels, list, totp, view, wire::WireRiskScores},
 };
 
 /// How many users a page has.
@@ -109,7 +109,7 @@ fn line(deps: &Deps, row: user::Model, channels: Vec<ChannelLine>, with_secrets:
         })
     });
     let totp_secret = match row.totp_secret.filter(|_| with_secrets) {
-        Some(sealed) => Some(create::open_totp_secret(deps, &row.project_id, row.id, &sealed)?),
+        Some(sealed) => Some(totp::open(deps, &row.project_id, row.id, &sealed)?),
         None => None,
     };
     Ok(UserLine {

@@ -37,7 +37,7 @@ impl PasswordMutation {
     async fn reset_password(&self, ctx: &Context<'_>, input: ResetPasswordInput) -> Result<Option<PasswordPayload>> {
         let actor = repeat::actor(ctx, input.idempotency_key.as_deref())?;
         let code = OneTimeCode::parse(&input.code)?;
-        sessions::reset_password(deps(ctx)?, &actor, &code, &input.password.into()).await?;
+        sessions::reset_password(deps(ctx)?, &actor, &code, &input.password.into(), &client_info(ctx)).await?;
         Ok(Some(PasswordPayload { success: true }))
     }
 

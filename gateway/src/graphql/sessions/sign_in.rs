@@ -4,7 +4,10 @@ use async_graphql::{Context, InputObject};
 use postern_domain::sessions::{self, LinkTarget, PasswordSignUp};
 use postern_gateway_macros::guarded;
 
-use super::types::{RefreshSessionPayload, SignInPayload};
+use super::{
+    challenge::BotChallengeInput,
+    types::{RefreshSessionPayload, SignInPayload},
+};
 use crate::graphql::{
     error::Result,
     repeat,
@@ -32,6 +35,7 @@ impl SignInMutation {
             password: input.password.into(),
             verification: input.send_verification_email.then_some(target),
             invite_code: input.invite_code.map(Into::into),
+            challenge: input.bot_challenge.map(Into::into).unwrap_or_default(),
         };
         let signed_in = sessions::sign_up_with_password(deps(ctx)?, &actor, sign_up, &client_info(ctx)).await?;
         Ok(Some(SignInPayload::new(ctx, signed_in)))
@@ -96,6 +100,8 @@ pub(crate) struct SignUpWithPasswordInput {
     /// Where signing up needs an invitation: its code.
     #[graphql(secret)]
     invite_code: Option<String>,
+    /// What shows that it is no program, where the installation wants that.
+    bot_challenge: Option<BotChallengeInput>,
     /// Makes the mutation repeatable for 24 hours.
     idempotency_key: Option<String>,
 }

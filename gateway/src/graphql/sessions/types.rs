@@ -70,6 +70,12 @@ impl SessionObject {
         self.0.last_used_user_agent.as_deref()
     }
 
+    /// The country of that address, as ISO 3166-1 alpha-2, where a proxy tells it.
+    #[access(CLIENT, self)]
+    fn last_used_country(&self) -> Option<&str> {
+        self.0.last_used_country.as_deref()
+    }
+
     /// Who is signed in.
     #[access(CLIENT, self)]
     async fn user(&self, ctx: &Context<'_>) -> Result<Option<UserObject>> {
@@ -111,6 +117,12 @@ impl SignInPayload {
     #[access(CLIENT)]
     fn session_id(&self) -> ID {
         self.0.session_id.into_id()
+    }
+
+    /// Whether the user was made by it, or became a regular one.
+    #[access(CLIENT)]
+    fn is_new_user(&self) -> bool {
+        self.0.is_new_user
     }
 
     /// The id of the user.

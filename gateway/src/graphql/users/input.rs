@@ -214,6 +214,9 @@ pub(crate) struct UpdateMeInput {
     totp_secret_base64: MaybeUndefined<String>,
     /// The team to select; the user must belong to it.
     selected_team_id: MaybeUndefined<ID>,
+    /// Whether all sessions end but the caller's own: when somebody else may know what is changed.
+    #[graphql(default)]
+    end_other_sessions: bool,
     /// Makes the mutation repeatable for 24 hours.
     pub(super) idempotency_key: Option<String>,
 }
@@ -229,6 +232,7 @@ impl UpdateMeInput {
             passkey_auth_enabled: self.passkey_auth_enabled,
             totp_secret_base64: patch(self.totp_secret_base64).map(Into::into),
             selected_team_id: patch(parse_maybe(self.selected_team_id, "selectedTeamId")?),
+            ends_other_sessions: self.end_other_sessions,
         })
     }
 }
