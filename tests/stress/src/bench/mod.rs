@@ -12,6 +12,7 @@ mod footprint;
 mod jobs;
 mod live;
 mod load;
+mod logins;
 mod mails;
 mod pages;
 mod paths;
@@ -79,6 +80,8 @@ enum Section {
     Refresh,
     /// `POST /users`.
     CreateUser,
+    /// Logins, a storm of them, and what the time of a refusal tells.
+    Logins,
     /// Changes of items, and events of Stripe.
     Payments,
     /// Jobs per second.
@@ -154,6 +157,7 @@ async fn measure(section: Section, scene: &mut Scene, settings: &Settings) -> Re
         Section::GraphqlMe => vec![paths::graphql_me(scene, &plan).await?],
         Section::Refresh => vec![paths::refresh(scene, &plan).await?],
         Section::CreateUser => vec![paths::create_user(scene, &plan).await?],
+        Section::Logins => logins::measure(scene, &plan).await?,
         Section::Payments => payments::measure(scene, &plan).await?,
         Section::Jobs => vec![jobs::measure(scene, plan.rounds).await?],
         Section::Webhooks => webhooks::measure(scene, plan.rounds, settings.waiting).await?,

@@ -12,6 +12,7 @@ mod clock;
 mod database;
 mod figures;
 mod follower;
+mod guessing;
 mod history;
 mod hooks;
 mod kill;
@@ -94,6 +95,7 @@ const DRILLS: &[Drill] = &[
     Drill { name: "hooks-down", shapes: BOTH, run: |scale, shape| Box::pin(hooks::down(scale, shape)) },
     Drill { name: "hooks-hang", shapes: BOTH, run: |scale, shape| Box::pin(hooks::hang(scale, shape)) },
     Drill { name: "stripe-kill", shapes: BOTH, run: |scale, shape| Box::pin(payments::kill(scale, shape)) },
+    Drill { name: "guessing", shapes: BOTH, run: |scale, shape| Box::pin(guessing::run(scale, shape)) },
     Drill { name: "clock", shapes: BOTH, run: |scale, shape| Box::pin(clock::run(scale, shape)) },
 ];
 

@@ -1,0 +1,182 @@
+//! Guessing by brute force: passwords, second factors and mailed codes of one account from many addresses at once, through all
+//! gateways. What is let through is counted against what the limits say; meanwhile the owner, who is signed in at home, signs
+//! in by password and by a mailed code as if nothing were.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Scale,
+    check::Findings,
+    readback::text,
+    scene::{Report, conclude},
+};
+use crate::stand::{Client, Plan, Shape, Stand};
+
+const OWNER: &str = "owner@drill.example";
+const PASSWORD: &str = "correct horse";
+const HOME: &str = "203.0.113.7";
+/// What one address may try on one account at once, and all addresses together (docs/sign-in.md).
+const BY_ADDRESS: usize = 20;
+const BY_ACCOUNT: usize = 500;
+/// Uses of one code.
+const BY_CODE: usize = 20;
+/// What the limits give back while the drill runs: a burst is whole again after ten minutes or an hour.
+const GIVEN_BACK: usize = 20;
+const AT_ONCE: usize = 16;
+
+pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
+    let plan = Plan::new(shape).set("POSTERN_RATE_LIMITS", "on").set("POSTERN_TRUSTED_PROXIES", "127.0.0.0/8");
+    let mut stand = Stand::start(&plan).await?;
+    let ended = drill(scale, &mut stand).await;
+    conclude(stand, ended).await
+}
+
+/// How often which answer came.
+type Counts = BTreeMap<String, usize>;
+
+async fn drill(scale: Scale, stand: &mut Stand) -> Result<Report> {
+    let (client, attackers) = (stand.client(), scale.pick(40, 200));
+    let config = json!({ "auth.otp.allowSignIn": true, "domains.allowLocalhost": true });
+    let body = json!({ "config_override_string": config.to_string() });
+    client.admin().patch("/internal/config/override/environment", &body).await?.json()?;
+    let new = json!({ "primary_email": OWNER, "primary_email_auth_enabled": true, "primary_email_verified": true,
+        "password": PASSWORD });
+    client.server().post("/users", &new).await?.json()?;
+    let home = client.client().with("x-forwarded-for", HOME);
+    sign_in(&home).await?;
+    let mut findings = Findings::default();
+
+    let is_over = AtomicBool::new(false);
+    let attack = async {
+        let counts = guess_passwords(&client, attackers).await;
+        let codes = guess_codes(&client).await;
+        is_over.store(true, Ordering::SeqCst);
+        Ok::<_, anyhow::Error>((counts?, codes?))
+    };
+    let started = Instant::now();
+    let (attacked, lived) = tokio::join!(attack, live(&home, &is_over));
+    let ((passwords, codes), (logins, slowest)) = (attacked?, lived?);
+    let tried: usize = passwords.values().sum::<usize>() + codes.values().sum::<usize>();
+    findings.tried = tried + logins;
+    findings.acknowledged = findings.tried;
+
+    let let_through = count(&passwords, "EMAIL_PASSWORD_MISMATCH");
+    let most = (attackers * (BY_ADDRESS + 1)).min(BY_ACCOUNT) + GIVEN_BACK;
+    if let_through > most {
+        findings.wrong.push(format!("{let_through} guesses of a password were let through, {most} at most should be"));
+    }
+    if passwords.keys().any(|code| code == "OK") {
+        findings.wrong.push("a guess was right".to_owned());
+    }
+    let codes_through = count(&codes, "VERIFICATION_CODE_NOT_FOUND");
+    if codes.contains_key("OK") {
+        findings.wrong.push("a guessed code was right".to_owned());
+    }
+    if logins == 0 {
+        findings.wrong.push("the owner never signed in meanwhile".to_owned());
+    }
+    // A stranger's tries neither spoil the code nor the account for good: the owner's next mail works.
+    let fresh = mailed(&home).await?;
+    if fresh != "OK" {
+        findings.wrong.push(format!("the owner's own code was refused afterwards: {fresh}"));
+    }
+    let notes = vec![format!(
+        "{attackers} addresses guessed {} passwords in {:.1} s: {let_through} were looked at, {} refused for being too many; {} \
+         codes guessed, {codes_through} looked at; the owner signed in {logins} times meanwhile, slowest {:.1} s",
+        passwords.values().sum::<usize>(),
+        started.elapsed().as_secs_f64(),
+        count(&passwords, "429"),
+        codes.values().sum::<usize>(),
+        slowest.as_secs_f64(),
+    )];
+    Ok(Report { findings, answers_again: None, done_again: [Duration::ZERO, Duration::ZERO], notes })
+}
+
+fn count(counts: &Counts, code: &str) -> usize {
+    counts.get(code).copied().unwrap_or_default()
+}
+
+/// The code of an answer, `OK`, or its status where it has none.
+fn outcome(answer: &crate::stand::Answer) -> String {
+    if answer.status.is_success() {
+        return "OK".to_owned();
+    }
+    let code =
+        serde_json::from_str::<Value>(&answer.text).ok().and_then(|body| Some(body.get("code")?.as_str()?.to_owned()));
+    code.unwrap_or_else(|| answer.status.as_u16().to_string())
+}
+
+/// Each address tries three times what it may.
+async fn guess_passwords(client: &Client, attackers: usize) -> Result<Counts> {
+    let guesses = (0..attackers * BY_ADDRESS * 3).map(|number| {
+        let attacker = number % attackers;
+        let client =
+            client.client().with("x-forwarded-for", &format!("198.51.{}.{}", attacker / 250, attacker % 250 + 1));
+        async move {
+            let body = json!({ "email": OWNER, "password": format!("guess {number}") });
+            Ok(outcome(&client.post("/auth/password/sign-in", &body).await?))
+        }
+    });
+    tally(guesses).await
+}
+
+/// Somebody has seen the nonce of a code and guesses the six characters that the mail shows.
+async fn guess_codes(client: &Client) -> Result<Counts> {
+    let stranger = client.client().with("x-forwarded-for", "198.51.100.250");
+    let body = json!({ "email": "target@drill.example", "callback_url": "http://localhost:3000/x" });
+    let nonce = text(&stranger.post("/auth/otp/send-sign-in-code", &body).await?.json()?, "nonce")?;
+    let guesses = (0..BY_CODE * 5).map(|number| {
+        let (stranger, nonce) = (stranger.clone(), nonce.clone());
+        async move {
+            let body = json!({ "code": format!("{number:06}{nonce}") });
+            Ok(outcome(&stranger.post("/auth/otp/sign-in", &body).await?))
+        }
+    });
+    tally(guesses).await
+}
+
+async fn tally(guesses: impl Iterator<Item = impl Future<Output = Result<String>>>) -> Result<Counts> {
+    let outcomes: Vec<_> = stream::iter(guesses).buffer_unordered(AT_ONCE).collect().await;
+    let mut counts = Counts::new();
+    for outcome in outcomes {
+        *counts.entry(outcome?).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+async fn sign_in(home: &Client) -> Result<()> {
+    let answer = home.post("/auth/password/sign-in", &json!({ "email": OWNER, "password": PASSWORD })).await?;
+    ensure!(answer.status.is_success(), "the owner was kept out: {} {}", answer.status, answer.text);
+    Ok(())
+}
+
+/// Whether the owner may ask for a code.
+async fn mailed(home: &Client) -> Result<String> {
+    let body = json!({ "email": OWNER, "callback_url": "http://localhost:3000/x" });
+    Ok(outcome(&home.post("/auth/otp/send-sign-in-code", &body).await?))
+}
+
+/// The owner signs in now and then until the attack is over. Answers how often, and how long the slowest took.
+async fn live(home: &Client, is_over: &AtomicBool) -> Result<(usize, Duration)> {
+    let (mut logins, mut slowest) = (0, Duration::ZERO);
+    loop {
+        let began = Instant::now();
+        sign_in(home).await.context("while others guess")?;
+        slowest = slowest.max(began.elapsed());
+        logins += 1;
+        // Below what one address may try.
+        if is_over.load(Ordering::SeqCst) || logins + 4 >= BY_ADDRESS {
+            return Ok((logins, slowest));
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
