@@ -27,8 +27,8 @@ const HOME: &str = "203.0.113.7";
 /// What one address may try on one account at once, and all addresses together (docs/sign-in.md).
 const BY_ADDRESS: usize = 20;
 const BY_ACCOUNT: usize = 500;
-/// Uses of one code.
-const BY_CODE: usize = 20;
+/// Guesses at one code: five times what it bears.
+const CODES: usize = 100;
 /// What the limits give back while the drill runs: a burst is whole again after ten minutes or an hour.
 const GIVEN_BACK: usize = 20;
 const AT_ONCE: usize = 16;
@@ -77,7 +77,6 @@ async fn drill(scale: Scale, stand: &mut Stand) -> Result<Report> {
     if passwords.keys().any(|code| code == "OK") {
         findings.wrong.push("a guess was right".to_owned());
     }
-    let codes_through = count(&codes, "VERIFICATION_CODE_NOT_FOUND");
     if codes.contains_key("OK") {
         findings.wrong.push("a guessed code was right".to_owned());
     }
@@ -91,7 +90,7 @@ async fn drill(scale: Scale, stand: &mut Stand) -> Result<Report> {
     }
     let notes = vec![format!(
         "{attackers} addresses guessed {} passwords in {:.1} s: {let_through} were looked at, {} refused for being too many; {} \
-         codes guessed, {codes_through} looked at; the owner signed in {logins} times meanwhile, slowest {:.1} s",
+         codes guessed, none right; the owner signed in {logins} times meanwhile, slowest {:.1} s",
         passwords.values().sum::<usize>(),
         started.elapsed().as_secs_f64(),
         count(&passwords, "429"),
@@ -134,7 +133,7 @@ async fn guess_codes(client: &Client) -> Result<Counts> {
     let stranger = client.client().with("x-forwarded-for", "198.51.100.250");
     let body = json!({ "email": "target@drill.example", "callback_url": "http://localhost:3000/x" });
     let nonce = text(&stranger.post("/auth/otp/send-sign-in-code", &body).await?.json()?, "nonce")?;
-    let guesses = (0..BY_CODE * 5).map(|number| {
+    let guesses = (0..CODES).map(|number| {
         let (stranger, nonce) = (stranger.clone(), nonce.clone());
         async move {
             let body = json!({ "code": format!("{number:06}{nonce}") });
