@@ -10,12 +10,11 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Actor, AuthorizationCodeId, Code, Deps, ProjectId, SessionId,
+    Actor, AuthorizationCodeId, Code, Deps, ProjectId,
     db::{self, Backend, Tx},
     error::{Error, Failure, Result, refuse},
     events,
@@ -32,6 +31,8 @@ use crate::{
 const CODE_SECONDS: i64 = 5 * 60;
 /// The longest state that an application may hand along, in characters.
 const MAX_STATE_CHARS: usize = 512;
+/// The only way to make a challenge of a verifier: the other one proves nothing to whoever sees the request.
+const S256: &str = "S256";
 /// Lengths of challenges and verifiers (RFC 7636 §4.1).
 const PROOF_CHARS: std::ops::RangeInclusive<usize> = 43..=128;
 
@@ -87,8 +88,8 @@ pub async fn hand_over(
     violations.require(!input.state.is_empty(), "state", "must not be empty");
     violations.text("state", &input.state, MAX_STATE_CHARS);
     violations.require(is_proof(&input.code_challenge), "code_challenge", "must be 43 to 128 of A-Z a-z 0-9 . _ ~ -");
-    let method = input.code_challenge_method.as_deref().unwrap_or("S256");
-    violations.require(method == "S256", "code_challenge_method", "must be S256");
+    let method = input.code_challenge_method.as_deref().unwrap_or(S256);
+    violations.require(method == S256, "code_challenge_method", "must be S256");
     violations.finish()?;
     let user = require_user(actor)?;
     let Some(refresh_token) = refresh_token else {
@@ -142,11 +143,8 @@ pub async fn hand_over(
 }
 
 /// A code that was taken, in the transaction that uses it up.
-#[derive(Clone, Serialize, Deserialize)]
 struct Taken {
-    session_id: SessionId,
-    user_id: crate::UserId,
-    refresh_token: String,
+    refresh_token: SecretString,
     after_callback_redirect_url: Option<String>,
     /// It was sent elsewhere than the caller says: used up for nothing.
     is_misdirected: bool,
@@ -167,17 +165,9 @@ pub async fn exchange(deps: &Deps, project_id: &ProjectId, input: Exchange, clie
     if taken.is_misdirected {
         return refuse(Failure::bad_request("The redirect_uri is not the one that the code was made for."));
     }
-    let token = SecretString::from(taken.refresh_token);
-    let refreshed = match sessions::refresh(deps, project_id, &token, client).await {
+    let signed_in = match sessions::take_over(deps, project_id, taken.refresh_token, client).await {
         Err(error) if error.is(Code::RefreshTokenNotFoundOrExpired) => return refuse(invalid()),
-        refreshed => refreshed?,
-    };
-    let signed_in = SignedIn {
-        user_id: taken.user_id,
-        is_new_user: false,
-        session_id: taken.session_id,
-        refresh_token: token,
-        access_token: refreshed.access_token,
+        taken_over => taken_over?,
     };
     Ok(Exchanged { signed_in, after_callback_redirect_url: taken.after_callback_redirect_url })
 }
@@ -206,10 +196,10 @@ async fn take_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, input: &Exchange)
     let row = select.one(&**tx).await?.filter(|row| row.used_at.is_none() && deps.now() < row.expires_at);
     let Some(row) = row else { return refuse(invalid()) };
     let verifier = input.code_verifier.as_ref().map(|verifier| verifier.expose_secret()).unwrap_or_default();
-    if !fits(verifier, &row.code_challenge, &row.code_challenge_method) {
+    if row.code_challenge_method != S256 || !fits(verifier, &row.code_challenge) {
         return refuse(invalid());
     }
-    let (Some(session_id), Some(sealed)) = (row.session_id, &row.refresh_token) else {
+    let Some(sealed) = &row.refresh_token else {
         return Err(Error::internal("an authorization code without a session"));
     };
     let token = deps.keyring.open(&place(project_id, &row.id.to_string()), sealed)?;
@@ -220,27 +210,16 @@ async fn take_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, input: &Exchange)
         .exec(&**tx)
         .await?;
     Ok(Taken {
-        session_id,
-        user_id: row.user_id,
-        refresh_token: String::from_utf8(token).map_err(Error::internal)?,
+        refresh_token: String::from_utf8(token).map_err(Error::internal)?.into(),
         is_misdirected: input.redirect_uri.as_deref() != Some(row.redirect_uri.as_str()),
         after_callback_redirect_url: row.after_callback_redirect_url,
     })
 }
 
 /// RFC 7636 §4.6.
-fn fits(verifier: &str, challenge: &str, method: &str) -> bool {
-    if !is_proof(verifier) {
-        return false;
-    }
-    match method {
-        "S256" => {
-            let hashed = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
-            equal_secrets(hashed.as_bytes(), challenge.trim_end_matches('=').as_bytes())
-        }
-        "plain" => equal_secrets(verifier.as_bytes(), challenge.as_bytes()),
-        _ => false,
-    }
+fn fits(verifier: &str, challenge: &str) -> bool {
+    let hashed = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+    is_proof(verifier) && equal_secrets(hashed.as_bytes(), challenge.as_bytes())
 }
 
 fn is_proof(text: &str) -> bool {

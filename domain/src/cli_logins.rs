@@ -8,7 +8,7 @@ use postern_entity::cli_login;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, Query},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -200,15 +200,7 @@ pub async fn claim(deps: &Deps, actor: &Actor, login_code: &str, client: &Client
             if claimed.rows_affected == 0 { refuse(nothing_to_claim()) } else { Ok(token.expose_secret().to_owned()) }
         })
         .await?;
-    let token = SecretString::from(token);
-    let refreshed = sessions::refresh(deps, project_id, &token, client).await?;
-    Ok(SignedIn {
-        user_id: refreshed.user_id,
-        is_new_user: false,
-        session_id: refreshed.session_id,
-        refresh_token: token,
-        access_token: refreshed.access_token,
-    })
+    sessions::take_over(deps, project_id, token.into(), client).await
 }
 
 fn nothing_to_claim() -> Failure {
@@ -326,22 +318,29 @@ pub(crate) async fn reseal(rotation: &mut Rotation<'_>) -> Result<()> {
 pub async fn prune_step(deps: &Deps) -> Result<bool> {
     let now = deps.now();
     // What was not taken in time is of no use to anybody.
-    deps.db
+    let holds = cli_login::Column::AnonymousToken.is_not_null().or(cli_login::Column::RefreshToken.is_not_null());
+    let over = &Query::select()
+        .column(cli_login::Column::Id)
+        .from(cli_login::Entity)
+        .and_where(cli_login::Column::ExpiresAt.lte(now))
+        .and_where(holds)
+        .limit(db::PRUNE_BATCH)
+        .to_owned();
+    let wiped = deps
+        .db
         .write(|tx| async move {
-            cli_login::Entity::update_many()
+            let wiped = cli_login::Entity::update_many()
                 .col_expr(cli_login::Column::AnonymousToken, Expr::value(None::<Vec<u8>>))
                 .col_expr(cli_login::Column::RefreshToken, Expr::value(None::<Vec<u8>>))
-                .filter(cli_login::Column::ExpiresAt.lte(now))
-                .filter(
-                    cli_login::Column::AnonymousToken.is_not_null().or(cli_login::Column::RefreshToken.is_not_null()),
-                )
+                .filter(cli_login::Column::Id.in_subquery(over.clone()))
                 .exec(&*tx)
                 .await?;
-            Ok(())
+            Ok(wiped.rows_affected)
         })
         .await?;
     let before = now.plus_seconds(-KEPT_SECONDS);
-    db::prune::<cli_login::Entity>(&deps.db, cli_login::Column::Id, cli_login::Column::ExpiresAt, before).await
+    let more = db::prune::<cli_login::Entity>(&deps.db, cli_login::Column::Id, cli_login::Column::ExpiresAt, before);
+    Ok(more.await? || wiped == db::PRUNE_BATCH)
 }
 
 #[cfg(test)]

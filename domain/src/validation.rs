@@ -53,6 +53,12 @@ impl Violations {
     }
 }
 
+/// Whether a text has the form of a country's code (ISO 3166-1 alpha-2), in capitals or not.
+#[must_use]
+pub fn is_country_code(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
 /// Whether a text or key within `value` holds U+0000, which PostgreSQL cannot store.
 #[must_use]
 pub fn holds_nul(value: &Value) -> bool {

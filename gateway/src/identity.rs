@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderName},
 };
 use ipnet::IpNet;
-use postern_domain::{identity::Credentials, sessions::ClientInfo};
+use postern_domain::{identity::Credentials, sessions::ClientInfo, validation::is_country_code};
 
 /// The prefixes of the contract's headers. Newer clients send the first, older ones the second; the newer wins when a
 /// request has both, and answers carry both.
@@ -95,8 +95,7 @@ fn country(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> Option<Strin
     }
     let told = headers.get(proxies.country_header.as_ref()?)?.to_str().ok()?;
     // XX and T1 stand for nowhere and for Tor.
-    let is_country = told.len() == 2 && told.bytes().all(|byte| byte.is_ascii_alphabetic());
-    (is_country && !told.eq_ignore_ascii_case("xx")).then(|| told.to_ascii_uppercase())
+    (is_country_code(told) && !told.eq_ignore_ascii_case("xx")).then(|| told.to_ascii_uppercase())
 }
 
 /// The proxies in front, and what they tell.

@@ -1,6 +1,7 @@
 //! The one place where settings are read: environment variables, or the same names in a TOML file. All are checked at
 //! start, and all that is wrong is named at once. Secrets never show in Debug output.
 
+mod names;
 mod parts;
 mod reader;
 mod stripe;
@@ -15,95 +16,12 @@ use std::{
 };
 
 use ipnet::IpNet;
+use names::*;
 use postern_domain::{projects::Keys, settings::Settings as DomainSettings};
 use postern_gateway::{Proxies, graphql::AllowedDocuments};
 use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
-
-const PREFIX: &str = "POSTERN_";
-const CONFIG: &str = "POSTERN_CONFIG";
-const CONFIG_FILE: &str = "POSTERN_CONFIG_FILE";
-const LISTEN: &str = "POSTERN_LISTEN";
-const PUBLIC_URL: &str = "POSTERN_PUBLIC_URL";
-const DATABASE_URL: &str = "POSTERN_DATABASE_URL";
-const DATABASE_CONNECTIONS: &str = "POSTERN_DATABASE_CONNECTIONS";
-const DATABASE_POOLER: &str = "POSTERN_DATABASE_POOLER";
-const REDIS_URL: &str = "POSTERN_REDIS_URL";
-const SERVER_SECRET: &str = "POSTERN_SERVER_SECRET";
-const ADMIN_LISTEN: &str = "POSTERN_ADMIN_LISTEN";
-const SMTP_URL: &str = "POSTERN_SMTP_URL";
-const MAIL_FROM: &str = "POSTERN_MAIL_FROM";
-const MAILS_PER_HOUR: &str = "POSTERN_MAILS_PER_HOUR";
-const WEBHOOK_HTTPS_ONLY: &str = "POSTERN_WEBHOOK_HTTPS_ONLY";
-const WEBHOOK_RETENTION_DAYS: &str = "POSTERN_WEBHOOK_RETENTION_DAYS";
-const MAIL_REPORT_SECRET: &str = "POSTERN_MAIL_REPORT_SECRET";
-const SVIX_URL: &str = "POSTERN_SVIX_URL";
-const SVIX_TOKEN: &str = "POSTERN_SVIX_TOKEN";
-const STRIPE_SECRET_KEY: &str = "POSTERN_STRIPE_SECRET_KEY";
-const STRIPE_WEBHOOK_SECRET: &str = "POSTERN_STRIPE_WEBHOOK_SECRET";
-const STRIPE_API_BASE: &str = "POSTERN_STRIPE_API_BASE";
-const TURNSTILE_SECRET_KEY: &str = "POSTERN_TURNSTILE_SECRET_KEY";
-const TURNSTILE_VERIFY_URL: &str = "POSTERN_TURNSTILE_VERIFY_URL";
-const TURNSTILE_REQUIRED: &str = "POSTERN_TURNSTILE_REQUIRED";
-const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
-const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
-const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
-const INTERNAL_SIGN_UP: &str = "POSTERN_INTERNAL_SIGN_UP";
-const ALLOWED_SUBNETS: &str = "POSTERN_ALLOWED_SUBNETS";
-const TRUSTED_PROXIES: &str = "POSTERN_TRUSTED_PROXIES";
-const COUNTRY_HEADER: &str = "POSTERN_COUNTRY_HEADER";
-const ACCESS_TOKEN_SECONDS: &str = "POSTERN_ACCESS_TOKEN_SECONDS";
-const CODE_MINUTES: &str = "POSTERN_CODE_MINUTES";
-const RATE_LIMITS: &str = "POSTERN_RATE_LIMITS";
-const INTROSPECTION: &str = "POSTERN_INTROSPECTION";
-const DOCUMENTS: &str = "POSTERN_DOCUMENTS";
-const DEV: &str = "POSTERN_DEV";
-const LOG: &str = "POSTERN_LOG";
-const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
-
-/// Every name that is known.
-const NAMES: [&str; 39] = [
-    CONFIG,
-    CONFIG_FILE,
-    LISTEN,
-    PUBLIC_URL,
-    DATABASE_URL,
-    DATABASE_CONNECTIONS,
-    DATABASE_POOLER,
-    REDIS_URL,
-    SERVER_SECRET,
-    ADMIN_LISTEN,
-    SMTP_URL,
-    MAIL_FROM,
-    MAILS_PER_HOUR,
-    WEBHOOK_HTTPS_ONLY,
-    WEBHOOK_RETENTION_DAYS,
-    MAIL_REPORT_SECRET,
-    SVIX_URL,
-    SVIX_TOKEN,
-    STRIPE_SECRET_KEY,
-    STRIPE_WEBHOOK_SECRET,
-    STRIPE_API_BASE,
-    TURNSTILE_SECRET_KEY,
-    TURNSTILE_VERIFY_URL,
-    TURNSTILE_REQUIRED,
-    INTERNAL_CLIENT_KEY,
-    INTERNAL_SERVER_KEY,
-    INTERNAL_ADMIN_KEY,
-    INTERNAL_SIGN_UP,
-    ALLOWED_SUBNETS,
-    TRUSTED_PROXIES,
-    COUNTRY_HEADER,
-    ACCESS_TOKEN_SECONDS,
-    CODE_MINUTES,
-    RATE_LIMITS,
-    INTROSPECTION,
-    DOCUMENTS,
-    DEV,
-    LOG,
-    LOG_FORMAT,
-];
 
 /// Official clients discard tokens with less than 20 s left and refresh those older than 75 s.
 const ACCESS_TOKEN_RANGE: RangeInclusive<i64> = 60..=86_400;

@@ -37,7 +37,7 @@ pub use connect::{Address, may_come_back};
 use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
 pub(crate) use lookup::{Fetched, Lookup};
-pub(crate) use prune::prune;
+pub(crate) use prune::{PRUNE_BATCH, prune};
 pub use reader::Reader;
 pub(crate) use refusal::lock_timed_out;
 use refusal::lost_race;

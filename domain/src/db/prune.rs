@@ -9,7 +9,7 @@ use super::Db;
 use crate::{Timestamp, error::Result};
 
 /// How many rows one transaction removes.
-const BATCH: u64 = 100;
+pub(crate) const PRUNE_BATCH: u64 = 100;
 
 /// Removes some rows, of all projects, whose `time` lies before an instant. Answers whether more may be left.
 pub(crate) async fn prune<E: EntityTrait>(db: &Db, key: E::Column, time: E::Column, before: Timestamp) -> Result<bool> {
@@ -19,10 +19,10 @@ pub(crate) async fn prune<E: EntityTrait>(db: &Db, key: E::Column, time: E::Colu
                 .column(key)
                 .from(E::default())
                 .and_where(Expr::col(time).lt(before))
-                .limit(BATCH)
+                .limit(PRUNE_BATCH)
                 .to_owned();
             Ok(E::delete_many().filter(key.in_subquery(old)).exec(&*tx).await?.rows_affected)
         })
         .await?;
-    Ok(removed == BATCH)
+    Ok(removed == PRUNE_BATCH)
 }

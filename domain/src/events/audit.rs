@@ -39,7 +39,7 @@ pub(crate) fn from(client: &ClientInfo, mut event: NewEvent) -> NewEvent {
 /// What became of something by which a user proves who it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FactorChange {
-    /// `totp`, `recovery_codes` or `passkey`.
+    /// `password`, `totp`, `recovery_codes` or `passkey`.
     pub(crate) factor: &'static str,
     /// `set`, `used` or `removed`.
     pub(crate) change: &'static str,

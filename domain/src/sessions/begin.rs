@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{
     activity::ClientInfo,
-    session, store,
+    session::{self, Refreshed},
+    store,
     way::{Method, Way},
 };
 use crate::{
@@ -139,6 +140,21 @@ pub(super) async fn sign_in_in(
 ) -> Result<Begun> {
     let life_millis = DEFAULT_SESSION_SECONDS * 1000;
     begin_in(deps, tx, Beginning { way, user_id, life_millis, is_impersonation: false, is_new_user }).await
+}
+
+/// Goes on with a session that is handed over by its refresh token.
+///
+/// # Errors
+/// Those of [`session::refresh`].
+pub(crate) async fn take_over(
+    deps: &Deps,
+    project_id: &ProjectId,
+    refresh_token: SecretString,
+    client: &ClientInfo,
+) -> Result<SignedIn> {
+    let Refreshed { user_id, session_id, access_token } =
+        session::refresh(deps, project_id, &refresh_token, client).await?;
+    Ok(SignedIn { user_id, is_new_user: false, session_id, refresh_token, access_token })
 }
 
 /// Mints the first access token of a session once it is durable. The session is read again, since a repeated request may

@@ -46,6 +46,7 @@ pub use live::{alive_among, is_alive, user_exists};
 pub(crate) use password::{offers_passwords, prove_password};
 pub(crate) use sign_up::{new_password, offers_sign_up};
 
+pub(crate) use begin::take_over;
 pub use begin::{MAX_SESSION_MILLIS, NewSession, SignedIn, create};
 pub use magic_link::{SIGN_IN_PAGE, SentCode, send_sign_in_code, sign_in_code_to_type, sign_in_with_magic_link};
 pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};

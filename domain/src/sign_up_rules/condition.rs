@@ -119,8 +119,13 @@ fn context(applicant: &Applicant<'_>) -> Result<Context<'static, 'static>, Strin
 /// square of the number of characters that it does not know.
 fn check_characters(text: &str) -> Result<(), String> {
     let mut characters = text.chars().peekable();
+    let mut before = ' ';
     while let Some(character) = characters.next() {
         match character {
+            // Texts with a prefix end by other rules.
+            '"' | '\'' if before.is_ascii_alphanumeric() => {
+                return Err(format!("{before:?} cannot stand in front of a quote"));
+            }
             '"' | '\'' => loop {
                 match characters.next() {
                     None => return Err("a quote is not closed".to_owned()),
@@ -136,6 +141,7 @@ fn check_characters(text: &str) -> Result<(), String> {
             'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | ',' | '(' | ')' | '[' | ']' | ' ' | '\t' | '\r' | '\n' => {}
             other => return Err(format!("{other:?} cannot stand here")),
         }
+        before = character;
     }
     Ok(())
 }

@@ -103,6 +103,17 @@ pub struct Evaluation {
     pub error: Option<String>,
 }
 
+impl Evaluation {
+    fn applies(&self, action: SignUpAction) -> bool {
+        self.status == Status::Matched && self.action == action
+    }
+
+    /// Whether no further rule is asked.
+    fn decides(&self) -> bool {
+        self.applies(SignUpAction::Allow) || self.applies(SignUpAction::Reject)
+    }
+}
+
 /// What the rules say in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -159,25 +170,21 @@ impl Decision {
         let mut evaluations = Vec::with_capacity(rules.len());
         for (id, rule) in rules {
             let evaluation = evaluate(id, rule, applicant);
-            let decides = evaluation.status == Status::Matched
-                && matches!(evaluation.action, SignUpAction::Allow | SignUpAction::Reject);
+            let ends = evaluation.decides() && !goes_on;
             evaluations.push(evaluation);
-            if decides && !goes_on {
+            if ends {
                 break;
             }
         }
-        let matched = || evaluations.iter().filter(|evaluation| evaluation.status == Status::Matched);
-        let decides =
-            |evaluation: &&Evaluation| matches!(evaluation.action, SignUpAction::Allow | SignUpAction::Reject);
-        let decision = matched().find(decides);
+        let decision = evaluations.iter().find(|evaluation| evaluation.decides());
         let verdict = match decision.map(|evaluation| evaluation.action) {
             Some(SignUpAction::Reject) => Verdict::Reject,
             Some(_) => Verdict::Allow,
             None if config.auth.sign_up_rules_default_action == SignUpAction::Reject => Verdict::DefaultReject,
             None => Verdict::DefaultAllow,
         };
-        let restricted = matched().take_while(|evaluation| !decides(evaluation));
-        let restricted = restricted.into_iter().find(|evaluation| evaluation.action == SignUpAction::Restrict);
+        let mut before = evaluations.iter().take_while(|evaluation| !evaluation.decides());
+        let restricted = before.find(|evaluation| evaluation.applies(SignUpAction::Restrict));
         let outcome = Outcome {
             verdict,
             decision_rule_id: decision.map(|evaluation| evaluation.rule_id.clone()),
@@ -186,16 +193,10 @@ impl Decision {
         Self { evaluations, outcome }
     }
 
-    /// The rules that applied, in order, up to the one that decided.
+    /// The rules that applied, in order.
     fn triggers(&self) -> Vec<(String, SignUpAction)> {
-        let mut triggers = Vec::new();
-        for evaluation in self.evaluations.iter().filter(|evaluation| evaluation.status == Status::Matched) {
-            triggers.push((evaluation.rule_id.clone(), evaluation.action));
-            if matches!(evaluation.action, SignUpAction::Allow | SignUpAction::Reject) {
-                break;
-            }
-        }
-        triggers
+        let matched = self.evaluations.iter().filter(|evaluation| evaluation.status == Status::Matched);
+        matched.map(|evaluation| (evaluation.rule_id.clone(), evaluation.action)).collect()
     }
 
     /// That they are let in, and how.

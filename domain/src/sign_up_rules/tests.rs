@@ -51,6 +51,7 @@ fn what_is_outside_of_the_contract_or_never_ends_is_an_error() {
     let deep = format!("{}true{}", "(".repeat(300), ")".repeat(300));
     let long = format!("email == \"{}\"", "a".repeat(5_000));
     let many = vec!["true"; 600].join(" && ");
+    let raw = format!("email == r\"\\\"{}", "$".repeat(3_900));
     let strange = ["$", "# ", "&", "| ", "=", "\u{e9}", "!", "! ", "<", "(", "a ", "\"\" ", "\\"]
         .map(|text| text.repeat(3_999 / text.len()));
     for condition in [
@@ -73,6 +74,7 @@ fn what_is_outside_of_the_contract_or_never_ends_is_an_error() {
         deep.as_str(),
         long.as_str(),
         many.as_str(),
+        raw.as_str(),
         "email == \"open",
     ] {
         assert!(holds(condition).is_err(), "{condition}");

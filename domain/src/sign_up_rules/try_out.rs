@@ -6,7 +6,7 @@ use crate::{
     email_address::EmailAddress,
     error::{Result, refuse},
     projects,
-    validation::Violations,
+    validation::{Violations, is_country_code},
 };
 
 /// The ways in that rules know.
@@ -64,9 +64,7 @@ pub async fn try_out(deps: &Deps, actor: &Actor, input: Hypothetical) -> Result<
     let method = METHODS.iter().copied().find(|method| *method == input.auth_method);
     violations.require(method.is_some(), "auth_method", format_args!("must be one of {}", METHODS.join(", ")));
     let country = input.country_code.unwrap_or_default();
-    let is_country =
-        country.is_empty() || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic()));
-    violations.require(is_country, "country_code", "must be two letters");
+    violations.require(country.is_empty() || is_country_code(&country), "country_code", "must be two letters");
     let provider = input.oauth_provider.unwrap_or_default();
     violations.text("oauth_provider", &provider, MAX_PROVIDER_CHARS);
     let (bot, free_trial_abuse) = input.risk_scores.unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::{
     linked_accounts,
     passwords::check_importable,
     patch::Patch,
-    validation::Violations,
+    validation::{Violations, is_country_code},
 };
 
 const MAX_TOTP_SECRET_BYTES: usize = 256;
@@ -173,8 +173,7 @@ impl UpdateUser {
     fn checked_country_code(&self, violations: &mut Violations) -> Patch<String> {
         let code = self.country_code.clone().map(|code| code.trim().to_ascii_uppercase());
         if let Patch::Set(code) = &code {
-            let fits = code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
-            violations.require(fits, "country_code", "must be a country code of two letters");
+            violations.require(is_country_code(code), "country_code", "must be a country code of two letters");
         }
         code
     }

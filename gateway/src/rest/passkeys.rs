@@ -35,8 +35,8 @@ pub(super) fn routes() -> Routes {
 }
 
 input! {
-    /// `credential`: what `navigator.credentials.create()` answers, as JSON.
-    struct Register { credential: Value, code: String }
+    /// `credential`: what `navigator.credentials.create()` answers, as JSON. `end_other_sessions` is ours.
+    struct Register { credential: Value, code: String, end_other_sessions: Option<bool> }
 }
 
 input! {
@@ -73,7 +73,8 @@ async fn register(mut call: Call) -> Answer<Registered> {
     let actor = call.actor(OPEN)?;
     let body: Register = call.body()?;
     let code = OneTimeCode::parse(&body.code)?;
-    let user_handle = passkeys::register(&call.deps, &actor, &code, &body.credential, false, &call.client).await?;
+    let ends = body.end_other_sessions.unwrap_or_default();
+    let user_handle = passkeys::register(&call.deps, &actor, &code, &body.credential, ends, &call.client).await?;
     Ok(Reply::ok(Registered { user_handle }))
 }
 

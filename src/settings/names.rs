@@ -1,0 +1,85 @@
+//! The names of all settings.
+
+pub(super) const PREFIX: &str = "POSTERN_";
+pub(super) const CONFIG: &str = "POSTERN_CONFIG";
+pub(super) const CONFIG_FILE: &str = "POSTERN_CONFIG_FILE";
+pub(super) const LISTEN: &str = "POSTERN_LISTEN";
+pub(super) const PUBLIC_URL: &str = "POSTERN_PUBLIC_URL";
+pub(super) const DATABASE_URL: &str = "POSTERN_DATABASE_URL";
+pub(super) const DATABASE_CONNECTIONS: &str = "POSTERN_DATABASE_CONNECTIONS";
+pub(super) const DATABASE_POOLER: &str = "POSTERN_DATABASE_POOLER";
+pub(super) const REDIS_URL: &str = "POSTERN_REDIS_URL";
+pub(super) const SERVER_SECRET: &str = "POSTERN_SERVER_SECRET";
+pub(super) const ADMIN_LISTEN: &str = "POSTERN_ADMIN_LISTEN";
+pub(super) const SMTP_URL: &str = "POSTERN_SMTP_URL";
+pub(super) const MAIL_FROM: &str = "POSTERN_MAIL_FROM";
+pub(super) const MAILS_PER_HOUR: &str = "POSTERN_MAILS_PER_HOUR";
+pub(super) const WEBHOOK_HTTPS_ONLY: &str = "POSTERN_WEBHOOK_HTTPS_ONLY";
+pub(super) const WEBHOOK_RETENTION_DAYS: &str = "POSTERN_WEBHOOK_RETENTION_DAYS";
+pub(super) const MAIL_REPORT_SECRET: &str = "POSTERN_MAIL_REPORT_SECRET";
+pub(super) const SVIX_URL: &str = "POSTERN_SVIX_URL";
+pub(super) const SVIX_TOKEN: &str = "POSTERN_SVIX_TOKEN";
+pub(super) const STRIPE_SECRET_KEY: &str = "POSTERN_STRIPE_SECRET_KEY";
+pub(super) const STRIPE_WEBHOOK_SECRET: &str = "POSTERN_STRIPE_WEBHOOK_SECRET";
+pub(super) const STRIPE_API_BASE: &str = "POSTERN_STRIPE_API_BASE";
+pub(super) const TURNSTILE_SECRET_KEY: &str = "POSTERN_TURNSTILE_SECRET_KEY";
+pub(super) const TURNSTILE_VERIFY_URL: &str = "POSTERN_TURNSTILE_VERIFY_URL";
+pub(super) const TURNSTILE_REQUIRED: &str = "POSTERN_TURNSTILE_REQUIRED";
+pub(super) const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
+pub(super) const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
+pub(super) const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
+pub(super) const INTERNAL_SIGN_UP: &str = "POSTERN_INTERNAL_SIGN_UP";
+pub(super) const ALLOWED_SUBNETS: &str = "POSTERN_ALLOWED_SUBNETS";
+pub(super) const TRUSTED_PROXIES: &str = "POSTERN_TRUSTED_PROXIES";
+pub(super) const COUNTRY_HEADER: &str = "POSTERN_COUNTRY_HEADER";
+pub(super) const ACCESS_TOKEN_SECONDS: &str = "POSTERN_ACCESS_TOKEN_SECONDS";
+pub(super) const CODE_MINUTES: &str = "POSTERN_CODE_MINUTES";
+pub(super) const RATE_LIMITS: &str = "POSTERN_RATE_LIMITS";
+pub(super) const INTROSPECTION: &str = "POSTERN_INTROSPECTION";
+pub(super) const DOCUMENTS: &str = "POSTERN_DOCUMENTS";
+pub(super) const DEV: &str = "POSTERN_DEV";
+pub(super) const LOG: &str = "POSTERN_LOG";
+pub(super) const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
+
+/// Every name that is known.
+pub(super) const NAMES: [&str; 39] = [
+    CONFIG,
+    CONFIG_FILE,
+    LISTEN,
+    PUBLIC_URL,
+    DATABASE_URL,
+    DATABASE_CONNECTIONS,
+    DATABASE_POOLER,
+    REDIS_URL,
+    SERVER_SECRET,
+    ADMIN_LISTEN,
+    SMTP_URL,
+    MAIL_FROM,
+    MAILS_PER_HOUR,
+    WEBHOOK_HTTPS_ONLY,
+    WEBHOOK_RETENTION_DAYS,
+    MAIL_REPORT_SECRET,
+    SVIX_URL,
+    SVIX_TOKEN,
+    STRIPE_SECRET_KEY,
+    STRIPE_WEBHOOK_SECRET,
+    STRIPE_API_BASE,
+    TURNSTILE_SECRET_KEY,
+    TURNSTILE_VERIFY_URL,
+    TURNSTILE_REQUIRED,
+    INTERNAL_CLIENT_KEY,
+    INTERNAL_SERVER_KEY,
+    INTERNAL_ADMIN_KEY,
+    INTERNAL_SIGN_UP,
+    ALLOWED_SUBNETS,
+    TRUSTED_PROXIES,
+    COUNTRY_HEADER,
+    ACCESS_TOKEN_SECONDS,
+    CODE_MINUTES,
+    RATE_LIMITS,
+    INTROSPECTION,
+    DOCUMENTS,
+    DEV,
+    LOG,
+    LOG_FORMAT,
+];
