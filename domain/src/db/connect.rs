@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, Database, DbErr, RuntimeErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::{
         self,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
@@ -25,6 +26,11 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that lay idle for longer is tried before it is used: the server may be gone since. Trying each one every time
 /// would cost as much as most queries.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// The PostgreSQL setting for how long a transaction may lie open without a word. A process that stands still, or whose machine
+/// has gone without a goodbye, keeps its locks as long, and everybody who wants them waits with a connection each.
+/// Shorter than the leases on jobs; no transaction here waits for anything but the database.
+const IDLE_TRANSACTION: (&str, &str) = ("idle_in_transaction_session_timeout", "8s");
 
 /// Plans by index from the first row on. PostgreSQL keeps the plan of a prepared statement until the next ANALYZE: one that
 /// was made while a table had a page walks it in every run, and does so still when it has a hundred thousand rows, so that
@@ -52,6 +58,21 @@ impl<'a> Address<'a> {
     }
 }
 
+/// Begins a transaction that writes. Through a pooler it may get a connection that others have had before: it has statements
+/// under the names that ours get, and lacks our settings.
+pub(super) async fn begin(pool: &DatabaseConnection, pooled: bool) -> std::result::Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = pool.begin_with_options(options).await?;
+    if pooled {
+        let (name, value) = IDLE_TRANSACTION;
+        transaction.execute_unprepared(&format!("DEALLOCATE ALL; SET LOCAL {name} = '{value}'")).await?;
+    }
+    Ok(transaction)
+}
+
 impl Db {
     /// Connects.
     ///
@@ -69,7 +90,7 @@ impl Db {
                     // PgBouncer refuses parameters it does not know, and keeps no prepared statements for us.
                     postgres.extra_float_digits(None::<i8>).statement_cache_capacity(0)
                 } else {
-                    postgres.options(BY_INDEX)
+                    postgres.options(BY_INDEX).options([IDLE_TRANSACTION])
                 }
             });
             let pool = Database::connect(options).await?;
@@ -118,7 +139,8 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
 }
 
 /// Whether the database may be there later, as it is: it does not answer, is starting or stopping (SQLSTATE class 57P), has
-/// no connection left (53300), or another process keeps SQLite's file to itself. A wrong password or name is not among
+/// no connection left (53300), has given up a transaction that said nothing for too long (25P03), or another process keeps
+/// SQLite's file to itself. A wrong password or name is not among
 /// these.
 #[must_use]
 pub fn may_come_back(error: &Error) -> bool {
@@ -133,7 +155,7 @@ pub fn may_come_back(error: &Error) -> bool {
         | DbErr::Exec(RuntimeErr::SqlxError(sqlx))
         | DbErr::Query(RuntimeErr::SqlxError(sqlx)) => match sqlstate(error).as_deref() {
             Some(state) => {
-                state.starts_with("57P") || state.starts_with("08") || ["53300", SQLITE_BUSY].contains(&state)
+                state.starts_with("57P") || state.starts_with("08") || ["53300", "25P03", SQLITE_BUSY].contains(&state)
             }
             None => matches!(
                 **sqlx,
@@ -145,5 +167,50 @@ pub fn may_come_back(error: &Error) -> bool {
             ),
         },
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sea_orm::ConnectionTrait;
+
+    use super::{Address, may_come_back};
+    use crate::{
+        db::{Backend, Db, statement},
+        error::Error,
+        signal::Signals,
+        testing::{TestBench, TestDatabase},
+    };
+
+    /// Only where others can wait: SQLite's file belongs to one process, which stands still as a whole.
+    #[tokio::test]
+    async fn whoever_falls_silent_within_a_transaction_holds_the_others_up_for_seconds_only() {
+        for database in TestDatabase::each().await {
+            let bench = TestBench::on(&database).await;
+            if bench.deps.db.backend() != Backend::Postgres {
+                continue;
+            }
+            let project_id = bench.insert_project().await;
+            let rename = |name: &str| {
+                let values = [name.into(), project_id.as_str().into()];
+                statement(&bench.deps.db.writer, "UPDATE project SET display_name = $1 WHERE id = $2", values)
+            };
+            for pooled in [false, true] {
+                let address = Address { pooled, ..Address::direct(database.url(), 2) };
+                let db = Db::connect(address, Signals::default()).await.unwrap();
+                let silent = db.begin().await.unwrap();
+                silent.execute_raw(rename("held")).await.unwrap();
+
+                let waiting = bench.deps.db.write(|tx| {
+                    let rename = rename("mine");
+                    async move { Ok(tx.execute_raw(rename).await?.rows_affected()) }
+                });
+                assert_eq!(tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap(), 1);
+                let error = silent.execute_raw(rename("too late")).await.unwrap_err();
+                assert!(may_come_back(&Error::Database(error)));
+            }
+        }
     }
 }

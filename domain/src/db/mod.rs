@@ -28,11 +28,11 @@ use std::{
 
 use postern_entity::ProjectId;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
     sea_query::{Expr, Query, SelectStatement},
 };
 
+use connect::begin;
 pub use connect::{Address, may_come_back};
 use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
@@ -322,20 +322,6 @@ impl Deref for Tx {
     fn deref(&self) -> &Self::Target {
         &self.transaction
     }
-}
-
-/// Begins a transaction that writes. Through a pooler it may get a connection on which others have left statements under the
-/// names that ours get, so those go first.
-async fn begin(pool: &DatabaseConnection, pooled: bool) -> std::result::Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let transaction = pool.begin_with_options(options).await?;
-    if pooled {
-        transaction.execute_unprepared("DEALLOCATE ALL").await?;
-    }
-    Ok(transaction)
 }
 
 /// Whether `select` finds `many` rows or more; it looks for no more than that.

@@ -31,7 +31,6 @@ where
         let mut bench = TestBench::with_settings(&database, settings).await;
         bench.deps.mailer = Arc::new(mailer(&server, &[]));
         test(bench, server).await;
-        database.discard().await;
     }
 }
 

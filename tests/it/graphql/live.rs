@@ -96,7 +96,7 @@ async fn a_stopping_process_says_that_it_goes_away() {
     let app = App::start().await;
     let mut socket = Socket::connect(&app, server_headers(&app)).await;
     socket.subscribe("1", "subscription { events { type } }", json!({})).await;
-    let (code, ()) = tokio::join!(socket.closed(), app.stop());
+    let (code, _) = tokio::join!(socket.closed(), app.stop());
     assert_eq!(code, 1001);
 }
 

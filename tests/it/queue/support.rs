@@ -92,7 +92,6 @@ impl Scene {
 
     pub(super) async fn end(self) {
         self.deps.db.close().await.unwrap();
-        self.database.discard().await;
     }
 
     fn gate(&self) -> PathBuf {

@@ -142,7 +142,7 @@ async fn a_stop_writes_when_sessions_were_last_used() {
     assert_eq!(listed["items"][0]["last_used_at_end_user_ip_info"], json!({"ip": "127.0.0.1"}));
 
     let (deps, project) = (app.deps().clone(), ProjectId(app.demo.project_id.clone()));
-    app.stop().await;
+    let _database = app.stop().await;
     // As the next process finds it.
     let deps = Deps { sessions: domain::Sessions::new(&Signals::default()), ..deps };
     let user_id = text(&tokens, "user_id").parse().unwrap();

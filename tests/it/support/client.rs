@@ -113,9 +113,7 @@ impl Client {
 
     /// A call with any body.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
-        let response = self.begin(method, path, body).await;
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.unwrap() }
+        Answer::read(self.begin(method, path, body).await).await
     }
 
     /// A POST whose answer is read bit by bit.
@@ -136,6 +134,25 @@ impl Client {
 }
 
 impl Answer {
+    /// Reads an answer whole.
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// A header that must be there.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {} {}", self.status, self.text));
+        value.to_str().unwrap().to_owned()
+    }
+
+    /// The code of a refusal that clients know.
+    #[track_caller]
+    pub(crate) fn known_error(&self) -> String {
+        self.header("x-stack-known-error")
+    }
+
     /// The JSON of an answer that must have this status.
     #[track_caller]
     pub(crate) fn json(self, status: u16) -> Value {

@@ -12,7 +12,7 @@ pub(crate) mod socket;
 pub(crate) mod svix;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     net::SocketAddr,
     path::Path,
     sync::{
@@ -26,9 +26,8 @@ use postern::{
     settings::{Role, Settings},
     wiring::{self, Running},
 };
-use postern_domain::{Deps, ProjectId, time::Clock};
+use postern_domain::{Deps, ProjectId, testing::TestDatabase, time::Clock};
 use sea_orm::{ConnectionTrait, Database};
-use tempfile::TempDir;
 
 use client::{Client, Keys};
 
@@ -45,8 +44,8 @@ pub(crate) struct App {
     pub(crate) demo: Keys,
     pub(crate) internal: Keys,
     settings: BTreeMap<String, String>,
-    /// Removed with the app.
-    _data: TempDir,
+    /// Removed with the app; none when it was started on one that was there.
+    database: Option<TestDatabase>,
 }
 
 /// The settings, of the program that is tested and not of the one that tests.
@@ -120,12 +119,13 @@ impl App {
         std::iter::once(&self.running).chain(&self.others)
     }
 
-    /// Drains and ends.
-    pub(crate) async fn stop(self) {
+    /// Drains and ends. What it leaves behind is there as long as the database that is answered.
+    pub(crate) async fn stop(self) -> Option<TestDatabase> {
         self.running.stop().await;
         for other in self.others {
             other.stop().await;
         }
+        self.database
     }
 }
 
@@ -152,14 +152,12 @@ impl Builder {
     /// Starts on a database of its own, in the shape that `POSTERN_TEST_SHAPE` names.
     pub(crate) async fn start(mut self) -> App {
         wiring::install_crypto_provider();
-        let data = TempDir::new().unwrap();
         let address = free_address();
         let url = format!("http://localhost:{}", address.port());
         let defaults = [
             ("POSTERN_LISTEN", address.to_string()),
             ("POSTERN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("POSTERN_PUBLIC_URL", url.clone()),
-            ("POSTERN_DATABASE_URL", database_url(data.path()).await),
             ("POSTERN_DATABASE_POOLER", pooler_setting().to_owned()),
             // Another for each: it also names the installation in Redis.
             ("POSTERN_SERVER_SECRET", format!("a secret that only one test uses {}", uuid::Uuid::new_v4())),
@@ -167,19 +165,27 @@ impl Builder {
         for (name, value) in defaults {
             self.settings.entry(name.to_owned()).or_insert(value);
         }
-        if on_postgres() { self.start_cluster(url, data).await } else { self.start_one(url, data).await }
+        let database = match self.settings.entry("POSTERN_DATABASE_URL".to_owned()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(unset) => {
+                let database = migrated_database().await;
+                unset.insert(through_pooler(database.url()));
+                Some(database)
+            }
+        };
+        if on_postgres() { self.start_cluster(url, database).await } else { self.start_one(url, database).await }
     }
 
-    async fn start_one(self, url: String, data: TempDir) -> App {
+    async fn start_one(self, url: String, database: Option<TestDatabase>) -> App {
         let settings = read(self.settings.clone(), Role::All);
         let running = wiring::start(&settings, Role::All, self.clock).await.unwrap();
         let demo = running.seeded.demo.as_ref().unwrap();
         let demo = Keys::of(&demo.project_id, &demo.keys);
         let internal = Keys::of(&ProjectId::internal(), running.seeded.internal_keys.as_ref().unwrap());
-        App { url, running, others: Vec::new(), demo, internal, settings: self.settings, _data: data }
+        App { url, running, others: Vec::new(), demo, internal, settings: self.settings, database }
     }
 
-    async fn start_cluster(mut self, url: String, data: TempDir) -> App {
+    async fn start_cluster(mut self, url: String, database: Option<TestDatabase>) -> App {
         self.settings.entry("POSTERN_REDIS_URL".to_owned()).or_insert_with(redis_url);
         let keys = internal_keys();
         for (name, key) in INTERNAL_KEY_SETTINGS.iter().zip([&keys.client, &keys.server, &keys.admin]) {
@@ -204,7 +210,7 @@ impl Builder {
             until_connected(process).await;
         }
         let demo = Keys::of(&demo.project_id, &demo.keys);
-        App { url, running, others, demo, internal: keys, settings: self.settings, _data: data }
+        App { url, running, others, demo, internal: keys, settings: self.settings, database }
     }
 }
 
@@ -289,21 +295,37 @@ pub(crate) fn pooler_setting() -> &'static str {
 /// The way to the database at `url` that leads past a pooler, for statements that need none.
 pub(crate) fn past_pooler(url: &str) -> String {
     let Some(pooler) = pooler() else { return url.to_owned() };
-    let server: url::Url = std::env::var("POSTERN_TEST_POSTGRES_URL").unwrap().parse().unwrap();
+    let server: url::Url = postgres_server().parse().unwrap();
     let port = |url: &url::Url| format!(":{}/", url.port().unwrap());
     url.replace(&port(&pooler), &port(&server))
 }
 
-/// An empty database of the shape of this run.
+/// The way through the pooler of this run, if it has one, to the database at `url`.
+fn through_pooler(url: &str) -> String {
+    let Some(mut pooler) = pooler() else { return url.to_owned() };
+    pooler.set_path(url.parse::<url::Url>().unwrap().path());
+    pooler.into()
+}
+
+fn postgres_server() -> String {
+    std::env::var("POSTERN_TEST_POSTGRES_URL").expect("POSTERN_TEST_POSTGRES_URL names the test server")
+}
+
+/// A migrated database of the shape of this run.
+async fn migrated_database() -> TestDatabase {
+    if on_postgres() { TestDatabase::postgres(&postgres_server()).await } else { TestDatabase::sqlite().await }
+}
+
+/// An empty database of the shape of this run, for those who are to migrate it themselves.
 pub(crate) async fn database_url(data: &Path) -> String {
     if !on_postgres() {
         return format!("sqlite://{}/postern.db", data.display());
     }
-    let server = std::env::var("POSTERN_TEST_POSTGRES_URL").expect("POSTERN_TEST_POSTGRES_URL names the test server");
+    let server = postgres_server();
     let name = format!("postern_{}", uuid::Uuid::new_v4().simple());
     let admin = Database::connect(&server).await.unwrap();
     admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-    let mut url: url::Url = pooler().unwrap_or_else(|| server.parse().unwrap());
+    let mut url: url::Url = server.parse().unwrap();
     url.set_path(&name);
-    url.to_string()
+    through_pooler(url.as_str())
 }

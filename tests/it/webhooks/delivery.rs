@@ -190,6 +190,5 @@ async fn an_endpoint_that_leads_inside_is_never_connected_to() {
         );
         worker.stop().await;
         assert_eq!(receiver.received().len(), 0);
-        database.discard().await;
     }
 }

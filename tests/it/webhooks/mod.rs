@@ -100,6 +100,5 @@ where
 {
     for database in TestDatabase::each().await {
         test(Installation::on(&database).await).await;
-        database.discard().await;
     }
 }

@@ -122,7 +122,6 @@ async fn jobs_of_a_process_that_sends_no_signals_are_found_by_the_poll() {
             tally.wait_for("far", round).await;
         }
         worker.stop().await;
-        database.discard().await;
     }
 }
 

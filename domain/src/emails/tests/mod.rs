@@ -53,7 +53,6 @@ where
 {
     for database in TestDatabase::each().await {
         test(TestBench::with_settings(&database, settings.clone()).await).await;
-        database.discard().await;
     }
 }
 

@@ -248,6 +248,5 @@ async fn of_many_who_bring_one_code_one_joins() {
         assert_eq!(joined, 1);
         let members = teams::profiles(deps, &server(project), Some(team), None).await.unwrap();
         assert_eq!(members.len(), 2);
-        database.discard().await;
     }
 }

@@ -136,9 +136,7 @@ async fn users_move_between_databases_unchanged() {
                 assert!(import(&target, &moved_to, lines).await.iter().all(Result::is_ok));
             }
             assert_eq!(export(&target, &moved_to, true).await, exported);
-            target_database.discard().await;
         }
-        database.discard().await;
     }
 }
 
@@ -188,7 +186,6 @@ async fn a_transaction_has_at_most_a_hundred_rows() {
         assert!(import(&bench, &project_id, &lines).await.iter().all(Result::is_ok));
         // A user and its address are two rows; slow ones get fewer.
         assert!(watch.commits() >= 2, "{}", watch.commits());
-        database.discard().await;
     }
 }
 
