@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Failure, Result, refuse},
     events,
     identity::require_user,
-    projects,
+    oauth, projects,
     random::{equal_secrets, hash_token, is_token, random_token},
     rotation::Rotation,
     secrets::Place,
@@ -71,6 +71,12 @@ pub struct Exchanged {
     pub after_callback_redirect_url: Option<String>,
 }
 
+/// Notes a challenge, or a way to make it of a verifier, that is none.
+pub(crate) fn check_proof(violations: &mut Violations, code_challenge: &str, method: Option<&str>) {
+    violations.require(is_proof(code_challenge), "code_challenge", "must be 43 to 128 of A-Z a-z 0-9 . _ ~ -");
+    violations.require(method.unwrap_or(S256) == S256, "code_challenge_method", "must be S256");
+}
+
 /// Makes a code for the caller's own session and answers where the browser goes with it. `refresh_token` is that session's.
 ///
 /// # Errors
@@ -87,9 +93,7 @@ pub async fn hand_over(
     let mut violations = Violations::default();
     violations.require(!input.state.is_empty(), "state", "must not be empty");
     violations.text("state", &input.state, MAX_STATE_CHARS);
-    violations.require(is_proof(&input.code_challenge), "code_challenge", "must be 43 to 128 of A-Z a-z 0-9 . _ ~ -");
-    let method = input.code_challenge_method.as_deref().unwrap_or(S256);
-    violations.require(method == S256, "code_challenge_method", "must be S256");
+    check_proof(&mut violations, &input.code_challenge, input.code_challenge_method.as_deref());
     violations.finish()?;
     let user = require_user(actor)?;
     let Some(refresh_token) = refresh_token else {
@@ -116,12 +120,12 @@ pub async fn hand_over(
         project_id: Set(project_id.clone()),
         code_hash: Set(hash_token(&code)),
         user_id: Set(user.id),
-        session_id: Set(Some(session.id)),
+        session_id: Set(session.id),
         refresh_token: Set(Some(sealed)),
         // As it was told: what is told again is compared with it.
         redirect_uri: Set(input.redirect_uri),
         code_challenge: Set(input.code_challenge),
-        code_challenge_method: Set(method.to_owned()),
+        code_challenge_method: Set(S256.to_owned()),
         after_callback_redirect_url: Set(after),
         created_at: Set(now),
         expires_at: Set(now.plus_seconds(CODE_SECONDS)),
@@ -150,20 +154,22 @@ struct Taken {
     is_misdirected: bool,
 }
 
-/// Uses a code up for its session. A wrong verifier leaves it good: whoever has only the code cannot spoil it.
+/// Uses a code up for its session, or lets in whoever came back from another site with it. A wrong verifier leaves it good:
+/// whoever has only the code cannot spoil it.
 ///
 /// # Errors
 /// `INVALID_AUTHORIZATION_CODE` for a code that is unknown, used, over or another project's, a wrong or missing verifier, and
-/// a session that has ended; `BAD_REQUEST` for another redirect URI, which uses the code up.
+/// a session that has ended; `BAD_REQUEST` for another redirect URI, which uses the code up. Of a code of [`crate::oauth`] also
+/// those of letting in, which use it up as well.
 #[crate::boxed]
 pub async fn exchange(deps: &Deps, project_id: &ProjectId, input: Exchange, client: &ClientInfo) -> Result<Exchanged> {
-    if !is_known(deps, project_id, &input.code).await? {
-        return refuse(invalid());
-    }
     let input = &input;
+    if !is_known(deps, project_id, &input.code).await? {
+        return oauth::exchange(deps, project_id, input, client).await;
+    }
     let taken = deps.db.write(|tx| async move { take_in(deps, &tx, project_id, input).await }).await?;
     if taken.is_misdirected {
-        return refuse(Failure::bad_request("The redirect_uri is not the one that the code was made for."));
+        return refuse(misdirected());
     }
     let signed_in = match sessions::take_over(deps, project_id, taken.refresh_token, client).await {
         Err(error) if error.is(Code::RefreshTokenNotFoundOrExpired) => return refuse(invalid()),
@@ -195,8 +201,7 @@ async fn take_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, input: &Exchange)
     }
     let row = select.one(&**tx).await?.filter(|row| row.used_at.is_none() && deps.now() < row.expires_at);
     let Some(row) = row else { return refuse(invalid()) };
-    let verifier = input.code_verifier.as_ref().map(|verifier| verifier.expose_secret()).unwrap_or_default();
-    if row.code_challenge_method != S256 || !fits(verifier, &row.code_challenge) {
+    if row.code_challenge_method != S256 || !input.proves(&row.code_challenge) {
         return refuse(invalid());
     }
     let Some(sealed) = &row.refresh_token else {
@@ -216,10 +221,13 @@ async fn take_in(deps: &Deps, tx: &Tx, project_id: &ProjectId, input: &Exchange)
     })
 }
 
-/// RFC 7636 §4.6.
-fn fits(verifier: &str, challenge: &str) -> bool {
-    let hashed = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
-    is_proof(verifier) && equal_secrets(hashed.as_bytes(), challenge.as_bytes())
+impl Exchange {
+    /// RFC 7636 §4.6.
+    pub(crate) fn proves(&self, challenge: &str) -> bool {
+        let verifier = self.code_verifier.as_ref().map(|verifier| verifier.expose_secret()).unwrap_or_default();
+        let hashed = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
+        is_proof(verifier) && equal_secrets(hashed.as_bytes(), challenge.as_bytes())
+    }
 }
 
 fn is_proof(text: &str) -> bool {
@@ -227,7 +235,11 @@ fn is_proof(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
 }
 
-fn invalid() -> Failure {
+pub(crate) fn misdirected() -> Failure {
+    Failure::bad_request("The redirect_uri is not the one that the code was made for.")
+}
+
+pub(crate) fn invalid() -> Failure {
     Failure::new(Code::InvalidAuthorizationCode, "The authorization code is not good, or was used before.")
 }
 

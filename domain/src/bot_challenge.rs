@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use crate::{
     Actor, Code, Deps,
     error::{Failure, Result, refuse},
-    ports::http::OutgoingRequest,
+    ports::http::{Method, OutgoingRequest},
     sessions::ClientInfo,
     settings::Turnstile,
 };
@@ -81,13 +81,14 @@ pub(crate) async fn require_passed(
 async fn is_solved(deps: &Deps, turnstile: &Turnstile, token: Option<&str>, client: &ClientInfo) -> bool {
     let Some(token) = token.filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES) else { return false };
     let request = OutgoingRequest {
+        method: Method::Post,
         url: turnstile.verify_url.clone(),
         headers: vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())],
         body: form(turnstile, token, client),
         timeout: TIMEOUT,
         max_response_bytes: MAX_ANSWER_BYTES,
     };
-    match deps.http.post(request).await {
+    match deps.http.send(request).await {
         Ok(response) if response.status == 200 => match serde_json::from_slice::<Answer>(&response.body) {
             Ok(answer) => answer.success,
             Err(error) => {

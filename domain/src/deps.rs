@@ -6,7 +6,10 @@ use crate::{
     db::{Backend, Db},
     error::Result,
     passwords::Passwords,
-    ports::{http::HttpClient, mail::Mailer, rates::Rates, sandbox::Sandbox, stripe::Stripe, svix::SvixServer},
+    ports::{
+        http::HttpClient, mail::Mailer, oauth::Providers, rates::Rates, sandbox::Sandbox, stripe::Stripe,
+        svix::SvixServer,
+    },
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -38,6 +41,8 @@ pub struct Deps {
     pub http: Arc<dyn HttpClient>,
     /// How often things happen.
     pub rates: Arc<dyn Rates>,
+    /// Sites that people sign in with.
+    pub providers: Arc<dyn Providers>,
     /// Where what tenants wrote is run.
     pub sandbox: Arc<dyn Sandbox>,
     /// Where customers pay, if the installation has it.

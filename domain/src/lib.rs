@@ -28,6 +28,7 @@ pub mod linked_accounts;
 pub mod network;
 pub mod nodes;
 pub mod notifications;
+pub mod oauth;
 pub mod passkeys;
 pub mod passwords;
 pub mod patch;

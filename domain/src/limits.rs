@@ -49,6 +49,8 @@ pub enum Limit {
     SecondFactorsByAccount,
     /// Challenges for passkeys asked for from one address.
     ChallengesByAddress,
+    /// Visits to other sites begun from one address.
+    VisitsByAddress,
     /// Logins of programs begun or looked at from one address.
     CliLoginsByAddress,
     /// Leaked API keys reported from one address.
@@ -73,6 +75,7 @@ impl Limit {
             Self::SecondFactorsByAddressAndAccount => ("second_factors/address+account", 20, 10),
             Self::SecondFactorsByAccount => ("second_factors/account", 100, 60),
             Self::ChallengesByAddress => ("challenges/address", 300, 10),
+            Self::VisitsByAddress => ("visits/address", 300, 10),
             // A program asks every two seconds for up to a day; offices share an address.
             Self::CliLoginsByAddress => ("cli_logins/address", 3_000, 10),
             // A scanner that goes through many repositories reports from few addresses.
@@ -140,6 +143,15 @@ pub async fn second_factor_tried(deps: &Deps, actor: &Actor, client: &ClientInfo
 #[crate::boxed]
 pub async fn challenged(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
     by_address(deps, actor, client, Limit::ChallengesByAddress).await
+}
+
+/// Counts a visit to another site that somebody begins.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
+pub async fn visited(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
+    by_address(deps, actor, client, Limit::VisitsByAddress).await
 }
 
 /// Counts a program that begins to log in, or asks how far it is.

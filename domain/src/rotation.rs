@@ -15,7 +15,7 @@ use crate::{
     db::{Backend, Tx},
     emails,
     error::Result,
-    idempotency, linked_accounts, projects,
+    idempotency, linked_accounts, oauth, projects,
     secrets::Keyring,
     users, webhooks,
 };
@@ -46,6 +46,7 @@ pub async fn rotate(deps: &Deps) -> Result<Vec<Resealed>> {
     linked_accounts::reseal(&mut rotation).await?;
     authorization_codes::reseal(&mut rotation).await?;
     cli_logins::reseal(&mut rotation).await?;
+    oauth::reseal(&mut rotation).await?;
     emails::reseal(&mut rotation).await?;
     webhooks::reseal(&mut rotation).await?;
     idempotency::reseal(&mut rotation).await?;

@@ -1,10 +1,12 @@
 //! The part of the installation's settings that rules depend on. Read and checked by the root, handed in.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{ports::mail::MailServer, webhooks::Secret};
+use crate::{oauth::ProviderKind, ports::mail::MailServer, webhooks::Secret};
 
 /// How long a refresh token lives unless told otherwise.
 pub const DEFAULT_SESSION_SECONDS: i64 = 365 * 24 * 60 * 60;
@@ -49,6 +51,10 @@ pub struct Settings {
     pub stripe_webhook_secrets: Vec<SecretString>,
     /// What tells people from programs; none: nobody is challenged.
     pub turnstile: Option<Turnstile>,
+    /// The installation's clients at providers, which projects share that have none of their own.
+    pub shared_oauth: BTreeMap<ProviderKind, SharedOAuthClient>,
+    /// Whether access tokens of these are handed out to projects.
+    pub shared_oauth_gives_tokens: bool,
     /// Whether requests are rate limited. Attempt counters of codes always count.
     pub rate_limits: bool,
 }
@@ -68,6 +74,15 @@ impl Settings {
     pub fn api_url(&self) -> String {
         format!("{}/api/v1", self.public_url.as_str().trim_end_matches('/'))
     }
+}
+
+/// A client of the installation's at a provider.
+#[derive(Clone, Debug)]
+pub struct SharedOAuthClient {
+    /// Its id there.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
 }
 
 /// Cloudflare Turnstile.

@@ -17,15 +17,15 @@ pub struct Model {
     pub code_hash: Vec<u8>,
     /// Who signs in by it.
     pub user_id: UserId,
-    /// The session that is handed over; none when it is to begin one.
-    pub session_id: Option<SessionId>,
+    /// The session that is handed over.
+    pub session_id: SessionId,
     /// Refresh token of that session, sealed; wiped when the code is used.
     pub refresh_token: Option<Vec<u8>>,
     /// Where the code was sent; the same must be told when it is used.
     pub redirect_uri: String,
     /// What the verifier must fit (RFC 7636 §4.2).
     pub code_challenge: String,
-    /// `S256` or `plain`.
+    /// `S256`.
     pub code_challenge_method: String,
     /// Where the application goes on.
     pub after_callback_redirect_url: Option<String>,

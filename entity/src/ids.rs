@@ -72,6 +72,8 @@ uuid_id! {
     CliLoginId,
     /// A code by which a program gets a session over from a browser.
     AuthorizationCodeId,
+    /// A visit to a site that somebody signs in with.
+    OAuthVisitId,
     /// A sign-up rule that applied.
     SignUpRuleTriggerId,
     /// An uploaded picture.

@@ -26,6 +26,7 @@ pub mod key_set;
 pub mod linked_account;
 pub mod linked_account_token;
 pub mod notification_preference;
+pub mod oauth_visit;
 pub mod passkey;
 pub mod password_hash;
 pub mod product_version;

@@ -32,6 +32,7 @@ mod m0021_outbox;
 mod m0022_webhook_lines;
 mod m0023_payments;
 mod m0024_ways_in;
+mod m0025_oauth;
 
 /// One change a line.
 macro_rules! changes {
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             m0022_webhook_lines
             m0023_payments
             m0024_ways_in
+            m0025_oauth
         }
     }
 }

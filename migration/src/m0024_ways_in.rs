@@ -5,7 +5,6 @@ use sea_orm_migration::prelude::*;
 
 use crate::columns::{
     big, big_null, bytes, bytes_null, cascade, drop_tables, index, json, table, text, text_null, time, time_null, uuid,
-    uuid_null,
 };
 
 #[derive(DeriveMigrationName)]
@@ -100,7 +99,7 @@ async fn hand_overs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(text("project_id"))
         .col(bytes("code_hash"))
         .col(uuid("user_id"))
-        .col(uuid_null("session_id"))
+        .col(uuid("session_id"))
         .col(bytes_null("refresh_token"))
         .col(text("redirect_uri"))
         .col(text("code_challenge"))

@@ -7,7 +7,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use postern_domain::ports::http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse};
+use postern_domain::ports::http::{HttpClient, HttpError, Method, OutgoingRequest, OutgoingResponse};
 use reqwest::{Certificate, Client, ClientBuilder, Response, dns};
 use rustls::pki_types::CertificateDer;
 use url::{Host, Url};
@@ -66,7 +66,7 @@ impl OutgoingHttp {
         Ok(Self { client, addresses })
     }
 
-    async fn send(&self, request: OutgoingRequest) -> Result<Response, HttpError> {
+    async fn call(&self, request: OutgoingRequest) -> Result<Response, HttpError> {
         check_url(&request.url)?;
         // A URL that holds an address never passes through the resolver.
         match request.url.host() {
@@ -75,8 +75,12 @@ impl OutgoingHttp {
             Some(Host::Domain(_)) => {}
             None => return Err(HttpError::Forbidden("the URL has no host".to_owned())),
         }
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
         self.client
-            .post(request.url)
+            .request(method, request.url)
             .headers(header_map(&request.headers)?)
             .body(request.body)
             .timeout(request.timeout)
@@ -88,9 +92,9 @@ impl OutgoingHttp {
 
 #[async_trait]
 impl HttpClient for OutgoingHttp {
-    async fn post(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
+    async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
         let limit = request.max_response_bytes;
-        let mut response = self.send(request).await?;
+        let mut response = self.call(request).await?;
         let status = response.status().as_u16();
         let text =
             |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod http;
 pub mod mail;
+pub mod oauth;
 pub mod rates;
 pub mod redis;
 pub mod sandbox;

@@ -2,6 +2,7 @@
 //! start, and all that is wrong is named at once. Secrets never show in Debug output.
 
 mod names;
+mod oauth;
 mod parts;
 mod reader;
 mod stripe;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub svix: Option<Svix>,
     /// Where customers pay.
     pub stripe: Option<Stripe>,
+    /// What stands in for all sites that people sign in with; local mode only.
+    pub oauth_stand_in: Option<Url>,
     /// The proxies in front, and what they tell.
     pub proxies: Proxies,
     /// Whether callers may ask about the GraphQL schema.
@@ -248,6 +251,7 @@ impl Reader {
         let stripe = self.stripe();
         let stripe_webhook_secrets = self.stripe_webhook_secrets();
         let turnstile = self.turnstile();
+        let oauth = self.oauth(local_mode);
         let internal_keys = self.internal_keys(local_mode);
         let internal_sign_up = self.internal_sign_up(local_mode);
         let mut allowed_subnets = self.subnets(ALLOWED_SUBNETS);
@@ -275,6 +279,7 @@ impl Reader {
             internal_keys,
             svix,
             stripe,
+            oauth_stand_in: oauth.stand_in,
             proxies,
             introspection,
             documents,
@@ -295,6 +300,8 @@ impl Reader {
                 webhooks_https_only,
                 webhook_retention_days: webhook_retention_days?,
                 turnstile,
+                shared_oauth: oauth.shared,
+                shared_oauth_gives_tokens: oauth.gives_tokens,
                 rate_limits,
             },
         })

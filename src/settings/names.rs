@@ -25,6 +25,15 @@ pub(super) const STRIPE_API_BASE: &str = "POSTERN_STRIPE_API_BASE";
 pub(super) const TURNSTILE_SECRET_KEY: &str = "POSTERN_TURNSTILE_SECRET_KEY";
 pub(super) const TURNSTILE_VERIFY_URL: &str = "POSTERN_TURNSTILE_VERIFY_URL";
 pub(super) const TURNSTILE_REQUIRED: &str = "POSTERN_TURNSTILE_REQUIRED";
+/// Id and secret of the installation's client at each provider that can be shared, in the order of `ProviderKind::SHARED`.
+pub(super) const OAUTH_CLIENTS: [[&str; 2]; 4] = [
+    ["POSTERN_OAUTH_GOOGLE_CLIENT_ID", "POSTERN_OAUTH_GOOGLE_CLIENT_SECRET"],
+    ["POSTERN_OAUTH_GITHUB_CLIENT_ID", "POSTERN_OAUTH_GITHUB_CLIENT_SECRET"],
+    ["POSTERN_OAUTH_MICROSOFT_CLIENT_ID", "POSTERN_OAUTH_MICROSOFT_CLIENT_SECRET"],
+    ["POSTERN_OAUTH_SPOTIFY_CLIENT_ID", "POSTERN_OAUTH_SPOTIFY_CLIENT_SECRET"],
+];
+pub(super) const OAUTH_SHARED_TOKENS: &str = "POSTERN_OAUTH_SHARED_TOKENS";
+pub(super) const OAUTH_STAND_IN: &str = "POSTERN_OAUTH_STAND_IN";
 pub(super) const INTERNAL_CLIENT_KEY: &str = "POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY";
 pub(super) const INTERNAL_SERVER_KEY: &str = "POSTERN_INTERNAL_SECRET_SERVER_KEY";
 pub(super) const INTERNAL_ADMIN_KEY: &str = "POSTERN_INTERNAL_SUPER_SECRET_ADMIN_KEY";
@@ -42,7 +51,7 @@ pub(super) const LOG: &str = "POSTERN_LOG";
 pub(super) const LOG_FORMAT: &str = "POSTERN_LOG_FORMAT";
 
 /// Every name that is known.
-pub(super) const NAMES: [&str; 39] = [
+pub(super) const NAMES: [&str; 49] = [
     CONFIG,
     CONFIG_FILE,
     LISTEN,
@@ -67,6 +76,16 @@ pub(super) const NAMES: [&str; 39] = [
     TURNSTILE_SECRET_KEY,
     TURNSTILE_VERIFY_URL,
     TURNSTILE_REQUIRED,
+    OAUTH_CLIENTS[0][0],
+    OAUTH_CLIENTS[0][1],
+    OAUTH_CLIENTS[1][0],
+    OAUTH_CLIENTS[1][1],
+    OAUTH_CLIENTS[2][0],
+    OAUTH_CLIENTS[2][1],
+    OAUTH_CLIENTS[3][0],
+    OAUTH_CLIENTS[3][1],
+    OAUTH_SHARED_TOKENS,
+    OAUTH_STAND_IN,
     INTERNAL_CLIENT_KEY,
     INTERNAL_SERVER_KEY,
     INTERNAL_ADMIN_KEY,

@@ -11,7 +11,7 @@ use postern_domain::{
     Deps, Error, Result,
     db::{Address, Db},
     passwords::Passwords,
-    ports::{rates::Rates, stripe::Stripe, svix::SvixServer},
+    ports::{http::HttpClient, rates::Rates, stripe::Stripe, svix::SvixServer},
     projects::Projects,
     secrets::Keyring,
     sessions::Sessions,
@@ -23,6 +23,7 @@ use postern_outside::{
     address::Addresses,
     http::OutgoingHttp,
     mail::SmtpMailer,
+    oauth::OAuthProviders,
     rates::LocalRates,
     redis::{Redis, SharedRates},
     sandbox::ProcessSandbox,
@@ -66,6 +67,7 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         Some(redis) => Arc::new(SharedRates::new(redis.clone())),
         None => Arc::new(LocalRates::default()),
     };
+    let http: Arc<dyn HttpClient> = Arc::new(OutgoingHttp::new(addresses.clone()).map_err(Error::internal)?);
     Ok(Deps {
         projects: Projects::new(&signals),
         sessions: Sessions::new(&signals),
@@ -74,8 +76,9 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
         keyring: keyring(settings)?,
         passwords: Passwords::new(cores)?,
-        mailer: Arc::new(SmtpMailer::new(addresses.clone(), host_name).map_err(Error::internal)?),
-        http: Arc::new(OutgoingHttp::new(addresses).map_err(Error::internal)?),
+        mailer: Arc::new(SmtpMailer::new(addresses, host_name).map_err(Error::internal)?),
+        providers: Arc::new(OAuthProviders::new(Arc::clone(&http), settings.oauth_stand_in.clone())),
+        http,
         rates,
         sandbox: Arc::new(ProcessSandbox::new(settings.program.clone(), &[SANDBOX])),
         stripe: stripe(settings)?,

@@ -13,6 +13,7 @@ mod cluster;
 mod emails;
 mod graphql;
 mod migrations;
+mod oauth;
 mod openapi;
 mod operations;
 mod payments;

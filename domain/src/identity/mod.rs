@@ -11,7 +11,8 @@ mod api_key;
 mod oauth_client;
 mod require;
 
-pub use oauth_client::oauth_client;
+pub(crate) use oauth_client::user_of_token;
+pub use oauth_client::{oauth_client, oauth_visitor};
 pub use require::{
     UserRef, own_user_id, require_auth, require_internal_project, require_level, require_live_sessions,
     require_own_user, require_user, require_user_in_schema,
@@ -186,14 +187,7 @@ async fn user_token(deps: &Deps, credentials: &Credentials, project_id: &Project
         (Some(token), _) | (None, Some(token)) => token,
         (None, None) => return Ok(None),
     };
-    let claims = match sessions::verify(deps, token).await {
-        Ok(claims) => claims,
-        Err(TokenError::Unparsable) => {
-            return refuse(Failure::new(Code::UnparsableAccessToken, "This is not an access token of this server."));
-        }
-        Err(TokenError::Expired(claims)) => return refuse(sessions::access_token_expired(Some(&claims))),
-        Err(TokenError::Internal(error)) => return Err(error),
-    };
+    let claims = claims_of(deps, token).await?;
     if claims.project_id != *project_id {
         return refuse(
             Failure::new(Code::InvalidProjectForAccessToken, "The access token belongs to another project.")
@@ -202,6 +196,18 @@ async fn user_token(deps: &Deps, credentials: &Credentials, project_id: &Project
     }
     require_expected(credentials, claims.is_anonymous, claims.is_restricted, claims.restricted_reason)?;
     Ok(Some(claims))
+}
+
+/// What a user's access token says, of whatever project.
+async fn claims_of(deps: &Deps, token: &str) -> Result<Arc<Claims>> {
+    match sessions::verify(deps, token).await {
+        Ok(claims) => Ok(claims),
+        Err(TokenError::Unparsable) => {
+            refuse(Failure::new(Code::UnparsableAccessToken, "This is not an access token of this server."))
+        }
+        Err(TokenError::Expired(claims)) => refuse(sessions::access_token_expired(Some(&claims))),
+        Err(TokenError::Internal(error)) => Err(error),
+    }
 }
 
 /// Steps 5d and 5e: an anonymous or restricted user is let in only where the request says so.

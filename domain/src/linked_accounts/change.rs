@@ -83,16 +83,49 @@ pub async fn create(deps: &Deps, actor: &Actor, new: NewLinkedAccount) -> Result
     };
     deps.mutate(actor, "linked_accounts.create", |tx| async move {
         let others = hold(&tx, actor, row.user_id).await?;
-        if others.len() >= MAX_OF_USER {
-            return refuse(too_many());
-        }
-        check_beside(row, &others)?;
-        or_taken(store::insert(&tx, row.clone()).await)?;
-        let account = LinkedAccount::from(row.clone());
-        record(deps, &tx, project_id, EventKind::LinkedAccountCreated, &account).await?;
-        Ok(account)
+        add_in(deps, &tx, row.clone(), &others).await
     })
     .await
+}
+
+/// Adds a link beside the other ones of its user, who is held.
+pub(super) async fn add_in(
+    deps: &Deps,
+    tx: &Tx,
+    row: linked_account::Model,
+    others: &[linked_account::Model],
+) -> Result<LinkedAccount> {
+    if others.len() >= MAX_OF_USER {
+        return refuse(too_many());
+    }
+    check_beside(&row, others)?;
+    or_taken(store::insert(tx, row.clone()).await)?;
+    let project_id = row.project_id.clone();
+    let account = LinkedAccount::from(row);
+    record(deps, tx, &project_id, EventKind::LinkedAccountCreated, &account).await?;
+    Ok(account)
+}
+
+/// Writes a link as it is to be. Its user is held.
+pub(super) async fn change_in(
+    deps: &Deps,
+    tx: &Tx,
+    before: linked_account::Model,
+    row: linked_account::Model,
+) -> Result<LinkedAccount> {
+    let project_id = row.project_id.clone();
+    if row.account_id != before.account_id {
+        store::forget_tokens(tx, &project_id, row.id).await?;
+    }
+    let account = LinkedAccount::from(row.clone());
+    let mut changed = before.into_active_model();
+    changed.allow_sign_in = Set(row.allow_sign_in);
+    changed.allow_connected_accounts = Set(row.allow_connected_accounts);
+    changed.email = Set(row.email);
+    changed.account_id = Set(row.account_id);
+    or_taken(store::update(tx, changed).await)?;
+    record(deps, tx, &project_id, EventKind::LinkedAccountUpdated, &account).await?;
+    Ok(account)
 }
 
 /// The links of a user who is held from here on.
@@ -155,18 +188,7 @@ pub async fn update(
             row.account_id.clone_from(account_id);
         }
         check_beside(&row, &others)?;
-        if row.account_id != before.account_id {
-            store::forget_tokens(&tx, &actor.project_id, id).await?;
-        }
-        let account = LinkedAccount::from(row.clone());
-        let mut changed = before.into_active_model();
-        changed.allow_sign_in = Set(row.allow_sign_in);
-        changed.allow_connected_accounts = Set(row.allow_connected_accounts);
-        changed.email = Set(row.email);
-        changed.account_id = Set(row.account_id);
-        or_taken(store::update(&tx, changed).await)?;
-        record(deps, &tx, &actor.project_id, EventKind::LinkedAccountUpdated, &account).await?;
-        Ok(account)
+        change_in(deps, &tx, before, row).await
     })
     .await
 }

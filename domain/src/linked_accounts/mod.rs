@@ -1,6 +1,6 @@
 //! Accounts of other sites that users have linked (wire: users-teams-permissions §8, auth §12). A user signs in with a linked
-//! account, or the application reaches the other site by it, or both, as its two flags say. How a link comes about by
-//! visiting the other site is not here; whoever does that makes the link by these rules.
+//! account, or the application reaches the other site by it, or both, as its two flags say. A link comes about by a visit to the
+//! other site ([`crate::oauth`]), or a server makes it.
 //!
 //! What is promised:
 //! - A user has an account once. In a project one user signs in with an account, and a user signs in with one account of a
@@ -16,6 +16,7 @@ mod new;
 mod read;
 mod store;
 mod tokens;
+mod visits;
 
 use postern_entity::linked_account;
 use schemars::JsonSchema;
@@ -25,11 +26,13 @@ use serde_json::{Value, json};
 pub use self::{
     change::{NewLinkedAccount, UpdateLinkedAccount, create, delete, update},
     read::{by_users, connected, get, list},
+    tokens::access_token,
 };
 pub(crate) use self::{
     new::{check_new, check_providers, new_rows, or_taken},
     store::of_users,
-    tokens::reseal,
+    tokens::{keep_tokens_in, reseal},
+    visits::{AccountAt, link_in, may_sign_in_with, seen_in, signs_in_with},
 };
 use crate::{
     Actor, Code, Deps, Failure, LinkedAccountId, ProjectId, Timestamp, UserId,

@@ -34,6 +34,35 @@ pub(crate) async fn of_users(
     Ok(by_age(select).all(connection).await?)
 }
 
+/// The link by which somebody signs in with an account, if anybody does.
+pub(super) async fn for_sign_in(
+    tx: &Tx,
+    project_id: &ProjectId,
+    provider_config_id: &str,
+    account_id: &str,
+) -> Result<Option<linked_account::Model>> {
+    let select = linked_account::Entity::find()
+        .filter(linked_account::Column::ProjectId.eq(project_id.clone()))
+        .filter(linked_account::Column::ProviderConfigId.eq(provider_config_id))
+        .filter(linked_account::Column::AccountId.eq(account_id))
+        .filter(linked_account::Column::AllowSignIn.eq(true));
+    Ok(select.one(&**tx).await?)
+}
+
+/// What other sites gave for some accounts, newest first.
+pub(super) async fn tokens_of(
+    connection: &impl ConnectionTrait,
+    project_id: &ProjectId,
+    ids: impl IntoIterator<Item = LinkedAccountId>,
+) -> Result<Vec<linked_account_token::Model>> {
+    let select = linked_account_token::Entity::find()
+        .filter(beside_key(connection, linked_account_token::Column::ProjectId, project_id))
+        .filter(linked_account_token::Column::LinkedAccountId.is_in(ids))
+        .order_by_desc(linked_account_token::Column::CreatedAt)
+        .order_by_desc(linked_account_token::Column::Id);
+    Ok(select.all(connection).await?)
+}
+
 pub(super) async fn insert(tx: &Tx, row: linked_account::Model) -> Result<()> {
     linked_account::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
     Ok(())

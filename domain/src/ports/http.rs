@@ -5,14 +5,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+/// What is done at the URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Something is read.
+    Get,
+    /// Something is handed over.
+    Post,
+}
+
 /// A request to send.
 #[derive(Clone, Debug)]
 pub struct OutgoingRequest {
+    /// What is done there.
+    pub method: Method,
     /// Absolute `http` or `https` URL.
     pub url: url::Url,
     /// Header names and values, as bytes go out.
     pub headers: Vec<(String, String)>,
-    /// The exact body; always sent by POST.
+    /// The exact body.
     pub body: Bytes,
     /// From connecting to the last byte that is kept.
     pub timeout: Duration,
@@ -48,9 +59,9 @@ pub enum HttpError {
 /// Sends requests.
 #[async_trait]
 pub trait HttpClient: Send + Sync {
-    /// Sends `request` by POST.
+    /// Sends `request`.
     ///
     /// # Errors
     /// [`HttpError`] when no answer came.
-    async fn post(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError>;
+    async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError>;
 }

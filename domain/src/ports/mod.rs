@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod mail;
+pub mod oauth;
 pub mod rates;
 pub mod sandbox;
 pub mod stripe;

@@ -1,7 +1,7 @@
 //! What callers ask of a project, and what is wrong with it. Writing the older view of the config is `legacy.rs`.
 
 use super::{
-    OAUTH_PROVIDERS,
+    MERGE_STRATEGIES, OAUTH_PROVIDERS,
     trusted::is_domain,
     wire::{Domain, EmailConfig, IdOnly, OAuthProviderSettings, OnboardingState, Sharing},
 };
@@ -37,7 +37,6 @@ const ONBOARDING: &[&str] = &[
 const CONFIG_CHOICES: &[&str] = &["create-new", "link-existing"];
 const SIGN_IN_METHODS: &[&str] = &["credential", "magicLink", "passkey", "google", "github", "microsoft"];
 const PAYMENTS_COUNTRIES: &[&str] = &["US", "OTHER"];
-const MERGE_STRATEGIES: &[&str] = &["link_method", "raise_error", "allow_duplicates"];
 
 /// A project to be made.
 #[derive(Clone, Debug)]

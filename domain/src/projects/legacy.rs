@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    ConfigChange, OAuthProvider, PermissionScope, ProjectConfig,
+    ConfigChange, OAUTH_PROVIDERS, OAuthProvider, PermissionScope, ProjectConfig,
     config::EmailServer,
     wire::{
         AdminConfig, ClientConfig, Domain, EmailConfig, IdOnly, OAuthProviderObject, OAuthProviderSettings, Sharing,
@@ -128,7 +128,11 @@ pub(super) fn admin_config(config: &ProjectConfig) -> AdminConfig {
         allow_user_api_keys: config.api_keys.enabled.user,
         allow_team_api_keys: config.api_keys.enabled.team,
         enabled_oauth_providers: enabled_ids(&providers),
-        oauth_providers: providers,
+        // The contract has no words for one that is found by its issuer.
+        oauth_providers: providers
+            .into_iter()
+            .filter(|provider| OAUTH_PROVIDERS.contains(&provider.provider.id.as_str()))
+            .collect(),
         domains: domains(config),
         email_config: email_config(&config.emails.server),
         email_theme: config.emails.selected_theme_id.clone(),
@@ -136,7 +140,7 @@ pub(super) fn admin_config(config: &ProjectConfig) -> AdminConfig {
         team_creator_default_permissions: defined(config, &defaults.team_creator, PermissionScope::Team),
         team_member_default_permissions: defined(config, &defaults.team_member, PermissionScope::Team),
         user_default_permissions: defined(config, &defaults.sign_up, PermissionScope::Project),
-        oauth_account_merge_strategy: config.auth.oauth.account_merge_strategy.clone(),
+        oauth_account_merge_strategy: config.auth.oauth.account_merge_strategy.as_str().to_owned(),
     }
 }
 
@@ -164,7 +168,7 @@ fn provider_object(key: &str, provider: &OAuthProvider) -> OAuthProviderObject {
 }
 
 fn enabled_ids(providers: &[OAuthProviderObject]) -> Vec<IdOnly> {
-    providers.iter().map(|provider| IdOnly { id: provider.provider.id.clone() }).collect()
+    providers.iter().map(|provider| IdOnly { id: provider.provider_config_id.clone() }).collect()
 }
 
 fn domains(config: &ProjectConfig) -> Vec<Domain> {

@@ -18,6 +18,7 @@ pub mod wire;
 
 use std::{fmt, sync::Arc};
 
+pub(crate) use self::trusted::{not_whitelisted, trusted_oauth_redirect};
 pub use self::{
     config::*,
     input::{ConfigChange, NewProject, ProjectChange},

@@ -25,6 +25,7 @@ const TABLES: &[(&str, u32)] = &[
     ("idempotency", 100),
     ("verification_code", 100),
     ("cli_login", 100),
+    ("oauth_visit", 100),
     ("sign_up_rule_trigger", 100),
     // Up to a megabyte each.
     ("image", 5),

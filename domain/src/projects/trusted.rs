@@ -12,6 +12,8 @@ use crate::{
 const MAX_PATTERN_BYTES: usize = 300;
 /// Longer URLs are not trusted.
 const MAX_URL_BYTES: usize = 8_192;
+/// Of the apps that the official clients make for phones.
+const MOBILE_SCHEME: &str = "stack-auth-mobile-oauth-url";
 /// Schemes that run what follows them; never trusted, although the contract allows any scheme on a local host.
 const SCRIPTS: &[&str] = &["javascript", "vbscript", "data", "blob"];
 
@@ -23,11 +25,28 @@ const SCRIPTS: &[&str] = &["javascript", "vbscript", "data", "blob"];
 pub fn trusted_url(config: &ProjectConfig, text: &str) -> Result<Url> {
     match Url::parse(text) {
         Ok(url) if text.len() <= MAX_URL_BYTES && is_trusted(config, &url) => Ok(url),
-        _ => refuse(Failure::new(
-            Code::RedirectUrlNotWhitelisted,
-            "The URL is not one that this project trusts: add its domain to the trusted domains.",
-        )),
+        _ => refuse(not_whitelisted()),
     }
+}
+
+/// The same of where a browser goes that comes back from another site, which may also be an app of a phone (wire/auth §4). A
+/// project that trusts no URL at all trusts no app either.
+///
+/// # Errors
+/// `REDIRECT_URL_NOT_WHITELISTED`.
+pub(crate) fn trusted_oauth_redirect(config: &ProjectConfig, text: &str) -> Result<Url> {
+    let trusts_any = config.domains.allow_localhost || !config.domains.trusted_domains.is_empty();
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == MOBILE_SCHEME && text.len() <= MAX_URL_BYTES && trusts_any => Ok(url),
+        _ => trusted_url(config, text),
+    }
+}
+
+pub(crate) fn not_whitelisted() -> Failure {
+    Failure::new(
+        Code::RedirectUrlNotWhitelisted,
+        "The URL is not one that this project trusts: add its domain to the trusted domains.",
+    )
 }
 
 /// Whether the project trusts `origin`, the value of a browser's `Origin` header.

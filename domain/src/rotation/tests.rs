@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use postern_entity::{
-    AuthorizationCodeId, CliLoginId, EmailId, LinkedAccountId, LinkedAccountTokenId, ProjectId, UserId,
-    authorization_code, cli_login, email, idempotency, linked_account, linked_account_token, user, webhook_endpoint,
+    AuthorizationCodeId, CliLoginId, EmailId, LinkedAccountId, LinkedAccountTokenId, OAuthVisitId, ProjectId,
+    SessionId, UserId, authorization_code, cli_login, email, idempotency, linked_account, linked_account_token,
+    oauth_visit, user, webhook_endpoint,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Database, IntoActiveModel};
 use secrecy::{ExposeSecret, SecretString};
@@ -38,7 +39,7 @@ struct Scene {
     admin: Actor,
     user: UserId,
     token: LinkedAccountTokenId,
-    hand_overs: (CliLoginId, AuthorizationCodeId),
+    hand_overs: (CliLoginId, AuthorizationCodeId, OAuthVisitId),
     email: EmailId,
     endpoint: webhook_endpoint::Model,
     endpoint_secret: String,
@@ -121,7 +122,7 @@ impl Scene {
             let place = token_place(project_id, &id, column);
             assert_eq!(deps.keyring.open(&place, &sealed.unwrap()).unwrap(), column.as_bytes());
         }
-        let (login, code) = self.hand_overs;
+        let (login, code, visit) = self.hand_overs;
         let id = login.to_string();
         let row = cli_login::Entity::find_by_id(login).one(deps.db.read()).await.unwrap().unwrap();
         for (column, sealed) in [("anonymous_token", row.anonymous_token), ("refresh_token", row.refresh_token)] {
@@ -132,6 +133,10 @@ impl Scene {
         let id = code.to_string();
         let place = hand_over_place("authorization_code", project_id, &id, "refresh_token");
         assert_eq!(deps.keyring.open(&place, &row.refresh_token.unwrap()).unwrap(), b"refresh_token");
+        let row = oauth_visit::Entity::find_by_id(visit).one(deps.db.read()).await.unwrap().unwrap();
+        let id = visit.to_string();
+        let place = hand_over_place("oauth_visit", project_id, &id, "memory");
+        assert_eq!(deps.keyring.open(&place, &row.memory.unwrap()).unwrap(), b"memory");
         let row = email::Entity::find_by_id(self.email).one(deps.db.read()).await.unwrap().unwrap();
         let id = self.email.to_string();
         let place = mail_place(project_id, &id, "sealed_variables");
@@ -178,9 +183,14 @@ async fn consent(bench: &TestBench, project_id: &ProjectId, user_id: UserId) -> 
     id
 }
 
-/// Sessions on their way to a program and to another origin.
-async fn hand_overs(bench: &TestBench, project_id: &ProjectId, user_id: UserId) -> (CliLoginId, AuthorizationCodeId) {
-    let (deps, login, code) = (&bench.deps, CliLoginId::random(), AuthorizationCodeId::random());
+/// Sessions on their way to a program and to another origin, and somebody on the way to another site.
+async fn hand_overs(
+    bench: &TestBench,
+    project_id: &ProjectId,
+    user_id: UserId,
+) -> (CliLoginId, AuthorizationCodeId, OAuthVisitId) {
+    let (deps, login, code, visit) =
+        (&bench.deps, CliLoginId::random(), AuthorizationCodeId::random(), OAuthVisitId::random());
     let sealed = |table: &str, id: String, column: &str| {
         Some(deps.keyring.seal(&hand_over_place(table, project_id, &id, column), column.as_bytes()).unwrap())
     };
@@ -202,7 +212,7 @@ async fn hand_overs(bench: &TestBench, project_id: &ProjectId, user_id: UserId) 
         project_id: project_id.clone(),
         code_hash: vec![3],
         user_id,
-        session_id: None,
+        session_id: SessionId::random(),
         refresh_token: sealed("authorization_code", code.to_string(), "refresh_token"),
         redirect_uri: String::new(),
         code_challenge: String::new(),
@@ -212,13 +222,26 @@ async fn hand_overs(bench: &TestBench, project_id: &ProjectId, user_id: UserId) 
         expires_at: deps.now(),
         used_at: None,
     };
+    let visit_row = oauth_visit::Model {
+        id: visit,
+        project_id: project_id.clone(),
+        // Of this visit alone, whatever the project.
+        state_hash: visit.0.as_bytes().to_vec(),
+        code_hash: None,
+        memory: sealed("oauth_visit", visit.to_string(), "memory"),
+        created_at: deps.now(),
+        returned_at: None,
+        used_at: None,
+        kept_until: deps.now(),
+    };
     let write = async |tx: Tx| {
+        oauth_visit::Entity::insert(visit_row.clone().into_active_model()).exec_without_returning(&*tx).await?;
         cli_login::Entity::insert(login_row.clone().into_active_model()).exec_without_returning(&*tx).await?;
         authorization_code::Entity::insert(code_row.clone().into_active_model()).exec_without_returning(&*tx).await?;
         Ok(())
     };
     deps.db.write(write).await.unwrap();
-    (login, code)
+    (login, code, visit)
 }
 
 fn hand_over_place<'a>(table: &'a str, project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
@@ -308,7 +331,7 @@ async fn a_transaction_takes_a_hundred_rows_and_one_that_was_cut_off_is_begun_ag
 
 #[tokio::test]
 async fn every_binary_column_is_sealed_and_rotated_or_neither() {
-    const SEALED: [&str; 12] = [
+    const SEALED: [&str; 13] = [
         "authorization_code.refresh_token",
         "cli_login.anonymous_token",
         "cli_login.refresh_token",
@@ -318,11 +341,12 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "installation_secret.value",
         "linked_account_token.access_token",
         "linked_account_token.refresh_token",
+        "oauth_visit.memory",
         "user.totp_secret",
         "webhook_endpoint.headers",
         "webhook_secret.sealed",
     ];
-    const HASHES_AND_BODIES: [&str; 17] = [
+    const HASHES_AND_BODIES: [&str; 19] = [
         "api_key.key_hash",
         "authorization_code.code_hash",
         "cli_login.login_hash",
@@ -332,6 +356,8 @@ async fn every_binary_column_is_sealed_and_rotated_or_neither() {
         "key_set.publishable_client_key_hash",
         "key_set.secret_server_key_hash",
         "key_set.super_secret_admin_key_hash",
+        "oauth_visit.code_hash",
+        "oauth_visit.state_hash",
         "passkey.credential_id",
         "recovery_code.code_hash",
         "session.token_hash",

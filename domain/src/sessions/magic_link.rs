@@ -17,7 +17,7 @@ use super::{
     password::Outcome,
     reset::answer_at,
     second_factor,
-    sign_up::{require_sign_up_enabled, require_uninvited},
+    sign_up::require_may_sign_up,
     way::{Method, Way},
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     limits,
     projects::{self, ProjectConfig},
     sign_up_rules::{Applicant, Decision},
-    users::{self, Changes, channels},
+    users::{self, Changes, NewPrimaryEmail, channels},
 };
 
 /// Our own page that shows the code of a link.
@@ -166,19 +166,20 @@ pub async fn sign_in_with_magic_link(
             };
             return second_factor::pass_in(deps, &tx, &user, false, way).await;
         }
-        require_sign_up_enabled(config)?;
-        require_uninvited(deps, actor)?;
-        let applicant = Applicant::by_email(&email, way);
+        require_may_sign_up(deps, actor, config)?;
+        let applicant = Applicant::of(Some(&email), way);
         let decision: &Decision = decision.get_or_init(|| Decision::of(config, &applicant));
         let newcomer = Newcomer {
             deps,
             config,
             way: *way,
             admission: decision.admission()?,
-            email,
-            is_verified: true,
+            email: Some(NewPrimaryEmail { address: email, is_verified: true, used_for_auth: true }),
             password_hash: None,
             otp_auth_enabled: true,
+            display_name: None,
+            picture: None,
+            link: None,
         };
         let user = newcomer.write(&tx).await?;
         newcomer.pass_in(&tx, &user).await
@@ -196,8 +197,7 @@ pub async fn sign_in_with_magic_link(
 /// Whose account the address signs in to.
 async fn holder(deps: &Deps, actor: &Actor, config: &ProjectConfig, address: &EmailAddress) -> Result<Option<UserId>> {
     let Some(channel) = channels::find_for_auth(deps, &actor.project_id, address).await? else {
-        require_sign_up_enabled(config)?;
-        require_uninvited(deps, actor)?;
+        require_may_sign_up(deps, actor, config)?;
         return Ok(None);
     };
     require_verified(channel.is_verified, address)?;

@@ -6,8 +6,8 @@
 //! `keys.rs` derives the signing keys, `tokens.rs` mints and verifies access tokens, `begin.rs` and `session.rs` hold the sessions
 //! they come from, `activity.rs` their last uses. `codes.rs` makes and uses one-time codes; `sign_up.rs`, `password.rs`, `reset.rs`,
 //! `magic_link.rs` and `verification.rs` are what people do, `second_factor.rs` the gate that every way to sign in ends at;
-//! `way.rs` is what the audit tells of it. Passkeys, logins of programs and authorization codes have rooms of their own, and
-//! pass the same gate.
+//! `way.rs` is what the audit tells of it. Passkeys, logins of programs, authorization codes and other sites' accounts have rooms
+//! of their own, and pass the same gate.
 
 use std::fmt;
 
@@ -43,8 +43,9 @@ pub use keys::{JwkSet, PublicKey};
 pub use links::LinkTarget;
 pub(crate) use live::require_live;
 pub use live::{alive_among, is_alive, user_exists};
-pub(crate) use password::{offers_passwords, prove_password};
-pub(crate) use sign_up::{new_password, offers_sign_up};
+pub(crate) use newcomer::Newcomer;
+pub(crate) use password::{Outcome, offers_passwords, prove_password};
+pub(crate) use sign_up::{new_password, offers_sign_up, require_may_sign_up};
 
 pub(crate) use begin::take_over;
 pub use begin::{MAX_SESSION_MILLIS, NewSession, SignedIn, create};
@@ -52,8 +53,8 @@ pub use magic_link::{SIGN_IN_PAGE, SentCode, send_sign_in_code, sign_in_code_to_
 pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};
 pub use recovery_codes::{RECOVERY_CODES, create_recovery_codes};
 pub use reset::{RESET_PASSWORD_PAGE, reset_password, send_password_reset};
-pub(crate) use second_factor::pass_in;
 pub use second_factor::{SecondFactor, sign_in_with_second_factor};
+pub(crate) use second_factor::{let_in, pass_in};
 pub(crate) use session::of_token;
 pub use session::{Refreshed, Session, end_all_in, list, refresh, revoke, revoke_all, sign_out};
 pub use sign_up::{PasswordSignUp, sign_up_anonymously, sign_up_with_password};
@@ -67,7 +68,7 @@ use crate::{
     Actor, Deps, ProjectId, SessionId, Timestamp, UserId, authorization_codes, cli_logins,
     db::Lookup,
     error::{Failure, Result, refuse},
-    sign_up_rules,
+    oauth, sign_up_rules,
     signal::Signals,
 };
 
@@ -131,6 +132,7 @@ pub async fn prune_step(deps: &Deps) -> Result<bool> {
         codes::prune(deps).await?,
         authorization_codes::prune_step(deps).await?,
         cli_logins::prune_step(deps).await?,
+        oauth::prune_step(deps).await?,
         sign_up_rules::prune_step(deps).await?,
         session::prune(deps).await?,
     ];

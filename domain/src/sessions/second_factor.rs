@@ -58,7 +58,7 @@ fn by_password() -> Method {
 /// Begins a session of a user that the caller holds, or asks for the second factor.
 pub(crate) async fn pass_in(deps: &Deps, tx: &Tx, user: &User, is_new_user: bool, way: &Way<'_>) -> Result<Outcome> {
     if !user.requires_totp_mfa {
-        return Ok(Outcome::SignedIn(begin::sign_in_in(deps, tx, user.id, is_new_user, way).await?));
+        return let_in(deps, tx, user.id, is_new_user, way).await;
     }
     let new = NewCode {
         project_id: user.project_id.clone(),
@@ -68,6 +68,11 @@ pub(crate) async fn pass_in(deps: &Deps, tx: &Tx, user: &User, is_new_user: bool
         ttl_seconds: ATTEMPT_SECONDS,
     };
     Ok(Outcome::SecondFactor(codes::issue(deps, tx, new).await?.code.expose_secret().to_owned()))
+}
+
+/// Begins a session of a user that the caller holds, where the way in asks for no second factor.
+pub(crate) async fn let_in(deps: &Deps, tx: &Tx, user_id: UserId, is_new_user: bool, way: &Way<'_>) -> Result<Outcome> {
+    Ok(Outcome::SignedIn(begin::sign_in_in(deps, tx, user_id, is_new_user, way).await?))
 }
 
 /// The refusal that carries the code of the attempt.

@@ -23,7 +23,7 @@ use crate::{
     projects::{self, ProjectConfig},
     settings::InternalSignUp,
     sign_up_rules::{Applicant, Decision},
-    users::{self, NewUser, channels},
+    users::{self, NewPrimaryEmail, NewUser, channels},
 };
 
 /// Signing up by password, to the idempotency of requests.
@@ -72,7 +72,7 @@ pub async fn sign_up_with_password(
     limits::signed_up(deps, actor, client).await?;
     bot_challenge::require_passed(deps, actor, &input.challenge, client, true).await?;
     let way = Way::new(actor, Method::Password, client);
-    let admission = Decision::of(config, &Applicant::by_email(&email, &way)).admit(deps, &way).await?;
+    let admission = Decision::of(config, &Applicant::of(Some(&email), &way)).admit(deps, &way).await?;
     // Only spares the hashing: what counts is the unique index.
     if channels::find_for_auth(deps, &actor.project_id, &email).await?.is_some() {
         let exists = users::email_already_exists(email.as_str());
@@ -80,8 +80,18 @@ pub async fn sign_up_with_password(
         return repeated.finish(deps, actor, client).await;
     }
     let password_hash = Some(deps.passwords.hash(input.password.expose_secret()).await?.into());
-    let newcomer =
-        Newcomer { deps, config, way, admission, email, is_verified: false, password_hash, otp_auth_enabled: false };
+    let newcomer = Newcomer {
+        deps,
+        config,
+        way,
+        admission,
+        email: Some(NewPrimaryEmail { address: email, is_verified: false, used_for_auth: true }),
+        password_hash,
+        otp_auth_enabled: false,
+        display_name: None,
+        picture: None,
+        link: None,
+    };
     let (newcomer, target) = (&newcomer, target.as_ref());
     let outcome = match &invite {
         Some(code) => {
@@ -96,9 +106,9 @@ pub async fn sign_up_with_password(
 
 async fn write(newcomer: &Newcomer<'_>, tx: &Tx, target: Option<&TrustedTarget>) -> Result<Outcome> {
     let user = newcomer.write(tx).await?;
-    if let Some(target) = target {
+    if let (Some(target), Some(email)) = (target, &newcomer.email) {
         let project_id = &newcomer.way.actor.project_id;
-        verification::send_in(newcomer.deps, tx, project_id, user.id, &newcomer.email, target).await?;
+        verification::send_in(newcomer.deps, tx, project_id, user.id, &email.address, target).await?;
     }
     newcomer.pass_in(tx, &user).await
 }
@@ -124,7 +134,7 @@ async fn require_open(
 }
 
 /// People may make accounts in this project.
-pub(super) fn require_sign_up_enabled(config: &ProjectConfig) -> Result<()> {
+fn require_sign_up_enabled(config: &ProjectConfig) -> Result<()> {
     if config.auth.allow_sign_up {
         return Ok(());
     }
@@ -132,13 +142,22 @@ pub(super) fn require_sign_up_enabled(config: &ProjectConfig) -> Result<()> {
 }
 
 /// Nobody needs an invitation here: for ways in that take none.
-pub(super) fn require_uninvited(deps: &Deps, actor: &Actor) -> Result<()> {
+fn require_uninvited(deps: &Deps, actor: &Actor) -> Result<()> {
     if needs_invite(deps, actor) { refuse(invitation_needed()) } else { Ok(()) }
+}
+
+/// Somebody new may make an account here, who has no invitation.
+///
+/// # Errors
+/// `SIGN_UP_NOT_ENABLED`.
+pub(crate) fn require_may_sign_up(deps: &Deps, actor: &Actor, config: &ProjectConfig) -> Result<()> {
+    require_sign_up_enabled(config)?;
+    require_uninvited(deps, actor)
 }
 
 /// Whether anybody may sign up here.
 pub(crate) fn offers_sign_up(deps: &Deps, actor: &Actor, config: &ProjectConfig) -> bool {
-    config.auth.allow_sign_up && !needs_invite(deps, actor)
+    require_may_sign_up(deps, actor, config).is_ok()
 }
 
 /// The password of an account about to be made where [`offers_sign_up`], in its stored form. Counts as a sign-up.

@@ -20,6 +20,8 @@ pub enum Method {
     Otp,
     /// By passkey.
     Passkey,
+    /// By an account of another site.
+    Oauth,
     /// Without any credentials.
     Anonymous,
     /// By a server that vouches for the user.
@@ -42,18 +44,20 @@ pub(crate) struct Way<'a> {
     pub(crate) actor: &'a Actor,
     pub(crate) method: Method,
     pub(crate) factor: Option<Factor>,
+    /// Type of the other site.
+    pub(crate) provider: Option<&'a str>,
     pub(crate) client: &'a ClientInfo,
 }
 
 impl<'a> Way<'a> {
     pub(crate) fn new(actor: &'a Actor, method: Method, client: &'a ClientInfo) -> Self {
-        Self { actor, method, factor: None, client }
+        Self { actor, method, factor: None, provider: None, client }
     }
 
     /// What the audit tells of somebody who came in.
     pub(crate) fn arrived(&self, begun: &Begun) -> NewEvent {
         let payload = json!({ "session_id": begun.session_id, "user_id": begun.user_id, "method": self.method,
-            "factor": self.factor, "is_new_user": begun.is_new_user });
+            "provider": self.provider, "factor": self.factor, "is_new_user": begun.is_new_user });
         self.event(EventKind::SignInSucceeded, Some(begun.user_id), payload)
     }
 
@@ -66,8 +70,8 @@ impl<'a> Way<'a> {
     /// Writes that somebody did not come in, in a transaction of its own. For a stranger as for a user, so that the time it
     /// takes tells nothing; what was typed in place of a name is not kept, for it may be a password.
     pub(crate) async fn failed(&self, deps: &Deps, user_id: Option<UserId>, reason: Code) -> Result<()> {
-        let payload =
-            json!({ "user_id": user_id, "method": self.method, "factor": self.factor, "reason": reason.as_str() });
+        let payload = json!({ "user_id": user_id, "method": self.method, "provider": self.provider,
+            "factor": self.factor, "reason": reason.as_str() });
         let event = &self.event(EventKind::SignInFailed, user_id, payload);
         deps.db.write(|tx| async move { events::record(deps, &tx, event.clone()).await }).await
     }

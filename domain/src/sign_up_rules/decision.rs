@@ -40,13 +40,13 @@ pub struct RiskScores {
 }
 
 impl<'a> Applicant<'a> {
-    /// Somebody with an address of their own.
-    pub(crate) fn by_email(email: &'a EmailAddress, way: &Way<'a>) -> Self {
+    /// Somebody on the way in.
+    pub(crate) fn of(email: Option<&'a EmailAddress>, way: &Way<'a>) -> Self {
         Self {
-            email: Some(email.as_str()),
+            email: email.map(EmailAddress::as_str),
             country: way.client.country.as_deref(),
             method: name_of(way.method),
-            oauth_provider: None,
+            oauth_provider: way.provider,
             risk_scores: RiskScores::default(),
         }
     }
@@ -64,6 +64,7 @@ fn name_of(method: Method) -> &'static str {
     match method {
         Method::Otp => "otp",
         Method::Passkey => "passkey",
+        Method::Oauth => "oauth",
         // The others make no users that rules are asked about.
         Method::Password | Method::Anonymous | Method::Server => "password",
     }

@@ -9,10 +9,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use postern_entity::ProjectId;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::ports::{
     http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse},
     mail::{Accepted, MailError, MailServer, Mailer, OutgoingMail},
+    oauth::{Account, Departure, ProviderClient, ProviderError, Providers, Return, Tokens, Visit},
     rates::{Quota, Rates},
     sandbox::{Sandbox, SandboxError},
     svix::{SvixError, SvixMessage, SvixPortal, SvixServer},
@@ -100,7 +102,7 @@ fn bare(status: u16) -> OutgoingResponse {
 
 #[async_trait]
 impl HttpClient for FakeHttp {
-    async fn post(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
+    async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
         held(&self.requests).push(request);
         held(&self.answers).pop_front().unwrap_or_else(|| Ok(bare(200)))
     }
@@ -203,5 +205,74 @@ impl SvixServer for FakeSvix {
 
     async fn check(&self) -> Result<(), SvixError> {
         self.scripted()
+    }
+}
+
+/// Sites where everybody comes back as they were told to, oldest first, and whose access tokens are good unless told otherwise.
+#[derive(Debug, Default)]
+pub struct FakeProviders {
+    visits: Mutex<VecDeque<Result<Visit, ProviderError>>>,
+    renewals: Mutex<VecDeque<Result<Tokens, ProviderError>>>,
+    revoked: Mutex<Vec<String>>,
+    departures: Mutex<Vec<(ProviderClient, Departure)>>,
+}
+
+impl FakeProviders {
+    /// Has one more come back with an account, and these tokens.
+    pub fn send_back(&self, account: Account, tokens: Tokens) {
+        held(&self.visits).push_back(Ok(Visit { account, tokens }));
+    }
+
+    /// Fails one more of those who come back.
+    pub fn fail_next(&self, error: ProviderError) {
+        held(&self.visits).push_back(Err(error));
+    }
+
+    /// What comes of renewing tokens, once more.
+    pub fn renew_next(&self, renewal: Result<Tokens, ProviderError>) {
+        held(&self.renewals).push_back(renewal);
+    }
+
+    /// Takes an access token no more.
+    pub fn revoke(&self, access_token: &str) {
+        held(&self.revoked).push(access_token.to_owned());
+    }
+
+    /// Who left, oldest first.
+    #[must_use]
+    pub fn departures(&self) -> Vec<(ProviderClient, Departure)> {
+        held(&self.departures).clone()
+    }
+
+    fn next(&self) -> Result<Visit, ProviderError> {
+        let nobody = || Err(ProviderError::Unavailable("nobody is to come back".to_owned()));
+        held(&self.visits).pop_front().unwrap_or_else(nobody)
+    }
+}
+
+#[async_trait]
+impl Providers for FakeProviders {
+    async fn departure(&self, client: &ProviderClient, departure: &Departure) -> Result<url::Url, ProviderError> {
+        held(&self.departures).push((client.clone(), departure.clone()));
+        let state = departure.state.expose_secret();
+        url::Url::parse_with_params("https://provider.test/authorize", [("state", state)])
+            .map_err(|error| ProviderError::Unavailable(error.to_string()))
+    }
+
+    async fn arrival(&self, _client: &ProviderClient, _returned: &Return) -> Result<Visit, ProviderError> {
+        self.next()
+    }
+
+    async fn refresh(&self, _client: &ProviderClient, _refresh_token: &SecretString) -> Result<Tokens, ProviderError> {
+        let revoked = || Err(ProviderError::Refused("The provider refuses: invalid_grant.".to_owned()));
+        held(&self.renewals).pop_front().unwrap_or_else(revoked)
+    }
+
+    async fn accepts(&self, _client: &ProviderClient, access_token: &SecretString) -> Result<bool, ProviderError> {
+        Ok(!held(&self.revoked).iter().any(|revoked| revoked == access_token.expose_secret()))
+    }
+
+    async fn apple_native(&self, _bundle_ids: &[String], _id_token: &SecretString) -> Result<Account, ProviderError> {
+        self.next().map(|visit| visit.account)
     }
 }

@@ -16,6 +16,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{Arc, LazyLock},
@@ -48,7 +49,7 @@ mod database;
 mod fakes;
 
 pub use database::TestDatabase;
-pub use fakes::{FakeHttp, FakeMailer, FakeRates, FakeSvix, SameProcess};
+pub use fakes::{FakeHttp, FakeMailer, FakeProviders, FakeRates, FakeSvix, SameProcess};
 
 /// Where the clock of a fresh bench stands: 2026-01-02T03:04:05.678Z.
 pub const START: Timestamp = Timestamp(1_767_323_045_678);
@@ -71,6 +72,8 @@ pub struct TestBench {
     pub http: Arc<FakeHttp>,
     /// The counters within them.
     pub rates: Arc<FakeRates>,
+    /// The sites within them that people sign in with.
+    pub providers: Arc<FakeProviders>,
 }
 
 impl TestBench {
@@ -89,6 +92,7 @@ impl TestBench {
         let clock = Arc::new(FixedClock::at(START));
         let (mailer, http) = (Arc::new(FakeMailer::default()), Arc::new(FakeHttp::default()));
         let rates = Arc::new(FakeRates::default());
+        let providers = Arc::new(FakeProviders::default());
         let signals = Signals::default();
         let deps = Deps {
             db: Db::connect(Address::direct(url, CONNECTIONS), signals.clone()).await.expect("the database is there"),
@@ -101,12 +105,13 @@ impl TestBench {
             mailer: mailer.clone(),
             http: http.clone(),
             rates: rates.clone(),
+            providers: providers.clone(),
             sandbox: Arc::new(SameProcess),
             stripe: None,
             svix: None,
             settings: Arc::new(settings),
         };
-        Self { deps, clock, mailer, http, rates }
+        Self { deps, clock, mailer, http, rates, providers }
     }
 
     /// A project that is nothing but its row, with a random id.
@@ -226,6 +231,8 @@ pub fn settings() -> Settings {
         mail_report_secrets: Vec::new(),
         stripe_webhook_secrets: Vec::new(),
         turnstile: None,
+        shared_oauth: BTreeMap::new(),
+        shared_oauth_gives_tokens: false,
         rate_limits: true,
     }
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::RiskScores;
 use crate::{
-    LinkedAccountId, SessionId, TeamId, Timestamp, email_address::EmailAddress, images::Picture, patch::Patch,
+    LinkedAccountId, SessionId, TeamId, Timestamp, UserId, email_address::EmailAddress, images::Picture,
+    linked_accounts::NewLinkedAccount, patch::Patch,
 };
 
 /// The longest display name, in characters.
@@ -77,6 +78,18 @@ pub struct OAuthLink {
 }
 
 impl OAuthLink {
+    /// The same as a link of a user who is there.
+    pub(crate) fn to_account(&self, user_id: UserId) -> NewLinkedAccount {
+        NewLinkedAccount {
+            user_id,
+            provider_config_id: self.provider_config_id.clone(),
+            account_id: self.account_id.clone(),
+            email: self.email.clone(),
+            allow_sign_in: self.allow_sign_in,
+            allow_connected_accounts: self.allow_connected_accounts,
+        }
+    }
+
     /// An account that is good for everything, as a link is that is made with its user (wire/users-teams-permissions §1.4).
     #[must_use]
     pub fn new(provider_config_id: String, account_id: String, email: Option<String>) -> Self {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Deps, Result,
-    ports::http::{HttpError, OutgoingRequest, OutgoingResponse},
+    ports::http::{HttpError, Method, OutgoingRequest, OutgoingResponse},
     trace::{self, TRACEPARENT},
 };
 
@@ -101,9 +101,9 @@ async fn post(deps: &Deps, request: &mut OutgoingRequest) -> std::result::Result
         request.headers.push((TRACEPARENT.to_owned(), place.to_string()));
     }
     let started = Instant::now();
-    let answer = deps.http.post(request.clone()).await;
+    let answer = deps.http.send(request.clone()).await;
     if matches!(answer, Err(HttpError::Connection(_))) && started.elapsed() < QUICK_FAILURE {
-        return deps.http.post(request.clone()).await;
+        return deps.http.send(request.clone()).await;
     }
     answer
 }
@@ -114,6 +114,7 @@ fn request(parcel: &Parcel<'_>, opened: &Opened, attempted_at: Timestamp) -> Res
     headers.extend(signature_headers(&opened.secrets, parcel.delivery.message_id, attempted_at, parcel.payload)?);
     headers.extend(opened.headers.iter().cloned());
     Ok(OutgoingRequest {
+        method: Method::Post,
         url: opened.url.clone(),
         headers,
         body: parcel.payload.clone(),

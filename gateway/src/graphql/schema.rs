@@ -26,8 +26,8 @@ use super::{
     projects::query::ProjectQuery,
     sessions::{
         audit::AuditQuery, hand_over::HandOverMutation, magic_link::MagicLinkMutation, mutation::SessionMutation,
-        password::PasswordMutation, query::SessionQuery, second_factor::FactorMutation, sign_in::SignInMutation,
-        sign_up_rules::SignUpRuleQuery, verification::VerificationMutation,
+        oauth::OAuthMutation, password::PasswordMutation, query::SessionQuery, second_factor::FactorMutation,
+        sign_in::SignInMutation, sign_up_rules::SignUpRuleQuery, verification::VerificationMutation,
     },
     teams::{
         invitations::{TeamInvitationMutation, TeamInvitationQuery},
@@ -75,6 +75,7 @@ pub(crate) struct SignInMutations(
     MagicLinkMutation,
     FactorMutation,
     HandOverMutation,
+    OAuthMutation,
     SessionMutation,
     PasswordMutation,
     VerificationMutation,

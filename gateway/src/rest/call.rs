@@ -171,6 +171,17 @@ impl Call {
         self.body()
     }
 
+    /// Leaves out query parameters that are none of `Q`, for endpoints that take any (RFC 6749 §3.1).
+    pub(crate) fn ignore_unknown_query<Q: Object>(&mut self) {
+        let known = Q::fields();
+        self.query.retain(|key, _| known.iter().any(|(name, ..)| name == key));
+    }
+
+    /// The query as it is, for an endpoint that takes any parameters.
+    pub(crate) fn any_query(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.query)
+    }
+
     /// The body as it is, for an endpoint that takes any keys; empty when there is none.
     pub(crate) fn any_body(&mut self) -> Map<String, Value> {
         match self.body.take() {

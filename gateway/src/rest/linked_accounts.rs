@@ -1,12 +1,13 @@
 //! `/oauth-providers` and `/connected-accounts`: accounts of other sites that users have linked.
 
 use postern_domain::{
-    LinkedAccountId, UserId,
+    Actor, LinkedAccountId, UserId,
     identity::UserRef,
     linked_accounts::{self, LinkedAccount, NewLinkedAccount, UpdateLinkedAccount, WireLinkedAccount},
     patch::Patch,
 };
 use schemars::JsonSchema;
+use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::{
@@ -15,6 +16,8 @@ use super::{
     reply::{Answer, List, Reply, Success, success},
     routes::{About, Routes},
 };
+
+const TOKEN: &str = "Hands out an access token of another site";
 
 pub(super) fn routes() -> Routes {
     let about = |summary, allowed| About::new("Linked accounts", summary, allowed);
@@ -30,6 +33,21 @@ pub(super) fn routes() -> Routes {
             list_connected,
             about("Lists the accounts by which other sites are reached", OPEN).path::<UserPath>(),
         )
+        .post(
+            "/connected-accounts/{user_id}/{provider}/{account_id}/access-token",
+            token_of_account,
+            about(TOKEN, OPEN).path::<AccountPath>().body::<TokenBody>().makes(),
+        )
+        .post(
+            "/connected-accounts/{user_id}/{provider}/access-token",
+            token,
+            about(TOKEN, OPEN).path::<ProviderPath>().body::<TokenBody>().makes(),
+        )
+        .post(
+            "/auth/oauth/connected-accounts/{provider}/access-token",
+            own_token,
+            about(TOKEN, OPEN).path::<OwnProviderPath>().body::<TokenBody>().makes(),
+        )
 }
 
 input! {
@@ -38,6 +56,22 @@ input! {
 
 input! {
     struct UserPath { user_id: UserRef }
+}
+
+input! {
+    struct AccountPath { user_id: UserRef, provider: String, account_id: String }
+}
+
+input! {
+    struct ProviderPath { user_id: UserRef, provider: String }
+}
+
+input! {
+    struct OwnProviderPath { provider: String }
+}
+
+input! {
+    struct TokenBody { scope: Option<String> }
 }
 
 input! {
@@ -76,6 +110,13 @@ struct ConnectedAccount {
     user_id: UserId,
     provider: String,
     provider_account_id: String,
+}
+
+/// What reaches the other site.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConnectedAccountToken")]
+struct AccessToken {
+    access_token: String,
 }
 
 impl From<LinkedAccount> for ConnectedAccount {
@@ -144,4 +185,37 @@ async fn list_connected(mut call: Call) -> Answer<List<ConnectedAccount>> {
     let (path, _, _) = call.read::<UserPath, Empty, Ignored>()?;
     let accounts = linked_accounts::connected(&call.deps, &actor, path.user_id.resolve(&actor)?).await?;
     Ok(Reply::ok(List::whole(accounts.into_iter().map(Into::into).collect())))
+}
+
+async fn token_of_account(mut call: Call) -> Answer<AccessToken> {
+    let actor = call.actor(OPEN)?;
+    let (path, _, body) = call.read::<AccountPath, Ignored, TokenBody>()?;
+    let AccountPath { user_id, provider, account_id } = path;
+    hand_out(&call, &actor, &user_id, &provider, Some(&account_id), body).await
+}
+
+async fn token(mut call: Call) -> Answer<AccessToken> {
+    let actor = call.actor(OPEN)?;
+    let (path, _, body) = call.read::<ProviderPath, Ignored, TokenBody>()?;
+    hand_out(&call, &actor, &path.user_id, &path.provider, None, body).await
+}
+
+/// The name that older clients call.
+async fn own_token(mut call: Call) -> Answer<AccessToken> {
+    let actor = call.actor(OPEN)?;
+    let (path, _, body) = call.read::<OwnProviderPath, Ignored, TokenBody>()?;
+    hand_out(&call, &actor, &UserRef::Me, &path.provider, None, body).await
+}
+
+async fn hand_out(
+    call: &Call,
+    actor: &Actor,
+    user: &UserRef,
+    provider: &str,
+    account_id: Option<&str>,
+    body: TokenBody,
+) -> Answer<AccessToken> {
+    let (user_id, scope) = (user.resolve(actor)?, body.scope.unwrap_or_default());
+    let token = linked_accounts::access_token(&call.deps, actor, user_id, provider, account_id, &scope).await?;
+    Ok(Reply::created(AccessToken { access_token: token.expose_secret().to_owned() }))
 }

@@ -20,6 +20,7 @@ mod key_sets;
 mod linked_accounts;
 mod magic_link;
 mod notifications;
+mod oauth;
 mod oauth_token;
 mod onboarding;
 mod passkeys;
@@ -80,6 +81,7 @@ fn routes() -> Routes {
         linked_accounts::routes(),
         magic_link::routes(),
         notifications::routes(),
+        oauth::routes(),
         oauth_token::routes(),
         onboarding::routes(),
         passkeys::routes(),

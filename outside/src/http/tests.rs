@@ -64,6 +64,7 @@ fn client_with(lookup: Arc<dyn Lookup>) -> OutgoingHttp {
 
 fn request(url: &str) -> OutgoingRequest {
     OutgoingRequest {
+        method: Method::Post,
         url: url.parse().unwrap(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Bytes::from_static(b"{}"),
@@ -93,7 +94,7 @@ async fn posts_the_exact_bytes_and_keeps_the_connection() {
     .await;
     let client = client(&[LOOPBACK]);
     for _ in 0..3 {
-        let answer = client.post(request(&format!("http://{address}/hook?a=1"))).await.unwrap();
+        let answer = client.send(request(&format!("http://{address}/hook?a=1"))).await.unwrap();
         assert_eq!((answer.status, answer.body.as_ref()), (200, b"thanks".as_slice()));
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
@@ -123,7 +124,7 @@ async fn private_addresses_are_refused_however_they_are_written() {
         "[fe80::1]",
         "[fd00::1]",
     ] {
-        let refused = client.post(request(&format!("http://{host}:{port}/"))).await;
+        let refused = client.send(request(&format!("http://{host}:{port}/"))).await;
         assert!(matches!(refused, Err(HttpError::Forbidden(_))), "{host}: {refused:?}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
@@ -140,9 +141,9 @@ async fn a_name_that_changes_its_meaning_is_asked_once_per_connection_and_refuse
     let lookup = Scripted::new(&[&["127.0.0.1"], &["169.254.169.254"]]);
     let client = client_with(lookup.clone());
     let url = format!("http://rebinding.test:{}/", address.port());
-    assert_eq!(client.post(request(&url)).await.unwrap().status, 200);
+    assert_eq!(client.send(request(&url)).await.unwrap().status, 200);
     assert_eq!(*lookup.asked.lock().unwrap(), 1);
-    let refused = client.post(request(&url)).await;
+    let refused = client.send(request(&url)).await;
     assert_eq!(
         refused,
         Err(HttpError::Forbidden("the host has a link-local address, which outgoing calls may not reach".to_owned()))
@@ -159,7 +160,7 @@ async fn redirects_are_answers_and_not_followed() {
         stream.write_all(answer.as_bytes()).await.unwrap();
     })
     .await;
-    let answer = client(&[LOOPBACK]).post(request(&format!("http://{address}/"))).await.unwrap();
+    let answer = client(&[LOOPBACK]).send(request(&format!("http://{address}/"))).await.unwrap();
     assert_eq!(answer.status, 301);
     assert!(answer.headers.iter().any(|(name, _)| name == "location"));
     assert_eq!(inner_connections.load(Ordering::SeqCst), 0);
@@ -179,7 +180,7 @@ async fn a_receiver_that_drips_is_cut_off_in_time() {
         let mut request = request(&format!("http://{address}/"));
         request.timeout = Duration::from_millis(300);
         let started = Instant::now();
-        let outcome = client(&[LOOPBACK]).post(request).await;
+        let outcome = client(&[LOOPBACK]).send(request).await;
         assert!(outcome.is_err(), "{outcome:?}");
         assert!(started.elapsed() < Duration::from_secs(3));
         if !head.is_empty() {
@@ -197,7 +198,7 @@ async fn a_receiver_that_says_nothing_times_out() {
     .await;
     let mut request = request(&format!("http://{address}/"));
     request.timeout = Duration::from_millis(200);
-    assert_eq!(client(&[LOOPBACK]).post(request).await, Err(HttpError::Timeout));
+    assert_eq!(client(&[LOOPBACK]).send(request).await, Err(HttpError::Timeout));
 }
 
 #[tokio::test]
@@ -209,7 +210,7 @@ async fn only_the_asked_part_of_an_endless_body_is_kept_and_the_rest_is_not_read
         while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
     })
     .await;
-    let answer = client(&[LOOPBACK]).post(request(&format!("http://{address}/"))).await.unwrap();
+    let answer = client(&[LOOPBACK]).send(request(&format!("http://{address}/"))).await.unwrap();
     assert_eq!((answer.status, answer.body.len()), (500, 1000));
 }
 
@@ -221,7 +222,7 @@ async fn compressed_bodies_are_not_unpacked() {
         stream.write_all(&[head.as_bytes(), &[0x1f, 0x8b, 0x08, 0x00]].concat()).await.unwrap();
     })
     .await;
-    let answer = client(&[LOOPBACK]).post(request(&format!("http://{address}/"))).await.unwrap();
+    let answer = client(&[LOOPBACK]).send(request(&format!("http://{address}/"))).await.unwrap();
     assert_eq!(answer.body.as_ref(), [0x1f, 0x8b, 0x08, 0x00]);
 }
 
@@ -253,7 +254,7 @@ async fn broken_answers_and_missing_receivers_are_connection_failures() {
     let plain_behind_tls = format!("https://{no_tls}/");
     let urls = [closing, garbage, cut, nobody].map(|address| format!("http://{address}/"));
     for url in urls.iter().chain([&plain_behind_tls]) {
-        let outcome = client.post(request(url)).await;
+        let outcome = client.send(request(url)).await;
         let Err(HttpError::Connection(text)) = outcome else { panic!("{url}: {outcome:?}") };
         assert!(!text.contains("127.0.0.1"), "{text}");
     }
@@ -261,7 +262,7 @@ async fn broken_answers_and_missing_receivers_are_connection_failures() {
 
 #[tokio::test]
 async fn an_unknown_name_is_a_connection_failure() {
-    let outcome = client_with(Scripted::new(&[])).post(request("http://nowhere.test/")).await;
+    let outcome = client_with(Scripted::new(&[])).send(request("http://nowhere.test/")).await;
     assert!(matches!(outcome, Err(HttpError::Connection(_))), "{outcome:?}");
 }
 
@@ -269,11 +270,11 @@ async fn an_unknown_name_is_a_connection_failure() {
 async fn other_schemes_credentials_and_unsendable_headers_are_refused() {
     let client = client(&[LOOPBACK]);
     for url in ["ftp://example.com/", "http://user:word@example.com/", "file:///etc/passwd"] {
-        assert!(matches!(client.post(request(url)).await, Err(HttpError::Forbidden(_))), "{url}");
+        assert!(matches!(client.send(request(url)).await, Err(HttpError::Forbidden(_))), "{url}");
     }
     for (name, value) in [("x bad", "1"), ("x-ok", "a\r\nb: c")] {
         let mut request = request("http://127.0.0.1:9/");
         request.headers.push((name.to_owned(), value.to_owned()));
-        assert!(matches!(client.post(request).await, Err(HttpError::Forbidden(_))), "{name}");
+        assert!(matches!(client.send(request).await, Err(HttpError::Forbidden(_))), "{name}");
     }
 }

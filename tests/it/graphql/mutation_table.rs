@@ -31,13 +31,15 @@ const ENDS_CALLER: [&str; 4] = ["leaveTeam", "revokeAllSessions", "signOut", "de
 
 /// What even an administrator fails at here: what needs a user, a code, a token, Stripe, or a way in that is off, and what is
 /// there already.
-const FAILS_ANYWAY: [&str; 36] = [
+const FAILS_ANYWAY: [&str; 39] = [
     "acceptTeamInvitation",
     "addTeamMember",
     "authorizeCrossDomain",
+    "authorizeWithProvider",
     "claimCliLogin",
     "completeCliLogin",
     "createCheckoutUrl",
+    "createConnectedAccountToken",
     "createLinkedAccount",
     "createRecoveryCodes",
     "deleteMe",
@@ -55,6 +57,7 @@ const FAILS_ANYWAY: [&str; 36] = [
     "sendMagicLink",
     "sendVerificationEmail",
     "setPassword",
+    "signInWithApple",
     "signInWithMagicLink",
     "signInWithPasskey",
     "signInWithPassword",

@@ -3,7 +3,7 @@
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use postern_domain::ports::http::{HttpClient, HttpError, OutgoingRequest};
+use postern_domain::ports::http::{HttpClient, HttpError, Method, OutgoingRequest};
 use postern_outside::{
     address::{Addresses, Lookup},
     http::{OutgoingHttp, install_crypto_provider},
@@ -59,13 +59,14 @@ async fn receiver() -> (u16, CertificateDer<'static>) {
 
 async fn post(client: &OutgoingHttp, host: &str, port: u16) -> Result<u16, HttpError> {
     let request = OutgoingRequest {
+        method: Method::Post,
         url: format!("https://{host}:{port}/").parse().unwrap(),
         headers: Vec::new(),
         body: "{}".into(),
         timeout: Duration::from_secs(10),
         max_response_bytes: 100,
     };
-    client.post(request).await.map(|answer| answer.status)
+    client.send(request).await.map(|answer| answer.status)
 }
 
 #[tokio::test]

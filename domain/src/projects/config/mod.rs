@@ -28,7 +28,7 @@ pub use self::{
     file::{Applied, ConfigFile, WrongConfigFile, apply_config_file},
     overrides::MAX_OVERRIDE_CHARS,
     schema::ConfigLevel,
-    table::{APPS, OAUTH_PROVIDERS},
+    table::{APPS, MERGE_STRATEGIES, OAUTH_PROVIDERS},
     view::*,
 };
 pub(super) use self::{

@@ -47,8 +47,8 @@ pub const APPS: &[&str] = &[
     "analytics",
 ];
 
-/// The sign-in providers, as both `type` and the ids of the legacy view name them.
-pub const OAUTH_PROVIDERS: &[&str] = &[
+/// The types of sign-in providers: those of [`crate::oauth::ProviderKind`].
+const PROVIDER_TYPES: &[&str] = &[
     "google",
     "github",
     "microsoft",
@@ -61,7 +61,17 @@ pub const OAUTH_PROVIDERS: &[&str] = &[
     "apple",
     "x",
     "twitch",
+    "oidc",
 ];
+
+/// What happens when the address of a new account is known; [`super::MergeStrategy`] says what they mean.
+pub const MERGE_STRATEGIES: &[&str] = &["link_method", "raise_error", "allow_duplicates"];
+
+/// Those of the contract, as both `type` and the ids of the legacy view name them: all but `oidc`, which is ours.
+pub const OAUTH_PROVIDERS: &[&str] = match PROVIDER_TYPES.split_last() {
+    Some((_, named)) => named,
+    None => &[],
+};
 
 const CUSTOMERS: &[Kind] = &[Enum(&["user", "team", "custom"])];
 const FLAG: &[Kind] = &[Kind::Bool];
@@ -81,13 +91,8 @@ pub(super) const ROWS: &[Row] = &[
     row("auth.password.allowSignIn", FLAG, Flag(false), Branch),
     row("auth.otp.allowSignIn", FLAG, Flag(false), Branch),
     row("auth.passkey.allowSignIn", FLAG, Flag(false), Branch),
-    row(
-        "auth.oauth.accountMergeStrategy",
-        &[Enum(&["link_method", "raise_error", "allow_duplicates"])],
-        Text("link_method"),
-        Branch,
-    ),
-    row("auth.oauth.providers.<provider>.type", &[Enum(OAUTH_PROVIDERS)], Unset, Branch),
+    row("auth.oauth.accountMergeStrategy", &[Enum(MERGE_STRATEGIES)], Text("link_method"), Branch),
+    row("auth.oauth.providers.<provider>.type", &[Enum(PROVIDER_TYPES)], Unset, Branch),
     row("auth.oauth.providers.<provider>.allowSignIn", FLAG, Flag(false), Branch),
     row("auth.oauth.providers.<provider>.allowConnectedAccounts", FLAG, Flag(false), Branch),
     row("auth.oauth.providers.<provider>.isShared", FLAG, Flag(true), Environment),
@@ -96,6 +101,10 @@ pub(super) const ROWS: &[Row] = &[
     row("auth.oauth.providers.<provider>.facebookConfigId", STRING, Unset, Environment),
     row("auth.oauth.providers.<provider>.microsoftTenantId", STRING, Unset, Environment),
     row("auth.oauth.providers.<provider>.appleBundles.<id>.bundleId", STRING, Unset, Environment),
+    // These three are ours.
+    row("auth.oauth.providers.<provider>.appleTeamId", STRING, Unset, Environment),
+    row("auth.oauth.providers.<provider>.appleKeyId", STRING, Unset, Environment),
+    row("auth.oauth.providers.<provider>.issuerUrl", STRING, Unset, Environment),
     row("auth.signUpRules.<id>.enabled", FLAG, Flag(false), Branch),
     row("auth.signUpRules.<id>.displayName", STRING, Unset, Branch),
     row("auth.signUpRules.<id>.condition", STRING, Unset, Branch),

@@ -10,7 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::{
-    auth::{AppleBundle, Auth, OAuth, OAuthProvider, SignInMethod, SignUpAction, SignUpRule, SignUpRuleAction},
+    auth::{
+        AppleBundle, Auth, MergeStrategy, OAuth, OAuthProvider, SignInMethod, SignUpAction, SignUpRule,
+        SignUpRuleAction,
+    },
     payments::{
         AddOnTo, CustomerType, IncludedItemConfig, ItemConfig, Payments, Prices, ProductConfig, ProductLineConfig,
     },

@@ -24,6 +24,7 @@ pub use self::{
 use crate::{
     Actor, Code, ContactChannelId, Deps, Failure, ProjectId, Timestamp, UserId,
     db::Tx,
+    email_address::EmailAddress,
     error::{Error, Result, refuse},
     events::{self, EventKind, NewEvent},
 };
@@ -103,11 +104,20 @@ fn require_own_or_server(actor: &Actor, user_id: UserId) -> Result<()> {
 
 /// Somebody in the project already signs in with the address. `value` is told only where the contract tells it.
 fn taken(value: Option<&str>) -> Failure {
+    taken_unless_verified(value, false)
+}
+
+/// The same of an address that came with an account of another site. `would_work`: had the one who signs in with it proven it.
+pub(crate) fn used_by_someone_else(address: &EmailAddress, would_work: bool) -> Failure {
+    taken_unless_verified(Some(address.as_str()), would_work)
+}
+
+fn taken_unless_verified(value: Option<&str>, would_work: bool) -> Failure {
     Failure::new(
         Code::ContactChannelAlreadyUsedForAuthBySomeoneElse,
         "This e-mail address is already used to sign in by somebody else.",
     )
-    .with(json!({ "type": EMAIL, "contact_channel_value": value, "would_work_if_email_was_verified": false }))
+    .with(json!({ "type": EMAIL, "contact_channel_value": value, "would_work_if_email_was_verified": would_work }))
 }
 
 /// Turns the refusal of the database into `failure` when it is about signing in with an address twice.

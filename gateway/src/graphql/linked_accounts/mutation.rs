@@ -7,13 +7,14 @@ use postern_domain::{
     nodes::{self, Node},
 };
 use postern_gateway_macros::guarded;
+use secrecy::ExposeSecret;
 
 use super::types::LinkedAccountObject;
 use crate::graphql::{
     error::Result,
     repeat,
     scalars::{IntoId, no_such, parse_id, patch},
-    schema::deps,
+    schema::{actor, deps},
 };
 
 /// Mutations of linked accounts.
@@ -76,6 +77,47 @@ impl LinkedAccountMutation {
         linked_accounts::delete(deps, &actor, owner(deps, &actor, id).await?, id).await?;
         Ok(Some(DeleteLinkedAccountPayload { id: id.into_id() }))
     }
+
+    /// Hands out an access token of the other site, to act there in the user's name: a kept one that is good for five minutes
+    /// more, or a new one.
+    #[access(CLIENT, self)]
+    #[graphql(complexity = "child_complexity + 100")]
+    async fn create_connected_account_token(
+        &self,
+        ctx: &Context<'_>,
+        input: CreateConnectedAccountTokenInput,
+    ) -> Result<Option<ConnectedAccountTokenPayload>> {
+        let actor = actor(ctx)?;
+        let user_id = match &input.user_id {
+            Some(id) => parse_id(id, "userId")?,
+            None => identity::require_own_user(actor)?.id,
+        };
+        let (account_id, scopes) = (input.account_id.as_deref(), input.scopes.unwrap_or_default().join(" "));
+        let (deps, provider) = (deps(ctx)?, &input.provider_key);
+        let token = linked_accounts::access_token(deps, actor, user_id, provider, account_id, &scopes).await?;
+        Ok(Some(ConnectedAccountTokenPayload { access_token: token.expose_secret().to_owned() }))
+    }
+}
+
+/// An access token to hand out.
+#[derive(InputObject)]
+pub(crate) struct CreateConnectedAccountTokenInput {
+    /// Whose account; the caller's own when not given.
+    user_id: Option<ID>,
+    /// Key of the provider in the project's config.
+    provider_key: String,
+    /// The account's id there; any that the user has linked when not given.
+    account_id: Option<String>,
+    /// What it must be good for.
+    scopes: Option<Vec<String>>,
+}
+
+/// An access token of another site.
+#[guarded(CLIENT)]
+pub(crate) struct ConnectedAccountTokenPayload {
+    /// The token.
+    #[access(CLIENT)]
+    access_token: String,
 }
 
 /// Whose link is meant: a client's own user's, so that other links are not even looked at; for servers its owner.

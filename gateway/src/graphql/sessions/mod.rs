@@ -1,4 +1,4 @@
-//! Signing up and in, sessions, passwords, second factors, passkeys, and verifying addresses; what sign-up rules say, and who
+//! Signing up and in, sessions, passwords, second factors, passkeys, other sites, and verifying addresses; what sign-up rules say, and who
 //! did what.
 
 pub(crate) mod audit;
@@ -6,6 +6,7 @@ pub(crate) mod challenge;
 pub(crate) mod hand_over;
 pub(crate) mod magic_link;
 pub(crate) mod mutation;
+pub(crate) mod oauth;
 pub(crate) mod password;
 pub(crate) mod query;
 pub(crate) mod second_factor;

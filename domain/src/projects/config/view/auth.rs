@@ -103,17 +103,41 @@ pub struct SignInMethod {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth {
-    /// `link_method`, `raise_error` or `allow_duplicates`: what happens when the address of a new account is known.
-    pub account_merge_strategy: String,
+    /// What happens when the address of a new account is known.
+    pub account_merge_strategy: MergeStrategy,
     /// By config key. Every one has a type.
     pub providers: BTreeMap<String, OAuthProvider>,
+}
+
+/// What happens when somebody comes in with an account of another site whose address somebody signs in with already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeStrategy {
+    /// The account is linked to them, if both sides have proven the address.
+    LinkMethod,
+    /// It is refused.
+    RaiseError,
+    /// It makes another user, who does not sign in with the address.
+    AllowDuplicates,
+}
+
+impl MergeStrategy {
+    /// As config and wire spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LinkMethod => "link_method",
+            Self::RaiseError => "raise_error",
+            Self::AllowDuplicates => "allow_duplicates",
+        }
+    }
 }
 
 /// `auth.oauth.providers.<id>`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuthProvider {
-    /// One of [`crate::projects::OAUTH_PROVIDERS`].
+    /// Name of a [`crate::oauth::ProviderKind`].
     #[serde(rename = "type")]
     pub kind: String,
     /// Usable to sign in.
@@ -132,6 +156,12 @@ pub struct OAuthProvider {
     pub microsoft_tenant_id: Option<String>,
     /// Apple only, by config key.
     pub apple_bundles: BTreeMap<String, AppleBundle>,
+    /// Apple only: whose key the client secret is, where it is a key.
+    pub apple_team_id: Option<String>,
+    /// Apple only: which key.
+    pub apple_key_id: Option<String>,
+    /// OpenID Connect only: who signs the ID tokens, and tells below `/.well-known` how to reach it.
+    pub issuer_url: Option<String>,
 }
 
 /// `auth.oauth.providers.<id>.appleBundles.<id>`
