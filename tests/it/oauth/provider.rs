@@ -161,7 +161,10 @@ impl Provider {
             "authorization_code" => {
                 let asked = memory.codes.remove(&form["code"]).filter(|_| memory.fault != Some(Fault::RefusesCodes));
                 let Some(asked) = asked else { return site.refused("invalid_grant") };
-                assert_eq!(asked.redirect_uri, form["redirect_uri"]);
+                assert_eq!(
+                    (asked.redirect_uri.as_str(), asked.client_id.as_str()),
+                    (form["redirect_uri"].as_str(), site.client_id())
+                );
                 let proof = form.get("code_verifier").map(|v| BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(v)));
                 assert_eq!(asked.challenge, proof, "{}", site.kind);
                 (asked.scope, asked.nonce)
