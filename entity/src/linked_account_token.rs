@@ -26,6 +26,10 @@ pub struct Model {
     pub refresh_token: Option<Vec<u8>>,
     /// When the user consented.
     pub created_at: Timestamp,
+    /// The client of ours that it was given to, by which alone it is used; none is known of what another version kept.
+    pub client: Option<String>,
+    /// Until then somebody renews it, and nobody else does.
+    pub renewing_until: Option<Timestamp>,
 }
 
 /// None declared: queries join by hand where they need to.

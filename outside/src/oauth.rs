@@ -26,6 +26,7 @@ use postern_domain::{
         http::HttpClient,
         oauth::{Account, Departure, ProviderClient, ProviderError, Providers, Return, Tokens, Visit},
     },
+    time::Clock,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,7 @@ const MICROSOFT_CONSUMERS: &str = "consumers";
 pub struct OAuthProviders {
     calls: Calls,
     issuers: Issuers,
+    clock: Arc<dyn Clock>,
 }
 
 /// Where a client finds its provider, and how it deals with it.
@@ -92,9 +94,9 @@ type Protocol<Endpoint = EndpointSet> = oauth2::Client<
 impl OAuthProviders {
     /// Calls providers by `http`. A stand-in, for tests, serves each host of a provider below a path of the host's name.
     #[must_use]
-    pub fn new(http: Arc<dyn HttpClient>, stand_in: Option<Url>) -> Self {
+    pub fn new(http: Arc<dyn HttpClient>, clock: Arc<dyn Clock>, stand_in: Option<Url>) -> Self {
         let calls = Calls::new(http, stand_in);
-        Self { issuers: Issuers::new(calls.clone()), calls }
+        Self { issuers: Issuers::new(calls.clone(), Arc::clone(&clock)), calls, clock }
     }
 
     async fn terms<'a>(&self, client: &'a ProviderClient) -> Result<Terms<'a>, ProviderError> {
@@ -131,8 +133,8 @@ impl OAuthProviders {
         })
     }
 
-    async fn terms_of_issuer<'a>(&self, url: &'a Url) -> Result<Terms<'a>, ProviderError> {
-        let source = Source::Discovered(url);
+    async fn terms_of_issuer<'a>(&self, name: &'a str) -> Result<Terms<'a>, ProviderError> {
+        let source = Source::Discovered(name);
         let issuer = self.issuers.get(source).await?;
         let metadata = issuer.metadata.as_ref();
         let (Some(authorize), Some(token)) = (
@@ -157,7 +159,7 @@ impl OAuthProviders {
 
     fn protocol(&self, client: &ProviderClient, terms: &Terms<'_>) -> Result<Protocol, ProviderError> {
         let secret = match client.kind {
-            ProviderKind::Apple => apple::client_secret(client)?,
+            ProviderKind::Apple => apple::client_secret(client, self.clock.now())?,
             _ => client.client_secret.expose_secret().to_owned(),
         };
         // A browser goes to the stand-in as well; what the program calls is led there by `calls`.
@@ -208,7 +210,7 @@ impl OAuthProviders {
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
         let answer = request.request_async(&TokenCalls(&self.calls)).await.map_err(not_granted)?;
-        let mut tokens = tokens(&answer);
+        let mut tokens = tokens(client.kind, &answer);
         // RFC 6749 §5.1: left out when it is what was asked for.
         tokens.scopes =
             tokens.scopes.or_else(|| Some(asked_scopes(client.kind, &returned.departure.extra_scopes).collect()));
@@ -282,7 +284,7 @@ impl OAuthProviders {
         let protocol = self.protocol(client, &terms)?;
         let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let answer = protocol.exchange_refresh_token(&token).request_async(&TokenCalls(&self.calls)).await;
-        Ok(tokens(&answer.map_err(not_granted)?))
+        Ok(tokens(client.kind, &answer.map_err(not_granted)?))
     }
 
     async fn is_taken(&self, client: &ProviderClient, access_token: &SecretString) -> Result<bool, ProviderError> {
@@ -363,8 +365,16 @@ fn userinfo_of(issuer: &Issuer) -> Option<&str> {
     Some(issuer.metadata.as_ref()?.userinfo_endpoint()?.as_str())
 }
 
-fn tokens(answer: &TokenAnswer) -> Tokens {
-    let scopes = answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>());
+fn tokens(kind: ProviderKind, answer: &TokenAnswer) -> Tokens {
+    let told = answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>());
+    let implied = site(kind).map(|site| site.implied_scopes).unwrap_or_default();
+    let scopes = told.map(|mut scopes| {
+        let narrower = implied.iter().filter(|(wide, _)| scopes.iter().any(|scope| scope == wide));
+        scopes.extend(
+            narrower.flat_map(|(_, narrow)| narrow.iter().map(|scope| (*scope).to_owned())).collect::<Vec<_>>(),
+        );
+        scopes
+    });
     Tokens {
         access_token: answer.access_token().secret().clone().into(),
         expires_in: answer.expires_in(),
@@ -379,6 +389,9 @@ fn not_granted(error: RequestTokenError<CallError, BasicErrorResponse>) -> Provi
         RequestTokenError::ServerResponse(answer) => match answer.error() {
             BasicErrorResponseType::Extension(code) if code == "temporarily_unavailable" || code == "server_error" => {
                 ProviderError::Unavailable(format!("it says {code}"))
+            }
+            BasicErrorResponseType::InvalidGrant => {
+                ProviderError::Ended("The provider says that what was granted is over.".to_owned())
             }
             code => {
                 let code: String = code.as_ref().chars().filter(|c| c.is_ascii_graphic()).take(64).collect();

@@ -67,17 +67,18 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         Some(redis) => Arc::new(SharedRates::new(redis.clone())),
         None => Arc::new(LocalRates::default()),
     };
+    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     let http: Arc<dyn HttpClient> = Arc::new(OutgoingHttp::new(addresses.clone()).map_err(Error::internal)?);
     Ok(Deps {
         projects: Projects::new(&signals),
         sessions: Sessions::new(&signals),
         users: Users::default(),
         db: Db::connect(address, signals).await?,
-        clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+        clock: Arc::clone(&clock),
         keyring: keyring(settings)?,
         passwords: Passwords::new(cores)?,
         mailer: Arc::new(SmtpMailer::new(addresses, host_name).map_err(Error::internal)?),
-        providers: Arc::new(OAuthProviders::new(Arc::clone(&http), settings.oauth_stand_in.clone())),
+        providers: Arc::new(OAuthProviders::new(Arc::clone(&http), clock, settings.oauth_stand_in.clone())),
         http,
         rates,
         sandbox: Arc::new(ProcessSandbox::new(settings.program.clone(), &[SANDBOX])),

@@ -76,6 +76,16 @@ async fn teams_and_permissions_work_in_every_app() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_with_other_sites_in_a_browser() {
+    run("oauth").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_with_other_sites_by_the_pages_of_the_react_client() {
+    run("oauth_react").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_invite_each_other_into_teams() {
     run("invitations").await;
 }
@@ -240,6 +250,8 @@ fn every_suite_is_run() {
             "linked_accounts",
             "live",
             "mailbox",
+            "oauth",
+            "oauth_react",
             "pages",
             "passkeys",
             "payments",

@@ -14,6 +14,7 @@
 mod change;
 mod new;
 mod read;
+mod renewal;
 mod store;
 mod tokens;
 mod visits;
@@ -31,8 +32,8 @@ pub use self::{
 pub(crate) use self::{
     new::{check_new, check_providers, new_rows, or_taken},
     store::of_users,
-    tokens::{keep_tokens_in, reseal},
-    visits::{AccountAt, link_in, may_sign_in_with, seen_in, signs_in_with},
+    tokens::{GivenTokens, keep_tokens_in, reseal},
+    visits::{AccountAt, link_in, may_sign_in_with, of_user, seen_in, signs_in_with},
 };
 use crate::{
     Actor, Code, Deps, Failure, LinkedAccountId, ProjectId, Timestamp, UserId,

@@ -32,7 +32,7 @@ pub(crate) fn check_providers(config: &ProjectConfig, links: &[OAuthLink]) -> Re
     Ok(())
 }
 
-pub(super) fn kind_of<'a>(config: &'a ProjectConfig, provider_config_id: &str) -> Result<&'a str> {
+fn kind_of<'a>(config: &'a ProjectConfig, provider_config_id: &str) -> Result<&'a str> {
     match config.auth.oauth.providers.get(provider_config_id) {
         Some(provider) => Ok(&provider.kind),
         // The key is not repeated: nobody has looked yet how long it is.

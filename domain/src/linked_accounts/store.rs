@@ -3,6 +3,7 @@
 use postern_entity::{linked_account, linked_account_token};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Select};
 
+use super::visits::AccountAt;
 use crate::{
     LinkedAccountId, ProjectId, UserId,
     db::{Tx, beside_key},
@@ -38,13 +39,13 @@ pub(crate) async fn of_users(
 pub(super) async fn for_sign_in(
     tx: &Tx,
     project_id: &ProjectId,
-    provider_config_id: &str,
-    account_id: &str,
+    account: AccountAt<'_>,
 ) -> Result<Option<linked_account::Model>> {
     let select = linked_account::Entity::find()
         .filter(linked_account::Column::ProjectId.eq(project_id.clone()))
-        .filter(linked_account::Column::ProviderConfigId.eq(provider_config_id))
-        .filter(linked_account::Column::AccountId.eq(account_id))
+        .filter(linked_account::Column::ProviderConfigId.eq(account.provider))
+        .filter(linked_account::Column::Kind.eq(account.kind.as_str()))
+        .filter(linked_account::Column::AccountId.eq(account.id))
         .filter(linked_account::Column::AllowSignIn.eq(true));
     Ok(select.one(&**tx).await?)
 }

@@ -1,4 +1,4 @@
-//! What other sites gave to act in a user's name: kept sealed, renewed in time, handed out on demand (wire/auth §12).
+//! What other sites gave to act in a user's name: kept sealed, handed out on demand (wire/auth §12), renewed by `renewal.rs`.
 
 use std::collections::HashSet;
 
@@ -6,33 +6,64 @@ use postern_entity::{
     linked_account,
     linked_account_token::{Column, Entity, Model},
 };
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    renewal::{Consent, KeptToken},
     require_own_or_server, store,
-    visits::{AccountAt, is_of},
+    visits::{AccountAt, is_of, of_user},
 };
 use crate::{
     Actor, Code, Deps, Failure, LinkedAccountTokenId, ProjectId, Timestamp, UserId, api_keys,
     db::Tx,
-    error::{Error, Result, refuse},
+    error::{Result, refuse},
     oauth,
-    ports::oauth::{ProviderClient, ProviderError, Tokens},
+    ports::oauth::{ProviderClient, Tokens},
     projects::{self, ProjectConfig},
     rotation::Rotation,
     secrets::Place,
     users,
 };
 
-/// For how many seconds more an access token must be good to be handed out (wire/auth §12).
-const MIN_SECONDS: i64 = 5 * 60;
 /// The most consents that are kept of an account; the oldest go.
 const MAX_CONSENTS: usize = 10;
 
 /// Where a token is kept. `row` is the id of the consent.
 pub(super) fn place<'a>(project_id: &'a ProjectId, row: &'a str, column: &'a str) -> Place<'a> {
     Place { project: project_id.as_str(), table: "linked_account_token", row, column }
+}
+
+/// What a site gave to a client of ours.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct GivenTokens {
+    access_token: String,
+    expires_at: Option<Timestamp>,
+    refresh_token: Option<String>,
+    scopes: Vec<String>,
+    client: String,
+}
+
+impl GivenTokens {
+    /// Of this moment.
+    pub(crate) fn new(deps: &Deps, client: &ProviderClient, tokens: Tokens) -> Self {
+        Self {
+            expires_at: expiry(deps, &tokens),
+            access_token: tokens.access_token.expose_secret().to_owned(),
+            refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()),
+            scopes: tokens.scopes.unwrap_or_default(),
+            client: name_of(client),
+        }
+    }
+}
+
+/// By which it is known to which client a token was given: no other one may use it. The installation's own is none of a
+/// project's, whatever id the project says that it has.
+fn name_of(client: &ProviderClient) -> String {
+    let owner = if client.is_shared { "installation" } else { "project" };
+    let issuer = client.issuer.as_deref().unwrap_or_default();
+    format!("{owner} {} {issuer} {}", client.kind.as_str(), client.client_id)
 }
 
 /// Keeps what a site gave for an account of a user, where the project reaches the site by it. What an older consent is good for
@@ -44,30 +75,31 @@ pub(crate) async fn keep_tokens_in(
     project_id: &ProjectId,
     user_id: UserId,
     account: AccountAt<'_>,
-    tokens: Tokens,
+    tokens: &GivenTokens,
 ) -> Result<()> {
     let provider = config.auth.oauth.providers.get(account.provider);
-    if !provider.is_some_and(|provider| provider.allow_connected_accounts) {
-        return Ok(());
-    }
-    let links = store::of_users(&**tx, project_id, &[user_id]).await?;
-    let Some(link) = links.iter().find(|link| is_of(link, account)) else { return Ok(()) };
+    let is_of_use = provider.is_some_and(|provider| {
+        provider.allow_connected_accounts && (!provider.is_shared || deps.settings.shared_oauth_gives_tokens)
+    });
+    let Some(link) = of_user(tx, project_id, user_id, account).await?.filter(|_| is_of_use) else { return Ok(()) };
     let consent = Consent { deps, project_id, id: LinkedAccountTokenId::random() };
-    let scopes = tokens.scopes.clone().unwrap_or_default();
     let new = Model {
         id: consent.id,
         project_id: project_id.clone(),
         linked_account_id: link.id,
         access_token: Some(consent.seal("access_token", &tokens.access_token)?),
-        access_expires_at: expiry(deps, &tokens),
+        access_expires_at: tokens.expires_at,
         refresh_token: tokens.refresh_token.as_ref().map(|token| consent.seal("refresh_token", token)).transpose()?,
-        scopes: scopes.join(" "),
+        scopes: tokens.scopes.join(" "),
         created_at: deps.now(),
+        client: Some(tokens.client.clone()),
+        renewing_until: None,
     };
     let older = store::tokens_of(&**tx, project_id, [link.id]).await?;
     let replaced = older.iter().enumerate().filter(|(at, older)| {
         let renews = new.refresh_token.is_some() || older.refresh_token.is_none();
-        (renews && covers(&new.scopes, older.scopes.split(' '))) || at + 1 >= MAX_CONSENTS
+        let serves_for = renews && older.client == new.client && covers(&new.scopes, older.scopes.split(' '));
+        serves_for || at + 1 >= MAX_CONSENTS
     });
     let replaced: Vec<_> = replaced.map(|(_, older)| older.id).collect();
     Entity::delete_many()
@@ -85,7 +117,7 @@ pub(crate) async fn keep_tokens_in(
 /// `FORBIDDEN` for clients that do not ask for their own; then, in this order, `OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED`,
 /// `OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS`, `USER_NOT_FOUND`, `OAUTH_CONNECTION_NOT_CONNECTED_TO_USER`,
 /// `OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE` when nothing kept covers the scopes or all of it was revoked;
-/// `OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE`.
+/// `OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE`, and `BAD_REQUEST` for a site that refuses our client.
 #[crate::boxed]
 pub async fn access_token(
     deps: &Deps,
@@ -109,7 +141,7 @@ pub async fn access_token(
     let client = &oauth::client_of(deps, provider_config_id, kind, provider)?;
     let is_wanted = |link: &linked_account::Model| {
         let id = account_id.unwrap_or(&link.account_id);
-        link.allow_connected_accounts && is_of(link, AccountAt { provider: provider_config_id, id })
+        link.allow_connected_accounts && is_of(link, AccountAt { provider: provider_config_id, kind, id })
     };
     let links = store::of_users(deps.db.read(), project_id, &[user_id]).await?;
     if links.is_empty() && users::find(deps, project_id, user_id).await?.is_none() {
@@ -122,12 +154,15 @@ pub async fn access_token(
             "The user has linked no such account for the application to use.",
         ));
     }
+    let given_to = Some(name_of(client));
     for kept in store::tokens_of(deps.db.read(), project_id, ids).await? {
-        if !covers(&kept.scopes, scopes.split_whitespace()) {
+        if kept.client != given_to || !covers(&kept.scopes, scopes.split_whitespace()) {
             continue;
         }
         let consent = Consent { deps, project_id, id: kept.id };
-        if let Some(token) = consent.good_token(client, kept, scopes).await? {
+        if let Some(KeptToken { token, scopes: told }) = consent.good_token(client, kept).await?
+            && covers(&told, scopes.split_whitespace())
+        {
             return Ok(token);
         }
     }
@@ -137,112 +172,7 @@ pub async fn access_token(
     ))
 }
 
-/// What a user consented to, once.
-struct Consent<'a> {
-    deps: &'a Deps,
-    project_id: &'a ProjectId,
-    id: LinkedAccountTokenId,
-}
-
-impl Consent<'_> {
-    fn seal(&self, column: &str, token: &SecretString) -> Result<Vec<u8>> {
-        self.deps.keyring.seal(&place(self.project_id, &self.id.to_string(), column), token.expose_secret().as_bytes())
-    }
-
-    fn open(&self, column: &str, sealed: &[u8]) -> Result<SecretString> {
-        let plain = self.deps.keyring.open(&place(self.project_id, &self.id.to_string(), column), sealed)?;
-        Ok(String::from_utf8(plain).map_err(Error::internal)?.into())
-    }
-
-    /// The access token that is kept, if it will do, or a new one. `None`: the consent is good for nothing any more, and gone.
-    async fn good_token(&self, client: &ProviderClient, mut kept: Model, scopes: &str) -> Result<Option<SecretString>> {
-        loop {
-            let lasts = kept.access_expires_at.is_none_or(|at| at >= self.deps.now().plus_seconds(MIN_SECONDS));
-            if let Some(sealed) = kept.access_token.as_ref().filter(|_| lasts) {
-                let token = self.open("access_token", sealed)?;
-                if self.deps.providers.accepts(client, &token).await.map_err(|error| oauth::unavailable(&error))? {
-                    return Ok(Some(token));
-                }
-            }
-            let Some(sealed) = &kept.refresh_token else {
-                self.forget(&kept).await?;
-                return Ok(None);
-            };
-            let refresh_token = self.open("refresh_token", sealed)?;
-            match self.deps.providers.refresh(client, &refresh_token).await {
-                Ok(tokens) => {
-                    let told = tokens.scopes.as_ref().map(|told| told.join(" "));
-                    self.renew(&kept, &tokens, told.as_deref()).await?;
-                    let still_covers = told.is_none_or(|told| covers(&told, scopes.split_whitespace()));
-                    return Ok(still_covers.then_some(tokens.access_token));
-                }
-                Err(error @ ProviderError::Unavailable(_)) => return refuse(oauth::unavailable(&error)),
-                Err(error) => {
-                    // Somebody else may have renewed it at the same time: many sites take a refresh token once.
-                    match self.read().await? {
-                        Some(newer) if newer.access_token != kept.access_token => kept = newer,
-                        Some(_) => {
-                            tracing::info!(%error, "a linked account was revoked at the other site");
-                            self.forget(&kept).await?;
-                            return Ok(None);
-                        }
-                        None => return Ok(None),
-                    }
-                }
-            }
-        }
-    }
-
-    async fn read(&self) -> Result<Option<Model>> {
-        let find = Entity::find_by_id(self.id).filter(Column::ProjectId.eq(self.project_id.clone()));
-        Ok(find.one(self.deps.db.read()).await?)
-    }
-
-    /// Keeps new tokens in the place of those that were read.
-    async fn renew(&self, kept: &Model, tokens: &Tokens, scopes: Option<&str>) -> Result<()> {
-        let access_token = self.seal("access_token", &tokens.access_token)?;
-        let refresh_token = tokens.refresh_token.as_ref().map(|token| self.seal("refresh_token", token)).transpose()?;
-        let refresh_token = &refresh_token.or_else(|| kept.refresh_token.clone());
-        let access_token = &access_token;
-        self.deps
-            .db
-            .write(|tx| async move {
-                Entity::update_many()
-                    .col_expr(Column::AccessToken, Expr::value(access_token.clone()))
-                    .col_expr(Column::AccessExpiresAt, Expr::value(expiry(self.deps, tokens)))
-                    .col_expr(Column::RefreshToken, Expr::value(refresh_token.clone()))
-                    .col_expr(Column::Scopes, Expr::value(scopes.unwrap_or(&kept.scopes)))
-                    .filter(Column::ProjectId.eq(self.project_id.clone()))
-                    .filter(Column::Id.eq(self.id))
-                    .exec(&*tx)
-                    .await?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// Removes it, unless it has been renewed since it was read.
-    async fn forget(&self, kept: &Model) -> Result<()> {
-        self.deps
-            .db
-            .write(|tx| async move {
-                let unchanged = match &kept.access_token {
-                    Some(token) => Column::AccessToken.eq(token.clone()),
-                    None => Column::AccessToken.is_null(),
-                };
-                Entity::delete_many()
-                    .filter(Column::ProjectId.eq(self.project_id.clone()))
-                    .filter(Column::Id.eq(self.id))
-                    .filter(unchanged)
-                    .exec(&*tx)
-                    .await?;
-                Ok(())
-            })
-            .await
-    }
-}
-
-fn expiry(deps: &Deps, tokens: &Tokens) -> Option<Timestamp> {
+pub(super) fn expiry(deps: &Deps, tokens: &Tokens) -> Option<Timestamp> {
     let seconds = i64::try_from(tokens.expires_in?.as_secs()).ok()?;
     Some(deps.now().plus_seconds(seconds))
 }

@@ -3,18 +3,24 @@
 use postern_entity::linked_account;
 
 use super::{
-    NewLinkedAccount,
+    MAX_OF_USER, NewLinkedAccount,
     change::{add_in, change_in},
-    new::kind_of,
-    store,
+    store, too_many,
 };
-use crate::{Deps, LinkedAccountId, ProjectId, UserId, db::Tx, error::Result, projects::ProjectConfig};
+use crate::{
+    Deps, LinkedAccountId, ProjectId, UserId,
+    db::Tx,
+    error::{Result, refuse},
+    oauth::ProviderKind,
+};
 
 /// An account at a provider of the project.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccountAt<'a> {
     /// Key of the provider in the project's config.
     pub(crate) provider: &'a str,
+    /// Type of the provider: accounts of another one have ids of their own.
+    pub(crate) kind: ProviderKind,
     /// The account's id there.
     pub(crate) id: &'a str,
 }
@@ -25,19 +31,35 @@ pub(crate) async fn signs_in_with(
     project_id: &ProjectId,
     account: AccountAt<'_>,
 ) -> Result<Option<linked_account::Model>> {
-    store::for_sign_in(tx, project_id, account.provider, account.id).await
+    store::for_sign_in(tx, project_id, account).await
+}
+
+/// The link of a user, who is held, to the account.
+pub(crate) async fn of_user(
+    tx: &Tx,
+    project_id: &ProjectId,
+    user_id: UserId,
+    account: AccountAt<'_>,
+) -> Result<Option<linked_account::Model>> {
+    let links = store::of_users(&**tx, project_id, &[user_id]).await?;
+    Ok(links.into_iter().find(|link| is_of(link, account)))
 }
 
 /// Whether a user, who is held, signs in with no other account of the type.
+///
+/// # Errors
+/// `BAD_REQUEST` when the user has so many accounts that there is no room for this one.
 pub(crate) async fn may_sign_in_with(
     tx: &Tx,
-    config: &ProjectConfig,
     project_id: &ProjectId,
     user_id: UserId,
     account: AccountAt<'_>,
 ) -> Result<bool> {
-    let kind = kind_of(config, account.provider)?;
     let links = store::of_users(&**tx, project_id, &[user_id]).await?;
+    if links.len() >= MAX_OF_USER && !links.iter().any(|link| is_of(link, account)) {
+        return refuse(too_many());
+    }
+    let kind = account.kind.as_str();
     Ok(!links.iter().any(|link| link.allow_sign_in && link.kind == kind && !is_of(link, account)))
 }
 
@@ -48,11 +70,11 @@ pub(crate) async fn may_sign_in_with(
 pub(crate) async fn link_in(
     deps: &Deps,
     tx: &Tx,
-    config: &ProjectConfig,
     project_id: &ProjectId,
+    kind: ProviderKind,
     new: NewLinkedAccount,
 ) -> Result<()> {
-    let account = AccountAt { provider: &new.provider_config_id, id: &new.account_id };
+    let account = AccountAt { provider: &new.provider_config_id, kind, id: &new.account_id };
     let links = store::of_users(&**tx, project_id, &[new.user_id]).await?;
     if let Some(before) = links.iter().find(|link| is_of(link, account)) {
         let row = linked_account::Model {
@@ -67,7 +89,7 @@ pub(crate) async fn link_in(
         id: LinkedAccountId::random(),
         project_id: project_id.clone(),
         user_id: new.user_id,
-        kind: kind_of(config, &new.provider_config_id)?.to_owned(),
+        kind: kind.as_str().to_owned(),
         provider_config_id: new.provider_config_id,
         account_id: new.account_id,
         email: new.email,
@@ -88,5 +110,6 @@ pub(crate) async fn seen_in(deps: &Deps, tx: &Tx, before: linked_account::Model,
 }
 
 pub(super) fn is_of(link: &linked_account::Model, account: AccountAt<'_>) -> bool {
-    link.provider_config_id == account.provider && link.account_id == account.id
+    let AccountAt { provider, kind, id } = account;
+    link.provider_config_id == provider && link.kind == kind.as_str() && link.account_id == id
 }

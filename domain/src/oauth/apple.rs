@@ -1,11 +1,14 @@
 //! Signing in from one of Apple's native apps, which gets an ID token without a browser (wire/auth §11).
 
+use std::sync::OnceLock;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     case::Case,
     client::enabled,
     departure::{Purpose, unavailable},
+    exchange::is_overtaken,
     kind::ProviderKind,
     memory::{Back, Errand},
 };
@@ -71,7 +74,8 @@ pub async fn sign_in_with_apple(
             code_challenge: String::new(),
             after_callback_redirect_url: None,
         },
-        account: account.into(),
+        kind,
+        account,
         tokens: None,
         country: client.country.clone(),
     };
@@ -79,12 +83,20 @@ pub async fn sign_in_with_apple(
     let nobody = &Actor { user: None, ..actor.clone() };
     let way = &Way { provider: Some(kind.as_str()), ..Way::new(nobody, Method::Oauth, client) };
     Case::foretell(deps, config, way, back, client).await?;
-    let begun = deps.mutate(nobody, "oauth.sign_in_with_apple", |tx| async move {
-        let case = Case::of(deps, &tx, config, way, back).await?;
-        let (user, is_new) = case.carry_out(deps, &tx, config, way, back).await?;
-        let_in(deps, &tx, user.id, is_new, way).await
-    });
-    begun.await?.finish(deps, actor, client).await
+    let decision = &OnceLock::new();
+    let come_in = async || {
+        let come_in = deps.mutate(nobody, "oauth.sign_in_with_apple", |tx| async move {
+            let case = Case::of(deps, &tx, config, way, back).await?;
+            let (user, is_new) = case.carry_out(deps, &tx, config, way, back, decision).await?;
+            let_in(deps, &tx, user.id, is_new, way).await
+        });
+        come_in.await
+    };
+    let outcome = match come_in().await {
+        Err(error) if is_overtaken(&error) => come_in().await,
+        outcome => outcome,
+    };
+    outcome?.finish(deps, actor, client).await
 }
 
 fn invalid() -> Failure {

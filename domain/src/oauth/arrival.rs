@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Code, Deps,
     error::{Error, Failure, Result, refuse},
+    linked_accounts::GivenTokens,
     ports::oauth::{Return, Visit},
     projects::{self, ProjectConfig},
     random::random_token,
@@ -122,8 +123,9 @@ async fn come_in(
     let Visit { account, tokens } = visit.map_err(|error| unavailable(&error))?;
     let back = &Back {
         errand: away.errand.clone(),
-        account: account.into(),
-        tokens: Some(tokens.into()),
+        kind,
+        account,
+        tokens: Some(GivenTokens::new(deps, &provider_client, tokens)),
         country: client.country.clone(),
     };
     back.account.check()?;

@@ -41,8 +41,11 @@ pub(crate) fn client_of(
     } else {
         provider.client_id.clone().zip(provider.client_secret.clone())
     };
-    let issuer = provider.issuer_url.as_deref().and_then(|url| Url::parse(url).ok());
-    let issuer = issuer.filter(|url| url.scheme() == "https" || deps.settings.local_mode);
+    let is_usable = |issuer: &String| {
+        Url::parse(issuer)
+            .is_ok_and(|url| url.scheme() == "https" || (url.scheme() == "http" && deps.settings.local_mode))
+    };
+    let issuer = provider.issuer_url.clone().filter(is_usable);
     let Some((client_id, client_secret)) = credentials.filter(|_| kind != ProviderKind::Oidc || issuer.is_some())
     else {
         return refuse(not_enabled());
@@ -50,6 +53,7 @@ pub(crate) fn client_of(
     let own = |value: &Option<String>| value.clone().filter(|_| !provider.is_shared);
     Ok(ProviderClient {
         kind,
+        is_shared: provider.is_shared,
         client_id,
         client_secret,
         callback: callback(deps, callback_name(provider_config_id, kind)),

@@ -220,7 +220,7 @@ pub(crate) fn unavailable(error: &ProviderError) -> Failure {
                 "The other site is in trouble or out of reach. Please try again later.",
             )
         }
-        ProviderError::Refused(text) | ProviderError::Unacceptable(text) => {
+        ProviderError::Refused(text) | ProviderError::Ended(text) | ProviderError::Unacceptable(text) => {
             tracing::info!(%error, "a provider refuses, or is not believed");
             Failure::bad_request(text.clone())
         }

@@ -1,13 +1,14 @@
 //! Letting in whoever came back, by the code.
 
-use super::{case::Case, kind::ProviderKind, memory};
+use std::sync::OnceLock;
+
+use super::{case::Case, client::enabled, memory};
 use crate::{
     Code, Deps, ProjectId,
     authorization_codes::{Exchange, Exchanged, invalid, misdirected},
     error::{Error, Result, refuse},
     projects,
     sessions::{self, ClientInfo, Method, Outcome, Way},
-    sign_up_rules::{Applicant, Decision},
 };
 
 /// What the transaction that uses a code up has come to.
@@ -20,7 +21,8 @@ enum Used {
 /// Uses up a code of somebody who came back, and does what was decided there. A wrong verifier leaves it good.
 ///
 /// # Errors
-/// Those of [`crate::authorization_codes::exchange`].
+/// Those of [`crate::authorization_codes::exchange`]; `OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED` for a provider that was
+/// switched off meanwhile.
 pub(crate) async fn exchange(
     deps: &Deps,
     project_id: &ProjectId,
@@ -33,12 +35,16 @@ pub(crate) async fn exchange(
     };
     let (row, back) = (&row, &back);
     let config = &*projects::config(deps, project_id).await?;
-    let provider = config.auth.oauth.providers.get(&back.errand.provider_config_id);
-    let kind = provider.and_then(|provider| ProviderKind::parse(&provider.kind));
+    let purpose = back.errand.purpose;
+    let (kind, _) = enabled(config, &back.errand.provider_config_id, |provider| purpose.is_offered_by(provider))?;
+    if kind != back.kind {
+        return refuse(invalid());
+    }
     let actor = &back.errand.actor(project_id);
     // The application's own server may be who exchanges it; where somebody is, was seen when they came back.
     let origin = &ClientInfo { country: back.country.clone(), ..client.clone() };
-    let way = &Way { provider: kind.map(ProviderKind::as_str), ..Way::new(actor, Method::Oauth, origin) };
+    let way = &Way { provider: Some(kind.as_str()), ..Way::new(actor, Method::Oauth, origin) };
+    let decision = &OnceLock::new();
     let use_code = async || {
         let used = deps.db.write(|tx| async move {
             if !memory::use_up(deps, &tx, row).await? {
@@ -48,7 +54,7 @@ pub(crate) async fn exchange(
                 return Ok(Used::Misdirected);
             }
             let case = Case::of(deps, &tx, config, way, back).await?;
-            let (user, is_new) = case.carry_out(deps, &tx, config, way, back).await?;
+            let (user, is_new) = case.carry_out(deps, &tx, config, way, back, decision).await?;
             sessions::pass_in(deps, &tx, &user, is_new, way).await.map(Used::Passed)
         });
         used.await
@@ -67,23 +73,17 @@ pub(crate) async fn exchange(
             if error.failure().is_some() {
                 deps.db.write(|tx| async move { memory::use_up(deps, &tx, row).await }).await?;
             }
-            rejected(deps, way, back, &error).await?;
-            Err(error)
+            // Rules that have changed since the return are counted as everywhere.
+            if let Some(decision) = decision.get().filter(|_| error.is(Code::SignUpRejected)) {
+                decision.record_rejection(deps, way).await?;
+            }
+            // Whoever left as a user is none any more (wire/auth §11: user gone).
+            if error.is(Code::AccessTokenExpired) { refuse(invalid()) } else { Err(error) }
         }
     }
 }
 
 /// Whether somebody else came in with the same account or address at the same time: then there is a user now.
-fn is_overtaken(error: &Error) -> bool {
+pub(super) fn is_overtaken(error: &Error) -> bool {
     error.is(Code::OauthProviderAccountIdAlreadyUsedForSignIn) || error.is(Code::UserEmailAlreadyExists)
-}
-
-/// Rules that have changed since the return are counted as everywhere.
-async fn rejected(deps: &Deps, way: &Way<'_>, back: &memory::Back, error: &Error) -> Result<()> {
-    if !error.is(Code::SignUpRejected) {
-        return Ok(());
-    }
-    let config = &*projects::config(deps, &way.actor.project_id).await?;
-    let address = back.account.address();
-    Decision::of(config, &Applicant::of(address.as_ref(), way)).record_rejection(deps, way).await
 }

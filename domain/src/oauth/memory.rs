@@ -4,15 +4,15 @@ use postern_entity::oauth_visit::{Column, Entity, Model};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use url::Url;
 
-use super::departure::Purpose;
+use super::{departure::Purpose, kind::ProviderKind};
 use crate::{
     Actor, Deps, Level, OAuthVisitId, ProjectId, SessionId, UserId,
     actor::ActingUser,
     db::{self, Tx},
     error::{Error, Result},
-    ports::oauth::{Account, Departure, Tokens},
+    linked_accounts::GivenTokens,
+    ports::oauth::{Account, Departure},
     random::{hash_token, is_token},
     rotation::Rotation,
     secrets::Place,
@@ -112,59 +112,13 @@ impl Away {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Back {
     pub(super) errand: Errand,
-    pub(super) account: KeptAccount,
+    /// Type of the provider that they were at.
+    pub(super) kind: ProviderKind,
+    pub(super) account: Account,
     /// None of who came without a browser.
-    pub(super) tokens: Option<KeptTokens>,
+    pub(super) tokens: Option<GivenTokens>,
     /// From where.
     pub(super) country: Option<String>,
-}
-
-/// An account, for keeping.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct KeptAccount {
-    pub(super) id: String,
-    pub(super) email: Option<String>,
-    pub(super) is_email_verified: bool,
-    pub(super) display_name: Option<String>,
-    pub(super) picture: Option<Url>,
-}
-
-impl From<Account> for KeptAccount {
-    fn from(account: Account) -> Self {
-        let Account { id, email, is_email_verified, display_name, picture } = account;
-        Self { id, email, is_email_verified, display_name, picture }
-    }
-}
-
-/// Tokens, for keeping.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct KeptTokens {
-    access_token: String,
-    expires_in_seconds: Option<u64>,
-    refresh_token: Option<String>,
-    scopes: Option<Vec<String>>,
-}
-
-impl From<Tokens> for KeptTokens {
-    fn from(tokens: Tokens) -> Self {
-        Self {
-            access_token: tokens.access_token.expose_secret().to_owned(),
-            expires_in_seconds: tokens.expires_in.map(|life| life.as_secs()),
-            refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()),
-            scopes: tokens.scopes,
-        }
-    }
-}
-
-impl From<KeptTokens> for Tokens {
-    fn from(kept: KeptTokens) -> Self {
-        Self {
-            access_token: kept.access_token.into(),
-            expires_in: kept.expires_in_seconds.map(std::time::Duration::from_secs),
-            refresh_token: kept.refresh_token.map(Into::into),
-            scopes: kept.scopes,
-        }
-    }
 }
 
 /// Remembers somebody who leaves.
@@ -208,6 +162,7 @@ pub(super) async fn take_back(deps: &Deps, row: &Model) -> Result<bool> {
         let taken = Entity::update_many()
             .col_expr(Column::ReturnedAt, Expr::value(deps.now()))
             .col_expr(Column::Memory, Expr::value(None::<Vec<u8>>))
+            .filter(Column::ProjectId.eq(row.project_id.clone()))
             .filter(Column::Id.eq(row.id))
             .filter(Column::ReturnedAt.is_null())
             .exec(&*tx)
@@ -246,6 +201,7 @@ pub(super) async fn use_up(deps: &Deps, tx: &Tx, row: &Model) -> Result<bool> {
     let used = Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(deps.now()))
         .col_expr(Column::Memory, Expr::value(None::<Vec<u8>>))
+        .filter(Column::ProjectId.eq(row.project_id.clone()))
         .filter(Column::Id.eq(row.id))
         .filter(Column::UsedAt.is_null())
         .filter(Column::KeptUntil.gt(deps.now()))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::oauth::ProviderKind;
@@ -14,14 +15,16 @@ use crate::oauth::ProviderKind;
 pub struct ProviderClient {
     /// Which provider.
     pub kind: ProviderKind,
+    /// It is the installation's, which projects share.
+    pub is_shared: bool,
     /// Who we are there.
     pub client_id: String,
     /// What shows it. For Apple either a client secret as it is, or the private key (PKCS #8, PEM) that signs them.
     pub client_secret: SecretString,
     /// Where the provider sends browsers back to.
     pub callback: Url,
-    /// Where an OpenID Connect provider is found; `oidc` only.
-    pub issuer: Option<Url>,
+    /// Where an OpenID Connect provider is found, as its tokens spell it; `oidc` only.
+    pub issuer: Option<String>,
     /// Facebook Login for Business only.
     pub facebook_config_id: Option<String>,
     /// Which accounts of Microsoft's may sign in; its personal ones without it.
@@ -75,7 +78,7 @@ pub struct Visit {
 }
 
 /// An account at a provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Its id there; never empty.
     pub id: String,
@@ -108,9 +111,12 @@ pub enum ProviderError {
     /// It is out of reach, in trouble, or answers what makes no sense. Later may be better.
     #[error("{0}")]
     Unavailable(String),
-    /// It does not take what it was handed: a code, a token, our credentials.
+    /// It does not take what it was handed: a code, an access token, our credentials.
     #[error("{0}")]
     Refused(String),
+    /// What was granted is over: the code or the refresh token was used, revoked, or is too old (`invalid_grant`).
+    #[error("{0}")]
+    Ended(String),
     /// What it answers is not to be trusted, or is not enough to know who came.
     #[error("{0}")]
     Unacceptable(String),
@@ -134,7 +140,7 @@ pub trait Providers: Send + Sync {
     /// Gets a new access token.
     ///
     /// # Errors
-    /// [`ProviderError`]; `Refused` when the user has revoked it.
+    /// [`ProviderError`]; `Ended` when the user has revoked it.
     async fn refresh(&self, client: &ProviderClient, refresh_token: &SecretString) -> Result<Tokens, ProviderError>;
 
     /// Whether the provider takes an access token still.

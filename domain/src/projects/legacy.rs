@@ -51,6 +51,35 @@ impl ConfigChange {
     }
 }
 
+/// Adds to the providers among `settings`, which replace the whole set, what this view has no words for and would be lost
+/// therefore: those that are found by an issuer, and whose key an Apple client secret is.
+pub(super) fn keep_what_is_not_shown(settings: &mut Map<String, Value>, current: &ProjectConfig) {
+    let Some(Value::Object(providers)) = settings.get_mut("auth.oauth.providers") else { return };
+    for (key, provider) in &current.auth.oauth.providers {
+        if !is_shown(provider) {
+            providers.entry(key.clone()).or_insert_with(|| {
+                json!({
+                    "type": provider.kind,
+                    "allowSignIn": provider.allow_sign_in,
+                    "allowConnectedAccounts": provider.allow_connected_accounts,
+                    "isShared": provider.is_shared,
+                    "clientId": provider.client_id,
+                    "clientSecret": provider.client_secret.as_ref().map(ExposeSecret::expose_secret),
+                    "issuerUrl": provider.issuer_url,
+                })
+            });
+        } else if let Some(Value::Object(entry)) = providers.get_mut(key) {
+            entry.insert("appleTeamId".to_owned(), provider.apple_team_id.clone().into());
+            entry.insert("appleKeyId".to_owned(), provider.apple_key_id.clone().into());
+        }
+    }
+}
+
+/// Whether this view has words for a provider.
+fn is_shown(provider: &OAuthProvider) -> bool {
+    OAUTH_PROVIDERS.contains(&provider.kind.as_str())
+}
+
 /// Each under a fresh key: the set is replaced whole.
 fn trusted_domains(domains: &[Domain]) -> Value {
     let entry = |domain: &Domain| json!({ "baseUrl": domain.domain, "handlerPath": domain.handler_path });
@@ -108,14 +137,13 @@ pub(super) fn client_config(config: &ProjectConfig) -> ClientConfig {
         allow_localhost: config.domains.allow_localhost,
         allow_user_api_keys: config.api_keys.enabled.user,
         allow_team_api_keys: config.api_keys.enabled.team,
-        enabled_oauth_providers: enabled_ids(&enabled_providers(config)),
+        enabled_oauth_providers: enabled_ids(config),
         domains: domains(config),
     }
 }
 
 /// What administrators see; secrets are shown.
 pub(super) fn admin_config(config: &ProjectConfig) -> AdminConfig {
-    let providers = enabled_providers(config);
     let defaults = &config.rbac.default_permissions;
     AdminConfig {
         allow_localhost: config.domains.allow_localhost,
@@ -127,12 +155,8 @@ pub(super) fn admin_config(config: &ProjectConfig) -> AdminConfig {
         client_user_deletion_enabled: config.users.allow_client_user_deletion,
         allow_user_api_keys: config.api_keys.enabled.user,
         allow_team_api_keys: config.api_keys.enabled.team,
-        enabled_oauth_providers: enabled_ids(&providers),
-        // The contract has no words for one that is found by its issuer.
-        oauth_providers: providers
-            .into_iter()
-            .filter(|provider| OAUTH_PROVIDERS.contains(&provider.provider.id.as_str()))
-            .collect(),
+        enabled_oauth_providers: enabled_ids(config),
+        oauth_providers: shown_providers(config),
         domains: domains(config),
         email_config: email_config(&config.emails.server),
         email_theme: config.emails.selected_theme_id.clone(),
@@ -144,9 +168,15 @@ pub(super) fn admin_config(config: &ProjectConfig) -> AdminConfig {
     }
 }
 
-fn enabled_providers(config: &ProjectConfig) -> Vec<OAuthProviderObject> {
-    let enabled = config.auth.oauth.providers.iter().filter(|(_, provider)| provider.allow_sign_in);
-    let mut providers: Vec<_> = enabled.map(|(key, provider)| provider_object(key, provider)).collect();
+/// Those that people sign in with.
+fn enabled_providers(config: &ProjectConfig) -> impl Iterator<Item = (&String, &OAuthProvider)> {
+    config.auth.oauth.providers.iter().filter(|(_, provider)| provider.allow_sign_in)
+}
+
+/// Those of them that the contract has words for.
+fn shown_providers(config: &ProjectConfig) -> Vec<OAuthProviderObject> {
+    let shown = enabled_providers(config).filter(|(_, provider)| is_shown(provider));
+    let mut providers: Vec<_> = shown.map(|(key, provider)| provider_object(key, provider)).collect();
     providers.sort_by(|a, b| ci_order::compare(&a.provider.id, &b.provider.id));
     providers
 }
@@ -167,8 +197,10 @@ fn provider_object(key: &str, provider: &OAuthProvider) -> OAuthProviderObject {
     }
 }
 
-fn enabled_ids(providers: &[OAuthProviderObject]) -> Vec<IdOnly> {
-    providers.iter().map(|provider| IdOnly { id: provider.provider_config_id.clone() }).collect()
+fn enabled_ids(config: &ProjectConfig) -> Vec<IdOnly> {
+    let mut ids: Vec<_> = enabled_providers(config).map(|(key, _)| IdOnly { id: key.clone() }).collect();
+    ids.sort_by(|a, b| ci_order::compare(&a.id, &b.id));
+    ids
 }
 
 fn domains(config: &ProjectConfig) -> Vec<Domain> {

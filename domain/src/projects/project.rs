@@ -123,8 +123,10 @@ pub async fn update_project(deps: &Deps, actor: &Actor, change: ProjectChange) -
         row.updated_at = deps.now();
         store::update_project(&tx, row.clone()).await?;
         keep(deps, &tx, &actor.project_id, logos).await?;
-        let settings = change.config.settings();
+        let mut settings = change.config.settings();
         if !settings.is_empty() {
+            let current = config::config_in(deps, &tx, &actor.project_id).await?;
+            legacy::keep_what_is_not_shown(&mut settings, &current);
             config::record(
                 deps,
                 &tx,

@@ -174,6 +174,8 @@ async fn consent(bench: &TestBench, project_id: &ProjectId, user_id: UserId) -> 
         access_expires_at: None,
         refresh_token: Some(sealed("refresh_token")),
         created_at: deps.now(),
+        client: None,
+        renewing_until: None,
     };
     let write = async |tx: Tx| {
         linked_account::Entity::insert(account.clone().into_active_model()).exec_without_returning(&*tx).await?;

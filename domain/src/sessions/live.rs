@@ -14,9 +14,10 @@ use moka::future::Cache;
 use postern_entity::{session, user};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
-use super::tokens::access_token_expired;
+use super::{store, tokens::access_token_expired};
 use crate::{
     Actor, Deps, ProjectId, SessionId, UserId,
+    db::Tx,
     error::{Result, refuse},
     signal::{Listener, Signal, Signals},
 };
@@ -122,6 +123,17 @@ pub async fn alive_among(deps: &Deps, session_ids: &[SessionId]) -> Result<HashS
         .filter(session::Column::Id.is_in(session_ids.iter().copied()))
         .filter(session::Column::ExpiresAt.gt(deps.now()));
     Ok(rows.into_tuple::<SessionId>().all(deps.db.read()).await?.into_iter().collect())
+}
+
+/// Whether the session of a user who is held lives, as the transaction sees it, and is the user's own.
+pub(crate) async fn is_own_and_alive_in(
+    deps: &Deps,
+    tx: &Tx,
+    project_id: &ProjectId,
+    session_id: SessionId,
+) -> Result<bool> {
+    let row = store::find(&**tx, project_id, session_id).await?;
+    Ok(row.is_some_and(|row| !row.is_impersonation && deps.now() < row.expires_at))
 }
 
 /// The session of the caller's access token lives, where what it does lasts longer than the token. For REST, which otherwise

@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     images::Picture,
     linked_accounts,
+    oauth::ProviderKind,
     patch::Patch,
     projects::ProjectConfig,
     sign_up_rules::Admission,
@@ -31,7 +32,7 @@ pub(crate) struct Newcomer<'a> {
     pub(crate) display_name: Option<String>,
     pub(crate) picture: Option<Picture>,
     /// The account of another site that they come in by.
-    pub(crate) link: Option<OAuthLink>,
+    pub(crate) link: Option<(ProviderKind, OAuthLink)>,
 }
 
 impl Newcomer<'_> {
@@ -54,7 +55,7 @@ impl Newcomer<'_> {
             display_name: self.display_name.clone(),
             picture: self.picture.clone(),
             primary_email: self.email.clone(),
-            linked_accounts: self.link.iter().cloned().collect(),
+            linked_accounts: self.link.iter().map(|(_, link)| link.clone()).collect(),
             password_hash: self.password_hash.clone(),
             otp_auth_enabled: self.otp_auth_enabled,
             restriction: self
@@ -82,8 +83,8 @@ impl Newcomer<'_> {
     /// The same user with an address and credentials. Its sessions end where there is a password now.
     async fn upgrade(&self, tx: &Tx, user: &User) -> Result<User> {
         let project_id = &self.way.actor.project_id;
-        if let Some(link) = &self.link {
-            linked_accounts::link_in(self.deps, tx, self.config, project_id, link.to_account(user.id)).await?;
+        if let Some((kind, link)) = &self.link {
+            linked_accounts::link_in(self.deps, tx, project_id, *kind, link.to_account(user.id)).await?;
         }
         let details = self.admission.restriction();
         let changes = Changes {

@@ -264,7 +264,7 @@ impl Providers for FakeProviders {
     }
 
     async fn refresh(&self, _client: &ProviderClient, _refresh_token: &SecretString) -> Result<Tokens, ProviderError> {
-        let revoked = || Err(ProviderError::Refused("The provider refuses: invalid_grant.".to_owned()));
+        let revoked = || Err(ProviderError::Ended("The provider says that what was granted is over.".to_owned()));
         held(&self.renewals).pop_front().unwrap_or_else(revoked)
     }
 

@@ -190,12 +190,10 @@ async fn depart(mut call: Call) -> Result<Leaving, Refusal> {
     })
 }
 
-/// A browser on its way back to the application.
+/// A browser that came back, and the cookie that has served.
 struct Returning {
-    status: StatusCode,
-    location: Url,
-    /// Of the cookie that has served.
     cookie: String,
+    outcome: Result<(StatusCode, Url), Refusal>,
 }
 
 impl Answers for Result<Returning, Refusal> {
@@ -208,7 +206,10 @@ impl Answers for Result<Returning, Refusal> {
 
 impl IntoResponse for Returning {
     fn into_response(self) -> Response {
-        let mut response = redirect(self.status, &self.location);
+        let mut response = match self.outcome {
+            Ok((status, location)) => redirect(status, &location),
+            Err(refusal) => refusal.into_response(),
+        };
         set_cookie(&mut response, &format!("{}=; Path=/; HttpOnly; Max-Age=0", self.cookie));
         response
     }
@@ -216,18 +217,19 @@ impl IntoResponse for Returning {
 
 async fn come_back(mut call: Call) -> Result<Returning, Refusal> {
     let parameters = call.any_query();
-    arrive(&call, &parameters, StatusCode::TEMPORARY_REDIRECT).await
+    Ok(arrive(&call, &parameters, StatusCode::TEMPORARY_REDIRECT).await)
 }
 
 /// The contract has 307 for what goes wrong here too, by which a browser would send the site's form to the application.
 async fn come_back_by_form(mut call: Call) -> Result<Returning, Refusal> {
     let parameters = call.any_body();
-    arrive(&call, &parameters, StatusCode::SEE_OTHER).await
+    Ok(arrive(&call, &parameters, StatusCode::SEE_OTHER).await)
 }
 
-async fn arrive(call: &Call, parameters: &Map<String, Value>, out: StatusCode) -> Result<Returning, Refusal> {
+async fn arrive(call: &Call, parameters: &Map<String, Value>, out: StatusCode) -> Returning {
     let parameter = |name: &str| parameters.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let state = parameter("state").unwrap_or_default().to_owned();
+    let state =
+        parameter("state").unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(64).collect::<String>();
     let cookie = cookie_name(&state);
     let returned = Returned {
         provider: call.path_text("provider").unwrap_or_default().to_owned(),
@@ -238,11 +240,12 @@ async fn arrive(call: &Call, parameters: &Map<String, Value>, out: StatusCode) -
         apple_user: parameter("user").map(str::to_owned),
         state,
     };
-    let (status, location) = match oauth::arrive(&call.deps, returned, &call.client).await? {
-        Arrival::In(location) => (StatusCode::SEE_OTHER, location),
-        Arrival::Out(location) => (out, location),
+    let outcome = match oauth::arrive(&call.deps, returned, &call.client).await {
+        Ok(Arrival::In(location)) => Ok((StatusCode::SEE_OTHER, location)),
+        Ok(Arrival::Out(location)) => Ok((out, location)),
+        Err(error) => Err(error.into()),
     };
-    Ok(Returning { status, location, cookie })
+    Returning { cookie, outcome }
 }
 
 async fn native(mut call: Call) -> Answer<NewTokens> {
@@ -252,9 +255,11 @@ async fn native(mut call: Call) -> Answer<NewTokens> {
     Ok(Reply::ok(signed_in.into()))
 }
 
-/// With the body that the contract has.
+/// With the body that the contract has. Where the browser goes next is not told from where it comes: the code of the other site
+/// is in that URL.
 fn redirect(status: StatusCode, location: &Url) -> Response {
     let mut response = json_response(status, b"{}".to_vec());
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(location) = HeaderValue::from_str(location.as_str()) {
         response.headers_mut().insert(header::LOCATION, location);
     }

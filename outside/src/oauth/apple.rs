@@ -1,23 +1,24 @@
 //! What is Apple's alone: client secrets that are signed anew for each call, and the name of a user, told once in a form.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use postern_domain::ports::oauth::{AppleKey, ProviderClient, ProviderError};
+use postern_domain::{
+    Timestamp,
+    ports::oauth::{AppleKey, ProviderClient, ProviderError},
+};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::sites::APPLE_ISSUER;
 
 /// How long a client secret is good; it is made for one call.
-const SECRET_SECONDS: u64 = 5 * 60;
+const SECRET_SECONDS: i64 = 5 * 60;
 
 /// developer.apple.com, "Creating a client secret".
 #[derive(Serialize)]
 struct SecretClaims<'a> {
     iss: &'a str,
-    iat: u64,
-    exp: u64,
+    iat: i64,
+    exp: i64,
     aud: &'a str,
     sub: &'a str,
 }
@@ -26,10 +27,10 @@ struct SecretClaims<'a> {
 ///
 /// # Errors
 /// `Refused` for a key that cannot sign.
-pub(super) fn client_secret(client: &ProviderClient) -> Result<String, ProviderError> {
+pub(super) fn client_secret(client: &ProviderClient, now: Timestamp) -> Result<String, ProviderError> {
     let secret = client.client_secret.expose_secret();
     let Some(AppleKey { team_id, key_id }) = &client.apple_key else { return Ok(secret.to_owned()) };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default();
+    let now = now.millis() / 1000;
     let claims =
         SecretClaims { iss: team_id, iat: now, exp: now + SECRET_SECONDS, aud: APPLE_ISSUER, sub: &client.client_id };
     let header = Header { kid: Some(key_id.clone()), ..Header::new(Algorithm::ES256) };

@@ -74,6 +74,9 @@ impl Calls {
     async fn forward_for_tokens(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
         let mut response = self.forward(request).await?;
         if let Ok(mut told @ Value::Object(_)) = serde_json::from_slice(response.body()) {
+            if !response.status().is_success() {
+                name_error(&mut told);
+            }
             if tidy(&mut told) && response.status().is_success() {
                 *response.status_mut() = StatusCode::BAD_REQUEST;
             }
@@ -98,7 +101,11 @@ impl Calls {
         match response.status().as_u16() {
             200 => serde_json::from_slice(response.body())
                 .map_err(|_| ProviderError::Unavailable(format!("{url} answers something that is no JSON"))),
-            401 | 403 => Err(ProviderError::Refused("The provider does not take the access token.".to_owned())),
+            // 403 is said for other reasons too, as of whoever asks too often.
+            401 => Err(ProviderError::Refused("The provider does not take the access token.".to_owned())),
+            400 if is_dead_at_facebook(response.body()) => {
+                Err(ProviderError::Refused("The provider does not take the access token.".to_owned()))
+            }
             status => Err(CallError::Status(status).into()),
         }
     }
@@ -153,10 +160,34 @@ fn header_field((name, value): &(String, String)) -> Option<(HeaderName, HeaderV
     Some((name.parse().ok()?, value.parse().ok()?))
 }
 
+/// Facebook's way to say that an access token is over (Graph API, error 190).
+fn is_dead_at_facebook(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|told| told.pointer("/error/code") == Some(&json!(190)))
+}
+
+/// Gives a refusal a name where it has none in the form of RFC 6749 §5.2: Facebook's is an object, Twitch's only a sentence.
+/// GitHub calls what is over by names of its own.
+fn name_error(told: &mut Value) {
+    let name = match told.get("error") {
+        Some(Value::String(name)) if name.starts_with("bad_") => "invalid_grant".to_owned(),
+        Some(Value::String(_)) => return,
+        Some(error) => error.get("type").and_then(Value::as_str).unwrap_or("invalid_request").to_owned(),
+        None => {
+            let sentence = told.get("message").and_then(Value::as_str).unwrap_or_default().to_lowercase();
+            let is_over = ["authorization code", "refresh token"].iter().any(|what| sentence.contains(what));
+            if is_over { "invalid_grant" } else { "invalid_request" }.to_owned()
+        }
+    };
+    told["error"] = name.into();
+}
+
 /// Brings an answer into the form of RFC 6749 §5, and tells whether it is an error: GitHub sends errors with status 200 and
 /// separates scopes by commas, Twitch lists them, Bitbucket calls them otherwise, LinkedIn has left the type out.
 fn tidy(told: &mut Value) -> bool {
     let is_error = told.get("error").is_some_and(Value::is_string);
+    if is_error {
+        name_error(told);
+    }
     if !is_error && told.get("access_token").is_some() {
         if told.get("token_type").is_none_or(Value::is_null) {
             told["token_type"] = json!("bearer");
@@ -202,6 +233,16 @@ mod tests {
         );
         let (_, bare) = tidied(json!({ "access_token": "a", "scope": null, "expires_in": null }));
         assert_eq!(bare, json!({ "access_token": "a", "token_type": "bearer" }));
-        assert!(tidied(json!({ "error": "bad_verification_code" })).0);
+        let (is_error, over) = tidied(json!({ "error": "bad_verification_code" }));
+        assert_eq!((is_error, &over["error"]), (true, &json!("invalid_grant")));
+        let named = |mut told: Value| {
+            name_error(&mut told);
+            told["error"].clone()
+        };
+        let facebook = json!({ "error": { "message": "…", "type": "OAuthException", "code": 100, "fbtrace_id": "A" } });
+        assert_eq!(named(facebook), "OAuthException");
+        assert_eq!(named(json!({ "status": 400, "message": "Invalid authorization code" })), "invalid_grant");
+        assert_eq!(named(json!({ "status": 403, "message": "invalid client secret" })), "invalid_request");
+        assert_eq!(named(json!({ "error": "invalid_client" })), "invalid_client");
     }
 }

@@ -16,7 +16,11 @@ use openidconnect::{
         CoreSubjectIdentifierType,
     },
 };
-use postern_domain::ports::oauth::{Account, ProviderError};
+use postern_domain::{
+    Timestamp,
+    ports::oauth::{Account, ProviderError},
+    time::Clock,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -71,7 +75,7 @@ type Metadata = ProviderMetadata<
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source<'a> {
     /// Told by the issuer itself.
-    Discovered(&'a Url),
+    Discovered(&'a str),
     /// Known beforehand.
     Known { issuer: &'static str, keys: &'static str },
 }
@@ -99,17 +103,18 @@ pub(super) struct Presented<'a> {
 #[derive(Clone)]
 pub(super) struct Issuers {
     calls: Calls,
+    clock: Arc<dyn Clock>,
     known: Cache<String, Arc<Issuer>>,
 }
 
 impl Issuers {
-    pub(super) fn new(calls: Calls) -> Self {
-        Self { calls, known: Cache::builder().max_capacity(MAX_ISSUERS).time_to_live(KEPT_FOR).build() }
+    pub(super) fn new(calls: Calls, clock: Arc<dyn Clock>) -> Self {
+        Self { calls, clock, known: Cache::builder().max_capacity(MAX_ISSUERS).time_to_live(KEPT_FOR).build() }
     }
 
     /// What an issuer says of itself.
     pub(super) async fn get(&self, source: Source<'_>) -> Result<Arc<Issuer>, ProviderError> {
-        let fetched = self.known.try_get_with(source.name().to_owned(), self.fetch(source)).await;
+        let fetched = self.known.try_get_with(source.key(), self.fetch(source)).await;
         fetched.map_err(|error| ProviderError::clone(&error))
     }
 
@@ -118,6 +123,7 @@ impl Issuers {
         let (keys, metadata) = match source {
             Source::Discovered(_) => {
                 let found = Metadata::discover_async(name.clone(), &self.calls).await.map_err(unusable)?;
+                check_endpoints(&name, &found)?;
                 (found.jwks().clone(), Some(found))
             }
             Source::Known { keys, .. } => {
@@ -138,13 +144,14 @@ impl Issuers {
         presented: &Presented<'_>,
     ) -> Result<Account, ProviderError> {
         let issuer = self.get(source).await?;
-        match issuer.verify(presented) {
+        let now = self.clock.now();
+        match issuer.verify(presented, now) {
             // Signed by a key that has come since (Core 1.0 §10.1.1).
             Err(ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey))
                 if issuer.since.elapsed() > REFETCHED_AFTER =>
             {
-                self.known.invalidate(source.name()).await;
-                self.get(source).await?.verify(presented)
+                self.known.invalidate(&source.key()).await;
+                self.get(source).await?.verify(presented, now)
             }
             verified => verified,
         }
@@ -152,24 +159,50 @@ impl Issuers {
     }
 }
 
+/// What is to be kept to oneself goes to endpoints that nobody listens to on the way, unless the issuer itself has none such,
+/// which only local mode allows; and a browser is sent to a web site.
+fn check_endpoints(issuer: &IssuerUrl, metadata: &Metadata) -> Result<(), ProviderError> {
+    let endpoints = [
+        Some(metadata.authorization_endpoint().url()),
+        metadata.token_endpoint().map(|url| url.url()),
+        Some(metadata.jwks_uri().url()),
+        metadata.userinfo_endpoint().map(|url| url.url()),
+    ];
+    let allows_http = issuer.url().scheme() == "http";
+    let is_fit = |url: &&Url| url.scheme() == "https" || (allows_http && url.scheme() == "http");
+    if endpoints.iter().flatten().all(is_fit) {
+        return Ok(());
+    }
+    Err(ProviderError::Unavailable("The issuer names endpoints that are not reached by https.".to_owned()))
+}
+
 impl Source<'_> {
     fn name(&self) -> &str {
         match self {
-            // Compared letter by letter with what tokens say; the slash that the URL of a bare host gets is not part of it.
-            Self::Discovered(url) if url.path() == "/" => url.as_str().trim_end_matches('/'),
-            Self::Discovered(url) => url.as_str(),
+            // Compared letter by letter with what tokens say.
+            Self::Discovered(name) => name,
             Self::Known { issuer, .. } => issuer,
         }
+    }
+
+    /// Under which it is kept: what an issuer says of itself is not what is known of it beforehand.
+    fn key(&self) -> String {
+        let how = match self {
+            Self::Discovered(_) => "discovered",
+            Self::Known { .. } => "known",
+        };
+        format!("{how} {}", self.name())
     }
 }
 
 impl Issuer {
-    fn verify(&self, presented: &Presented<'_>) -> Result<Account, ClaimsVerificationError> {
+    fn verify(&self, presented: &Presented<'_>, now: Timestamp) -> Result<Account, ClaimsVerificationError> {
         let garbled = |_| ClaimsVerificationError::Other("it is no signed token".to_owned());
         let id_token: CoreIdToken = presented.id_token.parse().map_err(garbled)?;
         let client_id = ClientId::new(presented.client_id.to_owned());
         let verifier = CoreIdTokenVerifier::new_public_client(client_id, self.name.clone(), self.keys.clone())
-            .set_allowed_algs(ALGORITHMS);
+            .set_allowed_algs(ALGORITHMS)
+            .set_time_fn(move || now.to_utc().unwrap_or_default());
         let claims = match presented.nonce {
             Some(nonce) => id_token.claims(&verifier, &Nonce::new(nonce.expose_secret().to_owned()))?,
             None => id_token.claims(&verifier, |_: Option<&Nonce>| Ok(()))?,

@@ -13,6 +13,8 @@ pub(super) struct Site {
     pub(super) scopes: &'static [&'static str],
     /// Parameters of the way there besides those of the standards.
     pub(super) parameters: &'static [(&'static str, &'static str)],
+    /// Scopes that others are part of, which are then not told.
+    pub(super) implied_scopes: &'static [(&'static str, &'static [&'static str])],
     /// Whether it knows proof keys (RFC 7636).
     pub(super) takes_proof: bool,
     /// Whether our credentials go into the header of the call and not into its body (RFC 6749 §2.3.1).
@@ -85,6 +87,7 @@ const SITE: Site = Site {
     token: "",
     scopes: &[],
     parameters: &[],
+    implied_scopes: &[],
     takes_proof: true,
     wants_basic: false,
     identity: Identity::Profile(PLAIN),
@@ -123,6 +126,12 @@ static GITHUB: Site = Site {
     authorize: "https://github.com/login/oauth/authorize",
     token: "https://github.com/login/oauth/access_token",
     scopes: &["user:email"],
+    implied_scopes: &[
+        ("user", &["read:user", "user:email", "user:follow"]),
+        ("repo", &["public_repo", "repo:invite", "repo:status", "repo_deployment", "security_events"]),
+        ("admin:org", &["write:org", "read:org"]),
+        ("write:org", &["read:org"]),
+    ],
     identity: Identity::Profile(Profile {
         url: "https://api.github.com/user",
         name: &["/name", "/login"],

@@ -8,7 +8,7 @@ use super::{provider::Fault, *};
 async fn no_site_in_trouble_makes_anybody() {
     let scene = Scene::start().await;
     let before = scene.count_users().await;
-    for kind in ["github", "apple", "twitch"] {
+    for kind in ["github", "apple", "twitch", "facebook"] {
         for fault in [Fault::Down, Fault::Html, Fault::Garbage] {
             let (location, cookie) = scene.leave(kind, &[]).await;
             let back = scene.sites.visit(&location);

@@ -154,8 +154,11 @@ impl Site {
     pub(crate) fn refused(&self, error: &str) -> Response {
         match self.kind {
             "github" => json_answer(200, &json!({ "error": "bad_verification_code", "error_description": "…" })),
-            "twitch" => {
-                json_answer(400, &json!({ "status": 400, "message": "Invalid authorization code", "error": error }))
+            "twitch" => json_answer(400, &json!({ "status": 400, "message": "Invalid authorization code" })),
+            "facebook" => {
+                let told = json!({ "message": "This authorization code has been used.", "type": "OAuthException",
+                    "code": 100, "error_subcode": 36009, "fbtrace_id": "A" });
+                json_answer(400, &json!({ "error": told }))
             }
             _ => json_answer(400, &json!({ "error": error, "error_description": "It is not good any more." })),
         }

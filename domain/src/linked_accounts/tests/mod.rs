@@ -61,6 +61,8 @@ impl Scene {
             access_expires_at: None,
             refresh_token: Some(vec![1]),
             created_at: START,
+            client: None,
+            renewing_until: None,
         };
         let row = &row;
         let insert = |tx: Tx| async move {

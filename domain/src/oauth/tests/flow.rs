@@ -43,6 +43,11 @@ async fn a_code_is_for_whoever_began_it_once_and_not_for_long() {
         scene.bench.clock.advance_seconds(5 * 60);
         assert_eq!(refusal(scene.exchange(&super::code(&arrival)).await), Code::InvalidAuthorizationCode);
         assert_eq!(refusal(scene.exchange("nothing").await), Code::InvalidAuthorizationCode);
+
+        let arrival = scene.visit(&scene.stranger(), departing("github"), account("1")).await;
+        let (foreign, code) = (scene.bench.insert_project().await, super::code(&arrival));
+        assert_eq!(refusal(scene.exchange_in(&foreign, &code).await), Code::InvalidAuthorizationCode);
+        assert!(scene.exchange(&code).await.is_ok());
     })
     .await;
 }

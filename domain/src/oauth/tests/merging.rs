@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     Code,
+    linked_accounts::{self, UpdateLinkedAccount},
     sessions::{self, PasswordSignUp, test_scene::refusal},
     users::{self, UpdateUser, channels},
 };
@@ -250,8 +251,83 @@ async fn a_user_who_is_gone_meanwhile_gets_no_link() {
         let input = Departing { purpose: Purpose::Link, ..departing("github") };
         let code = code(&scene.visit(&client, input, account("1")).await);
         users::delete(scene.deps(), &scene.server(), ada.user_id).await.unwrap();
-        assert_eq!(refusal(scene.exchange(&code).await), Code::UserAuthenticationRequired);
+        assert_eq!(refusal(scene.exchange(&code).await), Code::InvalidAuthorizationCode);
         assert_eq!(scene.all_links().await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_ended_meanwhile_gets_no_link_and_no_user() {
+    on_each(async |scene| {
+        for purpose in [Purpose::Link, Purpose::Authenticate] {
+            let somebody = scene.anonymous().await;
+            let input = Departing { purpose, token: Some(somebody.access_token.clone()), ..departing("github") };
+            let code = code(&scene.visit(&scene.stranger(), input, account("1")).await);
+            sessions::revoke_all(scene.deps(), &scene.server(), somebody.user_id).await.unwrap();
+            assert_eq!(refusal(scene.exchange(&code).await), Code::InvalidAuthorizationCode, "{purpose:?}");
+            assert_eq!(scene.all_links().await, [], "{purpose:?}");
+            assert!(scene.user(somebody.user_id).await.is_anonymous);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_administrator_who_acts_as_a_user_links_nothing() {
+    on_each(async |scene| {
+        let ada = scene.signed_up().await;
+        let new = sessions::NewSession { user_id: ada.user_id, expires_in_millis: None, is_impersonation: true };
+        let acting = sessions::create(scene.deps(), &scene.server(), new, &ClientInfo::default()).await.unwrap();
+        let input = Departing { purpose: Purpose::Link, ..departing("github") };
+        let arrival = scene.visit(&scene.client(&acting).await, input, account("1")).await;
+        assert_eq!(told(&arrival).0, "ACCESS_TOKEN_EXPIRED");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn linking_again_leaves_what_a_link_is_good_for() {
+    on_each(async |scene| {
+        let ada = scene.signed_up().await;
+        let client = scene.client(&ada).await;
+        let link = || Departing { purpose: Purpose::Link, ..departing("github") };
+        scene.exchange(&code(&scene.visit(&client, link(), account("1")).await)).await.unwrap();
+        let id = scene.all_links().await[0].id;
+        let off = UpdateLinkedAccount { allow_sign_in: Some(false), ..UpdateLinkedAccount::default() };
+        linked_accounts::update(scene.deps(), &client, ada.user_id, id, off).await.unwrap();
+        scene.exchange(&code(&scene.visit(&client, link(), account("1")).await)).await.unwrap();
+        assert!(!scene.all_links().await[0].allow_sign_in);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_of_another_type_under_the_same_key_is_somebody_else() {
+    on_each(async |scene| {
+        let ada = scene.sign_in_with("github", account("4242")).await.signed_in.user_id;
+        let gitlab =
+            json!({ "type": "gitlab", "allowSignIn": true, "isShared": false, "clientId": "us", "clientSecret": "s" });
+        scene.configure(json!({ "auth.oauth.providers": { "github": gitlab } })).await;
+        scene.leave(&scene.stranger(), departing("github")).await.unwrap();
+        let eve = Account { email: None, ..account("4242") };
+        scene.bench.providers.send_back(eve, tokens("at", None, None, "email"));
+        let arrival = scene.come_back(scene.returned("gitlab")).await.unwrap();
+        // The key and the id are taken, so nobody comes in; least of all as the other one.
+        let refused = scene.exchange(&code(&arrival)).await;
+        assert_eq!(refusal(refused), Code::OauthProviderAccountIdAlreadyUsedForSignIn);
+        assert_eq!((scene.counts().await.0, scene.all_links().await[0].user_id), (1, ada));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_that_was_switched_off_meanwhile_lets_nobody_in() {
+    on_each(async |scene| {
+        scene.sign_in_with("github", account("1")).await;
+        let arrival = scene.visit(&scene.stranger(), departing("github"), account("1")).await;
+        scene.configure(json!({})).await;
+        assert_eq!(refusal(scene.exchange(&code(&arrival)).await), Code::OauthProviderNotFoundOrNotEnabled);
     })
     .await;
 }

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{Arrival, Departing, Purpose, Returned, Travel, arrive, depart};
 use crate::{
-    Actor, Result,
+    Actor, ProjectId, Result,
     authorization_codes::{self, Exchange, Exchanged},
     bot_challenge::BotChallenge,
     ports::oauth::{Account, Tokens},
@@ -144,6 +144,13 @@ impl Scene {
             code_verifier: verifier.map(|verifier| verifier.to_owned().into()),
         };
         authorization_codes::exchange(self.deps(), &self.project, exchange, &ClientInfo::default()).await
+    }
+
+    /// At another project.
+    async fn exchange_in(&self, project: &ProjectId, code: &str) -> Result<Exchanged> {
+        let (redirect_uri, code_verifier) = (Some(REDIRECT.to_owned()), Some(VERIFIER.to_owned().into()));
+        let exchange = Exchange { code: code.to_owned(), redirect_uri, code_verifier };
+        authorization_codes::exchange(self.deps(), project, exchange, &ClientInfo::default()).await
     }
 
     /// Signs in with the account.

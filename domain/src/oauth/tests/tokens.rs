@@ -1,13 +1,18 @@
 //! Access tokens of linked accounts (wire/auth §12).
 
+use postern_entity::linked_account_token;
+use sea_orm::{PaginatorTrait, sea_query::Expr};
 use serde_json::json;
 
-use super::*;
+use super::{config as config_of, *};
 use crate::{
     Code, UserId,
     linked_accounts::{self, UpdateLinkedAccount},
+    oauth::ProviderKind,
     ports::oauth::ProviderError,
     sessions::test_scene::refusal,
+    settings::{Settings, SharedOAuthClient},
+    testing::settings,
 };
 
 impl Scene {
@@ -69,8 +74,7 @@ async fn a_revoked_consent_is_forgotten_and_a_new_one_serves() {
 
 impl Scene {
     async fn kept(&self) -> u64 {
-        use sea_orm::PaginatorTrait;
-        postern_entity::linked_account_token::Entity::find().count(self.deps().db.read()).await.unwrap()
+        linked_account_token::Entity::find().count(self.deps().db.read()).await.unwrap()
     }
 }
 
@@ -129,8 +133,7 @@ async fn nothing_is_handed_out_that_is_not_to_be() {
 async fn what_is_kept_is_sealed_and_not_kept_where_it_is_of_no_use() {
     on_each(async |scene| {
         scene.linked(tokens("at-secret", Some("rt-secret"), None, "email")).await;
-        let row =
-            postern_entity::linked_account_token::Entity::find().one(scene.deps().db.read()).await.unwrap().unwrap();
+        let row = linked_account_token::Entity::find().one(scene.deps().db.read()).await.unwrap().unwrap();
         for sealed in [row.access_token.unwrap(), row.refresh_token.unwrap()] {
             assert!(!String::from_utf8_lossy(&sealed).contains("secret"));
         }
@@ -141,6 +144,92 @@ async fn what_is_kept_is_sealed_and_not_kept_where_it_is_of_no_use() {
         scene.visit(&scene.stranger(), departing("google"), other.clone()).await;
         scene.sign_in_with("google", other).await;
         assert_eq!(scene.kept().await, 1, "the project does not use what Google gives");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_installations_client_got_is_no_projects() {
+    let shared = json!({ "type": "github", "allowSignIn": true, "allowConnectedAccounts": true, "isShared": true });
+    for gives_tokens in [false, true] {
+        for database in TestDatabase::each().await {
+            let client = SharedOAuthClient { id: "us".to_owned(), secret: "s".to_owned().into() };
+            let settings = Settings {
+                shared_oauth: [(ProviderKind::Github, client)].into(),
+                shared_oauth_gives_tokens: gives_tokens,
+                ..settings()
+            };
+            let bench = TestBench::with_settings(&database, settings).await;
+            let project = bench.insert_project().await;
+            let config = json!({ "auth.oauth.providers": { "github": shared } });
+            let scene = Scene::with(bench, project, config).await;
+            let user = scene.linked(tokens("theirs", Some("refresh"), Some(3600), "email")).await;
+            assert_eq!(
+                (scene.kept().await, scene.token(user, "").await.is_ok()),
+                (u64::from(gives_tokens), gives_tokens)
+            );
+            // A client of the project's own with the same id, which it could write there itself.
+            scene.configure(config_of(&json!({}))).await;
+            assert_eq!(refusal(scene.token(user, "").await), Code::OauthConnectionDoesNotHaveRequiredScope);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_one_client_got_no_other_one_uses_or_takes_away() {
+    on_each(async |scene| {
+        let user = scene.linked(tokens("first", Some("refresh"), Some(3600), "email")).await;
+        let mut other = config_of(&json!({}));
+        other["auth.oauth.providers"]["github"]["clientId"] = "another".into();
+        scene.configure(other).await;
+        assert_eq!(refusal(scene.token(user, "").await), Code::OauthConnectionDoesNotHaveRequiredScope);
+        scene.configure(config_of(&json!({}))).await;
+        assert_eq!(scene.token(user, "").await.unwrap(), "first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_client_loses_no_consent() {
+    on_each(async |scene| {
+        let user = scene.linked(tokens("first", Some("refresh"), Some(3600), "email")).await;
+        scene.bench.providers.revoke("first");
+        let refused = ProviderError::Refused("The provider refuses: invalid_client.".to_owned());
+        scene.bench.providers.renew_next(Err(refused));
+        assert_eq!(refusal(scene.token(user, "").await), Code::BadRequest);
+        scene.bench.providers.renew_next(Ok(tokens("second", None, Some(3600), "email")));
+        assert_eq!(scene.token(user, "").await.unwrap(), "second");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_who_want_a_token_at_once_renew_it_once() {
+    on_each(async |scene| {
+        let user = scene.linked(tokens("first", Some("refresh"), Some(3600), "email")).await;
+        scene.bench.providers.revoke("first");
+        // A second use of the refresh token would end the consent, as at sites that take it for a theft.
+        scene.bench.providers.renew_next(Ok(tokens("second", Some("next"), Some(3600), "email")));
+        let asked = futures::future::join_all((0..20).map(|_| scene.token(user, ""))).await;
+        let got: Vec<_> = asked.into_iter().map(Result::unwrap).collect();
+        assert!(got.iter().all(|token| token == "second"), "{got:?}");
+        assert_eq!(scene.kept().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewal_whose_process_died_is_done_by_the_next_one() {
+    on_each(async |scene| {
+        let user = scene.linked(tokens("first", Some("refresh"), Some(3600), "email")).await;
+        let until = scene.deps().now().plus_seconds(30);
+        let claim = linked_account_token::Entity::update_many()
+            .col_expr(linked_account_token::Column::RenewingUntil, Expr::value(Some(until)));
+        let claim = &claim;
+        scene.deps().db.write(|tx| async move { Ok(claim.clone().exec(&*tx).await?) }).await.unwrap();
+        scene.bench.clock.advance_seconds(30);
+        scene.bench.providers.renew_next(Ok(tokens("second", None, Some(3600), "email")));
+        assert_eq!(scene.token(user, "").await.unwrap(), "second");
     })
     .await;
 }

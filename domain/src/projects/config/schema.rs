@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
+use url::Url;
 use uuid::{Uuid, fmt::Hyphenated};
 
 use super::table::{APPS, ROWS, Row};
@@ -25,6 +26,8 @@ pub(super) enum Kind {
     Secret,
     /// A UUID in text form.
     Uuid,
+    /// The URL of an issuer (OpenID Connect Discovery 1.0 §3).
+    Issuer,
     /// One of these texts.
     Enum(&'static [&'static str]),
     /// `[n, "day" | "week" | "month" | "year"]`.
@@ -299,6 +302,13 @@ fn is_uuid(text: &str) -> bool {
     text.len() == Hyphenated::LENGTH && Uuid::try_parse(text).is_ok()
 }
 
+/// Whether `text` may name an issuer. Whether it may be an `http` one is asked when it is used.
+fn is_issuer(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    })
+}
+
 impl Kind {
     fn takes(self, value: &Value) -> bool {
         match self {
@@ -308,6 +318,7 @@ impl Kind {
             Self::Num => value.is_number(),
             Self::Str | Self::Secret => value.is_string(),
             Self::Uuid => value.as_str().is_some_and(is_uuid),
+            Self::Issuer => value.as_str().is_some_and(is_issuer),
             Self::Object => value.is_object(),
             Self::Enum(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
             Self::Interval => matches!(
@@ -327,6 +338,7 @@ impl Kind {
             Self::Num => "a number".to_owned(),
             Self::Str | Self::Secret => "a text".to_owned(),
             Self::Uuid => "a UUID".to_owned(),
+            Self::Issuer => "an https URL without query and fragment (in local mode http too)".to_owned(),
             Self::Enum(texts) => format!("one of {}", texts.join(", ")),
             Self::Interval => "[a whole number, day, week, month or year]".to_owned(),
             Self::Object => "an object".to_owned(),

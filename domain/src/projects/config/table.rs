@@ -5,7 +5,7 @@ use crate::emails::DEFAULT_THEME;
 
 use super::schema::{
     Default::{self, Flag, Key, Made, Number, Text, Unset},
-    Kind::{self, Enum, False, Interval, Num, Secret, Str, True, Uuid},
+    Kind::{self, Enum, False, Interval, Issuer, Num, Secret, Str, True, Uuid},
     Lowest::{self, Branch, Environment, Project},
 };
 
@@ -104,7 +104,7 @@ pub(super) const ROWS: &[Row] = &[
     // These three are ours.
     row("auth.oauth.providers.<provider>.appleTeamId", STRING, Unset, Environment),
     row("auth.oauth.providers.<provider>.appleKeyId", STRING, Unset, Environment),
-    row("auth.oauth.providers.<provider>.issuerUrl", STRING, Unset, Environment),
+    row("auth.oauth.providers.<provider>.issuerUrl", &[Issuer], Unset, Environment),
     row("auth.signUpRules.<id>.enabled", FLAG, Flag(false), Branch),
     row("auth.signUpRules.<id>.displayName", STRING, Unset, Branch),
     row("auth.signUpRules.<id>.condition", STRING, Unset, Branch),

@@ -12,7 +12,10 @@ use p256::{
     SecretKey,
     pkcs8::{EncodePrivateKey, LineEnding},
 };
-use postern_domain::ports::http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse};
+use postern_domain::{
+    ports::http::{HttpClient, HttpError, OutgoingRequest, OutgoingResponse},
+    time::SystemClock,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -59,7 +62,7 @@ fn jwk(kid: &str) -> Value {
 struct Scene {
     http: Arc<Scripted>,
     issuers: Issuers,
-    issuer: Url,
+    issuer: &'static str,
 }
 
 impl Scene {
@@ -75,7 +78,7 @@ impl Scene {
         }
         held(&http.answers).insert(format!("{ISSUER}/.well-known/openid-configuration"), metadata);
         let scene =
-            Self { issuers: Issuers::new(Calls::new(http.clone(), None)), http, issuer: ISSUER.parse().unwrap() };
+            Self { issuers: Issuers::new(Calls::new(http.clone(), None), Arc::new(SystemClock)), http, issuer: ISSUER };
         scene.publish(&[jwk("1")]);
         scene
     }
@@ -88,7 +91,7 @@ impl Scene {
         let (nonce, access_token) = ("the nonce".to_owned().into(), ACCESS_TOKEN.to_owned().into());
         let presented =
             Presented { id_token, client_id: CLIENT, nonce: Some(&nonce), access_token: Some(&access_token) };
-        self.issuers.identify(Source::Discovered(&self.issuer), &presented).await
+        self.issuers.identify(Source::Discovered(self.issuer), &presented).await
     }
 }
 
@@ -194,7 +197,7 @@ async fn no_other_token_is_believed() {
 #[tokio::test]
 async fn a_key_that_has_come_since_is_found_and_one_that_is_gone_is_not() {
     let scene = Scene::new(&json!({}));
-    let source = Source::Discovered(&scene.issuer);
+    let source = Source::Discovered(scene.issuer);
     scene.identify(&signed("1", &claims())).await.unwrap();
     scene.publish(&[jwk("2")]);
     assert!(scene.identify(&signed("2", &claims())).await.is_err(), "keys are not fetched at every strange token");
@@ -207,7 +210,7 @@ async fn a_key_that_has_come_since_is_found_and_one_that_is_gone_is_not() {
         metadata: kept.metadata.clone(),
         since: Instant::now().checked_sub(REFETCHED_AFTER * 2).unwrap(),
     };
-    scene.issuers.known.insert(source.name().to_owned(), Arc::new(older)).await;
+    scene.issuers.known.insert(source.key(), Arc::new(older)).await;
     scene.identify(&signed("2", &claims())).await.unwrap();
     assert!(scene.identify(&signed("1", &claims())).await.is_err());
 }
@@ -235,7 +238,33 @@ async fn an_answer_is_taken_from_who_says_that_it_is_its_own() {
         (true, None, false),
     ] {
         let scene = Scene::new(&json!({ "authorization_response_iss_parameter_supported": tells }));
-        let issuer = scene.issuers.get(Source::Discovered(&scene.issuer)).await.unwrap();
+        let issuer = scene.issuers.get(Source::Discovered(scene.issuer)).await.unwrap();
         assert_eq!(issuer.is_sender(told), is_taken, "{tells} {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_a_name_belongs_to_it() {
+    for (configured, told, is_taken) in [
+        ("https://login.example.com", "https://login.example.com", true),
+        ("https://login.example.com/", "https://login.example.com/", true),
+        ("https://login.example.com/", "https://login.example.com", false),
+        ("https://login.example.com", "https://login.example.com/", false),
+    ] {
+        let scene = Scene { issuer: configured, ..Scene::new(&json!({ "issuer": told })) };
+        let token = signed("1", &but(&json!({ "iss": told })));
+        assert_eq!(scene.identify(&token).await.is_ok(), is_taken, "{configured} {told}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_goes_to_an_endpoint_without_tls() {
+    for endpoint in ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"] {
+        for url in ["http://login.example.com/keys", "javascript:alert(1)", "ftp://login.example.com/"] {
+            let scene = Scene::new(&json!({ endpoint: url }));
+            held(&scene.http.answers).insert(url.to_owned(), json!({ "keys": [jwk("1")] }));
+            let refused = scene.identify(&signed("1", &claims())).await;
+            assert!(matches!(refused, Err(ProviderError::Unavailable(_))), "{endpoint} {url}");
+        }
     }
 }
