@@ -158,6 +158,8 @@ describeEachSdk('the administration of payments', (sdk) => {
       for (const [endAction, left] of [['now', []], ['at-period-end', [['basic', 1]]]]) {
         const { created, own } = await member('Quin');
         await subscribe(own, 'basic');
+        // The event of the invoice may come after that of the subscription.
+        await becomes('the invoices', async () => (await own.listInvoices()).length, 1);
         const [{ id }] = await transactionsOf(created.id);
         await shop.admin.refundTransaction({ type: 'subscription', id, amountUsd: '9', endAction });
         assert.deepEqual(await owned(own), left);
