@@ -6,8 +6,9 @@ mod calls;
 mod openid;
 mod profile;
 mod sites;
+mod terms;
 
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use oauth2::{
@@ -19,7 +20,6 @@ use oauth2::{
         BasicTokenType,
     },
 };
-use openidconnect::core::CoreClientAuthMethod;
 use postern_domain::{
     oauth::ProviderKind,
     ports::{
@@ -35,15 +35,12 @@ use url::Url;
 use self::{
     calls::{CallError, Calls, TokenCalls},
     openid::{Issuer, Issuers, Presented, Source},
-    sites::{Identity, Profile, Site, site},
+    sites::{Identity, Site, site},
+    terms::{Terms, Told, asked_scopes, userinfo_of},
 };
 
 /// How long all calls of one operation may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// What is asked of everybody at a provider that is found by its issuer (OpenID Connect Core 1.0 §5.4).
-const OPENID_SCOPES: &[&str] = &["openid", "profile", "email"];
-/// Whose personal accounts sign in at Microsoft where the project names no tenant.
-const MICROSOFT_CONSUMERS: &str = "consumers";
 
 /// Calls providers. Cheap to clone.
 #[derive(Clone)]
@@ -51,22 +48,6 @@ pub struct OAuthProviders {
     calls: Calls,
     issuers: Issuers,
     clock: Arc<dyn Clock>,
-}
-
-/// Where a client finds its provider, and how it deals with it.
-struct Terms<'a> {
-    authorize: Cow<'a, str>,
-    token: Cow<'a, str>,
-    parameters: &'static [(&'static str, &'static str)],
-    takes_proof: bool,
-    wants_basic: bool,
-    identity: Told<'a>,
-}
-
-/// How a provider tells who somebody is.
-enum Told<'a> {
-    Profile(&'static Profile),
-    IdToken { source: Source<'a>, issuer: Arc<Issuer> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,64 +80,6 @@ impl OAuthProviders {
         Self { issuers: Issuers::new(calls.clone(), Arc::clone(&clock)), calls, clock }
     }
 
-    async fn terms<'a>(&self, client: &'a ProviderClient) -> Result<Terms<'a>, ProviderError> {
-        match (site(client.kind), &client.issuer) {
-            (Some(site), _) => self.terms_of_site(site, client).await,
-            (None, Some(issuer)) => self.terms_of_issuer(issuer).await,
-            (None, None) => Err(ProviderError::Refused("The provider has no issuer.".to_owned())),
-        }
-    }
-
-    async fn terms_of_site<'a>(
-        &self,
-        site: &'static Site,
-        client: &'a ProviderClient,
-    ) -> Result<Terms<'a>, ProviderError> {
-        let identity = match &site.identity {
-            Identity::Profile(profile) => Told::Profile(profile),
-            Identity::IdToken { issuer, keys } => {
-                let source = Source::Known { issuer, keys };
-                Told::IdToken { source, issuer: self.issuers.get(source).await? }
-            }
-        };
-        let tenant = client.microsoft_tenant_id.as_deref().unwrap_or(MICROSOFT_CONSUMERS);
-        if !tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) {
-            return Err(ProviderError::Refused("The tenant of Microsoft's is no id and no domain.".to_owned()));
-        }
-        Ok(Terms {
-            authorize: site.authorize.replace("{tenant}", tenant).into(),
-            token: site.token.replace("{tenant}", tenant).into(),
-            parameters: site.parameters,
-            takes_proof: site.takes_proof,
-            wants_basic: site.wants_basic,
-            identity,
-        })
-    }
-
-    async fn terms_of_issuer<'a>(&self, name: &'a str) -> Result<Terms<'a>, ProviderError> {
-        let source = Source::Discovered(name);
-        let issuer = self.issuers.get(source).await?;
-        let metadata = issuer.metadata.as_ref();
-        let (Some(authorize), Some(token)) = (
-            metadata.map(|metadata| metadata.authorization_endpoint().as_str().to_owned()),
-            metadata.and_then(|metadata| metadata.token_endpoint()).map(|url| url.as_str().to_owned()),
-        ) else {
-            return Err(ProviderError::Unavailable("The issuer tells of no endpoint for tokens.".to_owned()));
-        };
-        // The default where the issuer does not say (Discovery 1.0 §3).
-        let wants_basic = metadata
-            .and_then(|metadata| metadata.token_endpoint_auth_methods_supported())
-            .is_none_or(|methods| methods.contains(&CoreClientAuthMethod::ClientSecretBasic));
-        Ok(Terms {
-            authorize: authorize.into(),
-            token: token.into(),
-            parameters: &[],
-            takes_proof: true,
-            wants_basic,
-            identity: Told::IdToken { source, issuer },
-        })
-    }
-
     fn protocol(&self, client: &ProviderClient, terms: &Terms<'_>) -> Result<Protocol, ProviderError> {
         let secret = match client.kind {
             ProviderKind::Apple => apple::client_secret(client, self.clock.now())?,
@@ -168,7 +91,7 @@ impl OAuthProviders {
             .set_client_secret(ClientSecret::new(secret))
             .set_auth_type(if terms.wants_basic { AuthType::BasicAuth } else { AuthType::RequestBody })
             .set_auth_uri(AuthUrl::new(authorize).map_err(|_| CallError::Url)?)
-            .set_token_uri(TokenUrl::new(terms.token.to_string()).map_err(|_| CallError::Url)?)
+            .set_token_uri(TokenUrl::new(terms.token.clone()).map_err(|_| CallError::Url)?)
             .set_redirect_uri(RedirectUrl::from_url(client.callback.clone())))
     }
 
@@ -346,23 +269,9 @@ async fn in_time<T>(work: impl Future<Output = Result<T, ProviderError>> + Send)
     tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(late)
 }
 
-fn base_scopes(kind: ProviderKind) -> &'static [&'static str] {
-    site(kind).map_or(OPENID_SCOPES, |site| site.scopes)
-}
-
-fn asked_scopes(kind: ProviderKind, extra: &[String]) -> impl Iterator<Item = String> + '_ {
-    let base = base_scopes(kind);
-    let further = extra.iter().filter(move |scope| !base.contains(&scope.as_str())).cloned();
-    base.iter().map(|scope| (*scope).to_owned()).chain(further)
-}
-
 /// Twitch wants to know who calls besides.
 fn client_id_to_tell(client: &ProviderClient) -> Option<&str> {
     (client.kind == ProviderKind::Twitch).then_some(&client.client_id)
-}
-
-fn userinfo_of(issuer: &Issuer) -> Option<&str> {
-    Some(issuer.metadata.as_ref()?.userinfo_endpoint()?.as_str())
 }
 
 fn tokens(kind: ProviderKind, answer: &TokenAnswer) -> Tokens {

@@ -6,7 +6,7 @@
 REPO_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 # Tools that had to be fetched (Node, a Python environment) are kept here between runs.
 TOOLS_DIR="$REPO_ROOT/target/tools"
-NODE_MIN_MAJOR=20
+NODE_MIN=20.19
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -122,8 +122,7 @@ need_venv() {
 node_is_new_enough() {
   local found
   found="$("$1" --version 2>/dev/null)" || return 1
-  found="${found#v}"
-  [ "${found%%.*}" -ge "$NODE_MIN_MAJOR" ]
+  printf '%s\n' "$NODE_MIN" "${found#v}" | sort --check=quiet --version-sort
 }
 
 # Puts a new enough node and npm first in PATH. Debian 12 carries 18, so the fallback is the build that PyPI carries.
@@ -131,7 +130,7 @@ need_node() {
   if node_is_new_enough node && command -v npm >/dev/null; then return; fi
   need_venv node "$REPO_ROOT/scripts/lib/node-requirements.txt"
   PATH="$TOOLS_DIR/node/bin:$PATH"
-  node_is_new_enough node || die "the fetched node is older than $NODE_MIN_MAJOR"
+  node_is_new_enough node || die "the fetched node is older than $NODE_MIN"
 }
 
 # Installs the npm packages of tests/npm by their lock file, unless that very lock file is installed already.

@@ -137,6 +137,22 @@ fn the_country_is_what_trusted_proxies_tell_in_one_header() {
 }
 
 #[test]
+fn a_shared_client_is_whole_and_a_stand_in_is_for_local_mode() {
+    let [[google, google_secret], [github, github_secret], ..] = OAUTH_CLIENTS;
+    let settings = read(&[(google, "us"), (google_secret, "s"), (OAUTH_STAND_IN, "http://localhost:9000")]).unwrap();
+    let shared: Vec<_> =
+        settings.domain.shared_oauth.iter().map(|(kind, client)| (kind.as_str(), &*client.id)).collect();
+    assert_eq!((shared, settings.domain.shared_oauth_gives_tokens), (vec![("google", "us")], false));
+    assert!(settings.oauth_stand_in.is_some());
+    let wrong = read(&[(google, "us"), (github_secret, "s"), (OAUTH_STAND_IN, "ftp://x")]).unwrap_err().0.join("\n");
+    for named in [google_secret, github, OAUTH_STAND_IN] {
+        assert!(wrong.contains(named), "{named} is not named in {wrong}");
+    }
+    let wrong = read(&[(PUBLIC_URL, "https://a.example.com"), (OAUTH_STAND_IN, "http://x")]).unwrap_err().0.join("\n");
+    assert!(wrong.contains(OAUTH_STAND_IN), "{wrong}");
+}
+
+#[test]
 fn secrets_do_not_show() {
     let secret = "a-secret-of-more-than-thirty-two-bytes";
     let settings = read(&[(SERVER_SECRET, secret), (DATABASE_URL, "postgres://u:pw123@h/d")]).unwrap();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { startBrowser } from './support/browser.mjs';
-import { freshEmail, UUID } from './support/check.mjs';
+import { UUID } from './support/check.mjs';
 import { freshProject, signedInMember } from './support/project.mjs';
 import { startProvider } from './support/provider.mjs';
 import { describeEachSdk, newestSdk, serverApp } from './support/sdk.mjs';

@@ -17,7 +17,7 @@ use crate::{
     identity, limits,
     ports::oauth::{Departure, ProviderError},
     projects::{self, OAuthProvider},
-    random::random_token,
+    random::{is_token, random_token},
     sessions::{self, ClientInfo},
     validation::Violations,
 };
@@ -93,9 +93,14 @@ pub struct Travel {
     pub returns_by_form: bool,
 }
 
-/// The cookie by which a browser is known that left with a state.
+/// The cookie by which a browser is known that left with a state; none for what is no state of ours, so that nothing else gets
+/// into a header.
 #[must_use]
-pub fn cookie_name(state: &str) -> String {
+pub fn cookie_name(state: &str) -> Option<String> {
+    is_token(state).then(|| cookie_of(state))
+}
+
+fn cookie_of(state: &str) -> String {
     format!("stack-oauth-inner-{state}")
 }
 
@@ -150,7 +155,7 @@ pub async fn depart(deps: &Deps, actor: &Actor, input: Departing, client: &Clien
     memory::remember(deps, project_id, state, &away).await?;
     Ok(Travel {
         location,
-        cookie: cookie_name(state),
+        cookie: cookie_of(state),
         cookie_seconds: memory::AWAY_SECONDS,
         returns_by_form: kind == ProviderKind::Apple,
     })

@@ -6,7 +6,7 @@ use std::{
 };
 
 use postern_migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DbErr};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -25,7 +25,8 @@ static DROPPED: LazyLock<mpsc::Sender<OnServer>> = LazyLock::new(|| {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         for OnServer { server_url, name } in taken {
-            runtime.block_on(on_server(&server_url, &format!("DROP DATABASE {name} WITH (FORCE)")));
+            // One whose server is gone is gone as well; the others are still to be removed.
+            drop(runtime.block_on(on_server(&server_url, &format!("DROP DATABASE {name} WITH (FORCE)"))));
         }
     });
     dropped
@@ -93,7 +94,7 @@ impl TestDatabase {
     pub async fn postgres(server_url: &str) -> Self {
         let template = POSTGRES_TEMPLATE.get_or_init(|| postgres_template(server_url)).await;
         let name = new_name();
-        on_server(server_url, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        create(server_url, &name, &format!("TEMPLATE {template}")).await;
         let url = url_of(server_url, &name);
         Self { url, place: Place::Postgres(OnServer { server_url: server_url.to_owned(), name }) }
     }
@@ -117,7 +118,7 @@ fn url_of(server_url: &str, name: &str) -> String {
 
 async fn postgres_template(server_url: &str) -> String {
     let name = new_name();
-    on_server(server_url, &format!("CREATE DATABASE {name}")).await;
+    create(server_url, &name, "").await;
     migrate(&url_of(server_url, &name)).await;
     name
 }
@@ -139,10 +140,15 @@ async fn migrate(url: &str) {
     connection.close().await.expect("the connection closes");
 }
 
-async fn on_server(server_url: &str, statement: &str) {
-    let connection = Database::connect(single(server_url)).await.expect("the PostgreSQL server answers");
-    connection.execute_unprepared(statement).await.expect("the role may create and drop databases");
-    connection.close().await.expect("the connection closes");
+async fn on_server(server_url: &str, statement: &str) -> Result<(), DbErr> {
+    let connection = Database::connect(single(server_url)).await?;
+    connection.execute_unprepared(statement).await?;
+    connection.close().await
+}
+
+async fn create(server_url: &str, name: &str, like: &str) {
+    let statement = format!("CREATE DATABASE {name} {like}");
+    on_server(server_url, &statement).await.expect("the server answers, and the role may create databases");
 }
 
 fn single(url: &str) -> sea_orm::ConnectOptions {

@@ -190,9 +190,9 @@ async fn depart(mut call: Call) -> Result<Leaving, Refusal> {
     })
 }
 
-/// A browser that came back, and the cookie that has served.
+/// A browser that came back, and the cookie that has served, if there can be one.
 struct Returning {
-    cookie: String,
+    cookie: Option<String>,
     outcome: Result<(StatusCode, Url), Refusal>,
 }
 
@@ -210,7 +210,9 @@ impl IntoResponse for Returning {
             Ok((status, location)) => redirect(status, &location),
             Err(refusal) => refusal.into_response(),
         };
-        set_cookie(&mut response, &format!("{}=; Path=/; HttpOnly; Max-Age=0", self.cookie));
+        if let Some(cookie) = &self.cookie {
+            set_cookie(&mut response, &format!("{cookie}=; Path=/; HttpOnly; Max-Age=0"));
+        }
         response
     }
 }
@@ -228,12 +230,11 @@ async fn come_back_by_form(mut call: Call) -> Result<Returning, Refusal> {
 
 async fn arrive(call: &Call, parameters: &Map<String, Value>, out: StatusCode) -> Returning {
     let parameter = |name: &str| parameters.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let state =
-        parameter("state").unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(64).collect::<String>();
+    let state = parameter("state").unwrap_or_default().to_owned();
     let cookie = cookie_name(&state);
     let returned = Returned {
         provider: call.path_text("provider").unwrap_or_default().to_owned(),
-        has_cookie: has_cookie(&call.headers, &cookie),
+        has_cookie: cookie.as_ref().is_some_and(|cookie| has_cookie(&call.headers, cookie)),
         code: parameter("code").map(|code| code.to_owned().into()),
         error: parameter("error").map(str::to_owned),
         issuer: parameter("iss").map(str::to_owned),

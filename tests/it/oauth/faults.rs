@@ -75,7 +75,15 @@ async fn only_the_browser_that_left_comes_back_and_once() {
     forged.fields[0].1 = "0".repeat(45);
     assert_eq!(scene.come_back(&forged, Some(&cookie)).await.status, 400);
     assert_eq!(scene.come_back(&back, Some(&format!("a=b; {cookie}; c=d"))).await.status, 303);
-    assert_eq!(scene.come_back(&back, Some(&cookie)).await.status, 400);
+    let again = scene.come_back(&back, Some(&cookie)).await;
+    assert_eq!(again.status, 400);
+    // The cookie goes whatever comes of it, and nothing but a state gets into its name.
+    let name = cookie.split('=').next().unwrap();
+    assert_eq!(again.header("set-cookie"), format!("{name}=; Path=/; HttpOnly; Max-Age=0"));
+    let mut strange = back.clone();
+    strange.fields[0].1 = "a; Domain=evil.test".to_owned();
+    let strange = scene.come_back(&strange, Some(&cookie)).await;
+    assert_eq!((strange.status.as_u16(), strange.headers.get("set-cookie")), (400, None));
     scene.app.stop().await;
 }
 

@@ -331,3 +331,23 @@ async fn a_provider_that_was_switched_off_meanwhile_lets_nobody_in() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_many_who_come_from_one_native_app_one_makes_the_user() {
+    let apple = json!({ "type": "apple", "allowSignIn": true, "isShared": false, "clientId": "us", "clientSecret": "s",
+        "appleBundles": { "app": { "bundleId": "test.app" } } });
+    on_each_with(json!({ "auth.oauth.providers": { "apple": apple } }), async |scene| {
+        const COUNT: usize = 8;
+        for _ in 0..COUNT {
+            scene.bench.providers.send_back(account("1"), tokens("none", None, None, "email"));
+        }
+        let (stranger, token, client) = (scene.stranger(), "an ID token".to_owned().into(), ClientInfo::default());
+        let come_in = || crate::oauth::sign_in_with_apple(scene.deps(), &stranger, &token, &client);
+        let came_in = futures::future::join_all((0..COUNT).map(|_| come_in())).await;
+        let came_in: Vec<_> = came_in.into_iter().map(Result::unwrap).collect();
+        assert!(came_in.iter().all(|one| one.user_id == came_in[0].user_id));
+        assert_eq!(came_in.iter().filter(|one| one.is_new_user).count(), 1);
+        assert_eq!((scene.counts().await.0, scene.all_links().await.len()), (1, 1));
+    })
+    .await;
+}

@@ -156,6 +156,40 @@ async fn changing_a_project_is_seen_at_once_and_secrets_are_sealed() {
 }
 
 #[tokio::test]
+async fn writing_the_older_view_keeps_providers_that_it_does_not_show() {
+    on_each_database(|bench| async move {
+        let (_, project) = owned(&bench).await;
+        let (deps, actor) = (&bench.deps, admin(&project.id));
+        let provider = |kind: &str| {
+            json!({ "type": kind, "allowSignIn": true, "allowConnectedAccounts": false, "isShared": false,
+                "clientId": "us", "clientSecret": "hunter2" })
+        };
+        let mut config = json!({ "auth.oauth.providers.acme": provider("oidc"), "auth.oauth.providers.apple": provider("apple"),
+            "auth.oauth.providers.gitlab": provider("gitlab") });
+        config["auth.oauth.providers.acme"]["issuerUrl"] = "https://acme.test".into();
+        config["auth.oauth.providers.apple"]["appleTeamId"] = "TEAM".into();
+        merge_override(deps, &actor, ConfigLevel::Environment, &config.to_string()).await.unwrap();
+        let shown = current_project(deps, &actor).await.unwrap().config;
+        let ids: Vec<_> = shown.oauth_providers.iter().map(|shown| shown.provider.id.as_str()).collect();
+        assert_eq!((ids, shown.enabled_oauth_providers.len()), (vec!["apple", "gitlab"], 3));
+
+        // As a dashboard does that reads, takes one away, and writes.
+        let written = shown.oauth_providers.into_iter().map(|shown| shown.provider).filter(|shown| shown.id == "apple");
+        let config = ConfigChange { oauth_providers: Some(written.collect()), ..ConfigChange::default() };
+        update_project(deps, &actor, ProjectChange { config, ..ProjectChange::default() }).await.unwrap();
+        let config = crate::projects::config(deps, &project.id).await.unwrap();
+        let kept = &config.auth.oauth.providers;
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["acme", "apple"]);
+        let acme = &kept["acme"];
+        let secret = acme.client_secret.as_ref().map(secrecy::ExposeSecret::expose_secret);
+        assert_eq!((secret, acme.issuer_url.as_deref()), (Some("hunter2"), Some("https://acme.test")));
+        assert!(acme.allow_sign_in && !acme.allow_connected_accounts && !acme.is_shared);
+        assert_eq!(kept["apple"].apple_team_id.as_deref(), Some("TEAM"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn values_that_do_not_fit_change_nothing_and_are_all_named() {
     on_each_database(|bench| async move {
         let (_, project) = owned(&bench).await;
