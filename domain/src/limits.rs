@@ -51,6 +51,8 @@ pub enum Limit {
     ChallengesByAddress,
     /// Visits to other sites begun from one address.
     VisitsByAddress,
+    /// Tokens of other sites that a user asks for, each of which may call the site.
+    ProviderTokensByAccount,
     /// Logins of programs begun or looked at from one address.
     CliLoginsByAddress,
     /// Leaked API keys reported from one address.
@@ -76,6 +78,7 @@ impl Limit {
             Self::SecondFactorsByAccount => ("second_factors/account", 100, 60),
             Self::ChallengesByAddress => ("challenges/address", 300, 10),
             Self::VisitsByAddress => ("visits/address", 300, 10),
+            Self::ProviderTokensByAccount => ("provider_tokens/account", 300, 10),
             // A program asks every two seconds for up to a day; offices share an address.
             Self::CliLoginsByAddress => ("cli_logins/address", 3_000, 10),
             // A scanner that goes through many repositories reports from few addresses.
@@ -152,6 +155,18 @@ pub async fn challenged(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Resu
 #[crate::boxed]
 pub async fn visited(deps: &Deps, actor: &Actor, client: &ClientInfo) -> Result<()> {
     by_address(deps, actor, client, Limit::VisitsByAddress).await
+}
+
+/// Counts a token of another site that a user asks for.
+///
+/// # Errors
+/// `RATE_LIMITED`, with the seconds to wait.
+#[crate::boxed]
+pub async fn provider_token_wanted(deps: &Deps, actor: &Actor, user_id: UserId) -> Result<()> {
+    match actor.level {
+        Level::Client => take(deps, actor, Limit::ProviderTokensByAccount, &[&user_id.to_string()]).await,
+        Level::Server | Level::Admin => Ok(()),
+    }
 }
 
 /// Counts a program that begins to log in, or asks how far it is.

@@ -19,7 +19,7 @@ use crate::{
     Actor, Code, Deps, Failure, LinkedAccountTokenId, ProjectId, Timestamp, UserId, api_keys,
     db::Tx,
     error::{Result, refuse},
-    oauth,
+    limits, oauth,
     ports::oauth::{ProviderClient, Tokens},
     projects::{self, ProjectConfig},
     rotation::Rotation,
@@ -117,7 +117,7 @@ pub(crate) async fn keep_tokens_in(
 /// `FORBIDDEN` for clients that do not ask for their own; then, in this order, `OAUTH_PROVIDER_NOT_FOUND_OR_NOT_ENABLED`,
 /// `OAUTH_ACCESS_TOKEN_NOT_AVAILABLE_WITH_SHARED_OAUTH_KEYS`, `USER_NOT_FOUND`, `OAUTH_CONNECTION_NOT_CONNECTED_TO_USER`,
 /// `OAUTH_CONNECTION_DOES_NOT_HAVE_REQUIRED_SCOPE` when nothing kept covers the scopes or all of it was revoked;
-/// `OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE`, and `BAD_REQUEST` for a site that refuses our client.
+/// `OAUTH_PROVIDER_TEMPORARILY_UNAVAILABLE`, and `BAD_REQUEST` for a site that refuses our client. `RATE_LIMITED` for clients.
 #[crate::boxed]
 pub async fn access_token(
     deps: &Deps,
@@ -154,6 +154,7 @@ pub async fn access_token(
             "The user has linked no such account for the application to use.",
         ));
     }
+    limits::provider_token_wanted(deps, actor, user_id).await?;
     let given_to = Some(name_of(client));
     for kept in store::tokens_of(deps.db.read(), project_id, ids).await? {
         if kept.client != given_to || !covers(&kept.scopes, scopes.split_whitespace()) {

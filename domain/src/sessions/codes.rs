@@ -323,6 +323,22 @@ pub(super) async fn usable(
     Ok(row.map(|row| UsedCode { id: row.id, user_id: row.user_id, data: row.data }))
 }
 
+/// Whom a code concerns that shares its tail with this one, which may be a wrong guess at it. `None` where no code of the kind
+/// does, so that nothing was guessed at, and after too many attempts, which change nothing any more.
+pub(super) async fn guessed_at(
+    deps: &Deps,
+    project_id: &ProjectId,
+    kind: CodeKind,
+    code: &OneTimeCode,
+) -> Result<Option<Option<UserId>>> {
+    let sharing = verification_code::Entity::find()
+        .filter(verification_code::Column::ProjectId.eq(project_id.clone()))
+        .filter(verification_code::Column::TailHash.eq(code.tail_hash()))
+        .filter(verification_code::Column::Kind.eq(kind.as_str()))
+        .filter(verification_code::Column::Attempts.lte(MAX_ATTEMPTS));
+    Ok(sharing.one(deps.db.read()).await?.map(|row| row.user_id))
+}
+
 /// Counts an attempt and marks the code as used.
 async fn use_up(
     deps: &Deps,

@@ -113,14 +113,30 @@ pub async fn send_sign_in_code(
     Ok(SentCode { nonce: nonce.into() })
 }
 
-/// The first six characters of a code as mails show them, for a page that a link led to.
+/// Whether a code could be used now. Counts as an attempt, and a wrong one is told to the audit.
+///
+/// # Errors
+/// Those of codes.
+#[crate::boxed]
+pub async fn check_sign_in_code(deps: &Deps, actor: &Actor, code: &OneTimeCode, client: &ClientInfo) -> Result<()> {
+    let checked = codes::check_code(deps, &actor.project_id, CodeKind::SignIn, code).await;
+    told(deps, &Way::new(actor, Method::Otp, client), code, checked).await
+}
+
+/// The first six characters of a code as mails show them, for a page that a link led to. A wrong one is told to the audit.
 ///
 /// # Errors
 /// `FORBIDDEN` where the project has it switched off; those of codes, which count as attempts.
 #[crate::boxed]
-pub async fn sign_in_code_to_type(deps: &Deps, actor: &Actor, code: &OneTimeCode) -> Result<String> {
+pub async fn sign_in_code_to_type(
+    deps: &Deps,
+    actor: &Actor,
+    code: &OneTimeCode,
+    client: &ClientInfo,
+) -> Result<String> {
     require_enabled(&*projects::config(deps, &actor.project_id).await?)?;
-    codes::look_at_link(deps, &actor.project_id, CodeKind::SignIn, code).await?;
+    let looked_at = codes::look_at_link(deps, &actor.project_id, CodeKind::SignIn, code).await;
+    told(deps, &Way::new(actor, Method::Otp, client), code, looked_at).await?;
     Ok(code.head().to_uppercase())
 }
 
@@ -190,8 +206,19 @@ pub async fn sign_in_with_magic_link(
     {
         decision.record_rejection(deps, way).await?;
     }
-    let outcome: Outcome = outcome?;
+    let outcome: Outcome = told(deps, way, code, outcome).await?;
     outcome.finish(deps, actor, client).await
+}
+
+/// Tells the audit of a code that did not let in whoever brought it. What shares its tail with no code is a guess at nothing, and
+/// costs nothing.
+async fn told<T: Send>(deps: &Deps, way: &Way<'_>, code: &OneTimeCode, outcome: Result<T>) -> Result<T> {
+    if let Some(failure) = outcome.as_ref().err().and_then(Error::failure)
+        && let Some(holder) = codes::guessed_at(deps, &way.actor.project_id, CodeKind::SignIn, code).await?
+    {
+        way.failed(deps, holder, failure.code).await?;
+    }
+    outcome
 }
 
 /// Whose account the address signs in to.

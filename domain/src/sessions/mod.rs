@@ -49,7 +49,9 @@ pub(crate) use sign_up::{new_password, offers_sign_up, require_may_sign_up};
 
 pub(crate) use begin::take_over;
 pub use begin::{MAX_SESSION_MILLIS, NewSession, SignedIn, create};
-pub use magic_link::{SIGN_IN_PAGE, SentCode, send_sign_in_code, sign_in_code_to_type, sign_in_with_magic_link};
+pub use magic_link::{
+    SIGN_IN_PAGE, SentCode, check_sign_in_code, send_sign_in_code, sign_in_code_to_type, sign_in_with_magic_link,
+};
 pub use password::{MIN_PASSWORD_CHARS, set_password, sign_in_with_password, update_password};
 pub use recovery_codes::{RECOVERY_CODES, create_recovery_codes};
 pub use reset::{RESET_PASSWORD_PAGE, reset_password, send_password_reset};

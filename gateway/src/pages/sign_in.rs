@@ -3,7 +3,7 @@
 
 use axum::{
     Router,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Query, Request, State},
     http::StatusCode,
     response::Response,
     routing::get,
@@ -23,11 +23,12 @@ pub(super) fn router() -> Router<Gateway> {
     Router::new().route(SIGN_IN_PAGE, get(show))
 }
 
-async fn show(State(gateway): State<Gateway>, link: Result<Query<Link>, QueryRejection>) -> Result<Response, Refusal> {
-    let Ok(Query(link)) = link else { return incomplete() };
+async fn show(State(gateway): State<Gateway>, request: Request) -> Result<Response, Refusal> {
+    let client = &gateway.client_info(&request);
+    let Ok(Query(link)) = Query::<Link>::try_from_uri(request.uri()) else { return incomplete() };
     let Some((actor, project)) = link.opened(&gateway).await? else { return incomplete() };
     let code = match OneTimeCode::parse(&link.code) {
-        Ok(code) => sessions::sign_in_code_to_type(&gateway.deps, &actor, &code).await,
+        Ok(code) => sessions::sign_in_code_to_type(&gateway.deps, &actor, &code, client).await,
         Err(error) => Err(error),
     };
     match code {

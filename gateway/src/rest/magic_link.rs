@@ -1,6 +1,6 @@
 //! `/auth/otp/*`: signing in by a code that is mailed.
 
-use postern_domain::sessions::{self, CodeKind, LinkTarget, OneTimeCode};
+use postern_domain::sessions::{self, LinkTarget, OneTimeCode};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -59,6 +59,6 @@ async fn check_code(mut call: Call) -> Answer<CodeIsValid> {
     let actor = call.actor(OPEN)?;
     let body: CodeBody = call.body()?;
     let code = OneTimeCode::parse(&body.code)?;
-    sessions::check_code(&call.deps, &actor.project_id, CodeKind::SignIn, &code).await?;
+    sessions::check_sign_in_code(&call.deps, &actor, &code, &call.client).await?;
     Ok(VALID)
 }

@@ -10,7 +10,7 @@ use crate::{
     linked_accounts::{self, UpdateLinkedAccount},
     oauth::ProviderKind,
     ports::oauth::ProviderError,
-    sessions::test_scene::refusal,
+    sessions::{SignedIn, test_scene::refusal},
     settings::{Settings, SharedOAuthClient},
     testing::settings,
 };
@@ -18,10 +18,14 @@ use crate::{
 impl Scene {
     /// Signs in with an account that gives these tokens.
     async fn linked(&self, given: Tokens) -> UserId {
+        self.signed_in_by(given).await.user_id
+    }
+
+    async fn signed_in_by(&self, given: Tokens) -> SignedIn {
         self.leave(&self.stranger(), departing("github")).await.unwrap();
         self.bench.providers.send_back(account("1"), given);
         let arrival = self.come_back(self.returned("github")).await.unwrap();
-        self.exchange(&code(&arrival)).await.unwrap().signed_in.user_id
+        self.exchange(&code(&arrival)).await.unwrap().signed_in
     }
 
     async fn token(&self, user_id: UserId, scopes: &str) -> Result<String> {
@@ -94,6 +98,19 @@ async fn consents_do_not_pile_up_and_none_that_can_be_renewed_is_lost() {
             scene.linked(tokens("at", Some("rt"), Some(3600), &format!("scope-{number}"))).await;
         }
         assert_eq!(scene.kept().await, 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_who_asks_too_often_has_to_wait_and_a_server_has_not() {
+    on_each(async |scene| {
+        let signed_in = scene.signed_in_by(tokens("first", None, None, "email")).await;
+        let (user, own) = (signed_in.user_id, scene.client(&signed_in).await);
+        scene.bench.rates.refuse("provider_tokens/account", std::time::Duration::from_secs(60));
+        let asked = linked_accounts::access_token(scene.deps(), &own, user, "github", None, "").await;
+        assert_eq!(refusal(asked), Code::RateLimited);
+        assert_eq!(scene.token(user, "").await.unwrap(), "first");
     })
     .await;
 }

@@ -48,7 +48,7 @@ async fn a_stranger_gets_an_account_once_by_the_code_that_the_mail_and_the_calle
         assert_eq!(sent.nonce.expose_secret().len(), 39);
         assert!(link.as_str().ends_with(sent.nonce.expose_secret()));
         let (code, stranger) = (&scene.last_code().await, &scene.stranger());
-        let shown = sign_in_code_to_type(scene.deps(), stranger, code).await.unwrap();
+        let shown = sign_in_code_to_type(scene.deps(), stranger, code, &from("NO")).await.unwrap();
         let typed = OneTimeCode::parse(&format!("{shown}{}", sent.nonce.expose_secret())).unwrap();
         let outcomes = join_all((0..4).map(|_| sign_in(&scene, stranger, &typed))).await;
         let mut signed_in: Vec<_> = outcomes.into_iter().filter_map(Result::ok).collect();
@@ -179,6 +179,33 @@ async fn rules_look_at_where_the_code_was_asked_for_and_a_rejection_uses_it_up()
         assert_eq!(refusal(sign_in(&scene, stranger, code).await), Code::VerificationCodeAlreadyUsed);
         assert_eq!(scene.counts().await.0, 0);
         assert!(scene.events().await.contains(&"sign_up.rejected".to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn guesses_at_a_code_are_told_to_the_audit_until_they_are_too_many_to_matter() {
+    on_each_database(|bench| async move {
+        let scene = scene(bench).await;
+        verified(&scene).await;
+        let nonce = send(&scene, EMAIL).await.unwrap().nonce;
+        let (deps, stranger, client) = (scene.deps(), &scene.stranger(), &from("NO"));
+        let told = async || scene.events().await.iter().filter(|name| *name == "sign_in.failed").count();
+        let guess = |head: &str| OneTimeCode::parse(&format!("{head}{}", nonce.expose_secret())).unwrap();
+        assert_eq!(refusal(sign_in(&scene, stranger, &guess("000000")).await), Code::VerificationCodeNotFound);
+        let checked = check_sign_in_code(deps, stranger, &guess("000001"), client).await;
+        assert_eq!(refusal(checked), Code::VerificationCodeNotFound);
+        let shown = sign_in_code_to_type(deps, stranger, &guess("000002"), client).await;
+        assert_eq!(refusal(shown), Code::VerificationCodeNotFound);
+        assert_eq!(told().await, 3);
+        // Nothing is told of what cannot be a guess at anybody's code.
+        let into_the_blue = OneTimeCode::parse(&"x".repeat(45)).unwrap();
+        assert_eq!(refusal(sign_in(&scene, stranger, &into_the_blue).await), Code::VerificationCodeNotFound);
+        assert_eq!(told().await, 3);
+        for _ in 0..30 {
+            assert_eq!(refusal(sign_in(&scene, stranger, &guess("000003")).await), Code::VerificationCodeNotFound);
+        }
+        assert_eq!(told().await, 20);
     })
     .await;
 }
