@@ -16,7 +16,7 @@ use crate::{
     actor::{Actor, IdempotencyKey},
     api_keys,
     codes::Code,
-    db::{Backend, NewRows, Tx, lock_timed_out},
+    db::{AsText, Backend, NewRows, Operation, Outcome, Tx, lock_timed_out},
     deps::Deps,
     error::{Error, Failure, Result, refuse},
     random::equal_secrets,
@@ -47,33 +47,40 @@ impl Deps {
         F: FnMut(Tx) -> Fut + Send,
         Fut: Future<Output = Result<T>> + Send,
     {
+        let outcome = Outcome::none();
+        self.mutate_once(actor, operation, &outcome, &mut |tx| outcome.of(mutation(tx))).await?;
+        outcome.take()
+    }
+
+    #[crate::boxed]
+    async fn mutate_once<'a>(
+        &self,
+        actor: &Actor,
+        operation: &'static str,
+        outcome: &'a dyn AsText,
+        mutation: &mut Operation<'a>,
+    ) -> Result<()> {
         api_keys::may(actor, operation)?;
-        let Some(key) = &actor.idempotency else { return self.db.write(mutation).await };
+        let Some(key) = &actor.idempotency else { return self.db.run(mutation).await };
         if key.key.is_empty() || key.key.chars().count() > MAX_KEY_CHARS {
             return refuse(Failure::bad_request(format!(
                 "The idempotency key must have 1 to {MAX_KEY_CHARS} characters."
             )));
         }
-        let claim = Claim { deps: self, actor, key, operation };
-        let claim = &claim;
-        let outcome = self
-            .db
-            .write(|tx| {
-                // Made here, run only if the key is free: an async block borrowing the mutation itself would have to
-                // give it back before the next try of `write`.
-                let running = mutation(tx.share());
-                async move {
-                    if let Some(kept) = claim.take(&tx).await? {
-                        return Ok(kept);
-                    }
-                    let outcome = running.await?;
-                    let text = serde_json::to_vec(&outcome).map_err(Error::internal)?;
-                    claim.keep(&tx, &text).await?;
-                    Ok(outcome)
+        let claim = &Claim { deps: self, actor, key, operation };
+        let once = self.db.write(|tx| {
+            // Made here, run only if the key is free: an async block borrowing the mutation itself would have to
+            // give it back before the next try of `write`.
+            let running = mutation(tx.share());
+            async move {
+                if let Some(kept) = claim.take(&tx).await? {
+                    return outcome.put_text(&kept);
                 }
-            })
-            .await;
-        match outcome {
+                running.await?;
+                claim.keep(&tx, &outcome.text()?).await
+            }
+        });
+        match once.await {
             Err(Error::Database(error)) if lock_timed_out(&error) => {
                 refuse(Failure::new(Code::Conflict, "A request with the same idempotency key is still running."))
             }
@@ -116,7 +123,7 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     /// Claims the key, or answers the outcome that was kept under it.
-    async fn take<T: DeserializeOwned>(&self, tx: &Tx) -> Result<Option<T>> {
+    async fn take(&self, tx: &Tx) -> Result<Option<Vec<u8>>> {
         let now = self.deps.now();
         idempotency::Entity::delete_many()
             .filter(self.this_row())
@@ -146,7 +153,7 @@ impl Claim<'_> {
         if claimed > 0 { Ok(None) } else { self.kept(tx).await.map(Some) }
     }
 
-    async fn kept<T: DeserializeOwned>(&self, tx: &Tx) -> Result<T> {
+    async fn kept(&self, tx: &Tx) -> Result<Vec<u8>> {
         let row = idempotency::Entity::find()
             .filter(self.this_row())
             .one(&**tx)
@@ -158,8 +165,7 @@ impl Claim<'_> {
                 "This idempotency key was used for another request within the last 24 hours.",
             ));
         }
-        let outcome = self.deps.keyring.open(&self.place(), &row.outcome)?;
-        serde_json::from_slice(&outcome).map_err(Error::internal)
+        self.deps.keyring.open(&self.place(), &row.outcome)
     }
 
     async fn keep(&self, tx: &Tx, outcome: &[u8]) -> Result<()> {

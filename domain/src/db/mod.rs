@@ -11,13 +11,13 @@ mod connect;
 mod group;
 mod kept;
 mod lookup;
+mod operation;
 mod prune;
 mod reader;
 mod refusal;
 mod rows;
 
 use std::{
-    future::Future,
     ops::Deref,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -37,6 +37,7 @@ pub use connect::{Address, may_come_back};
 use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
 pub(crate) use lookup::{Fetched, Lookup};
+pub(crate) use operation::{AsText, Operation, Outcome};
 pub(crate) use prune::{PRUNE_BATCH, prune};
 pub use reader::Reader;
 pub(crate) use refusal::lock_timed_out;
@@ -206,21 +207,12 @@ impl Db {
         &self.signals
     }
 
-    /// Runs `operation` in one transaction and commits it; an error rolls everything back. The operation may run several
-    /// times on PostgreSQL, so it must not keep state outside the transaction. Signals raised through the [`Tx`] go out
-    /// after the commit only.
-    ///
-    /// # Errors
-    /// Those of the operation, and those of the database.
-    pub async fn write<T, F, Fut>(&self, mut operation: F) -> Result<T>
-    where
-        F: FnMut(Tx) -> Fut + Send,
-        Fut: Future<Output = Result<T>> + Send,
-        T: Send,
-    {
+    /// [`Db::write`] of what leaves its outcome elsewhere.
+    #[crate::boxed]
+    pub(crate) async fn run<'a>(&self, operation: &mut Operation<'a>) -> Result<()> {
         let mut tries = 1;
         loop {
-            match self.write_once(&mut operation).await {
+            match self.run_once(operation).await {
                 Err(Error::Database(error)) if lost_race(&error) && tries < MAX_WRITE_TRIES => {
                     tracing::debug!(tries, "a transaction lost a race and is run again");
                     // A jittered pause lets the winner finish; without it two losers can meet again at once.
@@ -232,11 +224,7 @@ impl Db {
         }
     }
 
-    async fn write_once<T, F, Fut>(&self, operation: &mut F) -> Result<T>
-    where
-        F: FnMut(Tx) -> Fut + Send,
-        Fut: Future<Output = Result<T>> + Send,
-    {
+    async fn run_once<'a>(&self, operation: &mut Operation<'a>) -> Result<()> {
         let (started, waiting) = (Instant::now(), Waiting::new(&self.waiting));
         let (transaction, turn) = match self.backend {
             Backend::Sqlite => {

@@ -77,7 +77,10 @@ impl Method {
                 input.attrs.retain(|attribute| !attribute.path().is_ident("graphql"));
             }
         }
-        quote!(#function)
+        // On the heap: every operation has room for the largest field of its root, and a sign-up needs a lot. And what happens in it
+        // has to be proven once to be able to move between threads, not once more by whoever awaits it.
+        let boxed = function.sig.asyncness.map(|_| quote!(#[::postern_domain::boxed]));
+        quote!(#boxed #function)
     }
 
     /// The method that async-graphql makes a field of.
@@ -96,7 +99,7 @@ impl Method {
         let value = &self.output.value;
         let refused = self.refused();
         let check = self.check(arguments);
-        let call = self.call(&resolver, matches!(arguments.place, Place::Object(_)));
+        let call = self.call(&resolver);
         let answer = match (self.output.fallible, self.output.nullable) {
             (false, _) => quote!(::std::result::Result::Ok(#call)),
             (true, true) => quote!(crate::graphql::guard::or_null(#context, #call)),
@@ -150,18 +153,14 @@ impl Method {
         }
     }
 
-    fn call(&self, resolver: &Ident, is_object: bool) -> TokenStream {
+    fn call(&self, resolver: &Ident) -> TokenStream {
         let context = self.wants_context.then_some(&self.context).into_iter();
         let others = self.function.sig.inputs.iter().skip(1 + usize::from(self.wants_context)).filter_map(|input| {
             if let FnArg::Typed(PatType { pat, .. }) = input { Some(argument_name(pat)) } else { None }
         });
         let arguments = context.map(|context| quote!(#context)).chain(others);
         let call = quote!(self.#resolver(#(#arguments),*));
-        if self.function.sig.asyncness.is_none() {
-            return call;
-        }
-        // On the heap: every operation has room for the largest field of its root, and a sign-up needs a lot.
-        if is_object { quote!(#call.await) } else { quote!(::std::boxed::Box::pin(#call).await) }
+        if self.function.sig.asyncness.is_some() { quote!(#call.await) } else { call }
     }
 
     /// The parameters, with a context put in where the resolver has none. The visible ones keep their attributes.

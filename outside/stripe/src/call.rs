@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use postern_domain::ports::stripe::StripeError;
+use postern_domain::{boxed, ports::stripe::StripeError};
 use serde::de::DeserializeOwned;
 use stripe::{CustomizedStripeRequest, IdempotencyKey, RequestStrategy, StripeRequest};
 use stripe_client_core::RequestBuilder;
@@ -46,9 +46,21 @@ impl StripeClient {
     async fn send<T: DeserializeOwned>(
         &self,
         account_id: Option<&str>,
-        mut request: RequestBuilder,
+        request: RequestBuilder,
         strategy: RequestStrategy,
     ) -> Result<T, StripeError> {
+        let answer = self.fetch(account_id, request, strategy).await?;
+        let mut answer = serde_json::Deserializer::from_slice(&answer);
+        serde_path_to_error::deserialize(&mut answer).map_err(|error| error::unreadable(&error))
+    }
+
+    #[boxed]
+    async fn fetch(
+        &self,
+        account_id: Option<&str>,
+        mut request: RequestBuilder,
+        strategy: RequestStrategy,
+    ) -> Result<Bytes, StripeError> {
         request.body = request.body.map(|body| in_order(&body));
         let mut request = request.customize::<()>().request_strategy(strategy);
         if let Some(account_id) = account_id {
@@ -56,9 +68,7 @@ impl StripeClient {
         }
         let taking = Taking { client: &self.client, taken: Mutex::default() };
         request.send(&taking).await.map_err(error::failed)?;
-        let taken = taking.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut answer = serde_json::Deserializer::from_slice(&taken);
-        serde_path_to_error::deserialize(&mut answer).map_err(|error| error::unreadable(&error))
+        Ok(taking.taken.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
