@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use postern_domain::network;
 use tokio::sync::Semaphore;
 
@@ -64,6 +64,12 @@ impl Addresses {
     #[must_use]
     pub fn new(allowed: &[IpNet]) -> Self {
         Self::with_lookup(allowed, Arc::new(SystemLookup))
+    }
+
+    /// For a host that the operator chose: wherever that is.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self::new(&[IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())])
     }
 
     /// With another resolver.

@@ -24,7 +24,7 @@ const MAX_IDLE_PER_HOST: usize = 256;
 /// the library.
 const MAX_HTTP2_HEADER_BYTES: u32 = 16 * 1024;
 
-/// Sends requests to hosts that tenants chose. Cheap to clone.
+/// Sends requests to hosts that somebody chose. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OutgoingHttp {
     client: Client,
@@ -78,6 +78,7 @@ impl OutgoingHttp {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            Method::Delete => reqwest::Method::DELETE,
         };
         self.client
             .request(method, request.url)

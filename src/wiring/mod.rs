@@ -91,8 +91,10 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
 #[cfg(feature = "stripe")]
 fn stripe(settings: &Settings) -> Result<Option<Arc<dyn Stripe>>> {
     let Some(stripe) = &settings.stripe else { return Ok(None) };
-    let client =
-        postern_outside_stripe::StripeClient::new(&stripe.secret_key, &stripe.api_base).map_err(Error::internal)?;
+    // The operator says where it is.
+    let http = Arc::new(OutgoingHttp::new(Addresses::anywhere()).map_err(Error::internal)?);
+    let client = postern_outside_stripe::StripeClient::new(http, &stripe.secret_key, &stripe.api_base)
+        .map_err(Error::internal)?;
     Ok(Some(Arc::new(client)))
 }
 

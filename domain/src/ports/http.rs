@@ -1,4 +1,5 @@
-//! One bounded HTTP request to a host that a tenant chose: resolved once, forbidden addresses refused, no redirects.
+//! One bounded HTTP request, to a host that a tenant or the operator chose: resolved once, forbidden addresses refused, no
+//! redirects.
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub enum Method {
     Get,
     /// Something is handed over.
     Post,
+    /// Something ends.
+    Delete,
 }
 
 /// A request to send.

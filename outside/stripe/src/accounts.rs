@@ -3,7 +3,7 @@
 use postern_domain::ports::stripe::{Metadata, StripeAccount, StripeError};
 use secrecy::SecretString;
 use serde::Deserialize;
-use stripe::StripeRequest;
+use stripe_client_core::StripeRequest;
 use stripe_connect::{
     account::{
         CreateAccount, CreateAccountCapabilities, CreateAccountCapabilitiesCardPayments,

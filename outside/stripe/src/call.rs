@@ -1,14 +1,23 @@
 //! One call: from a request of async-stripe's to an answer of ours.
 
-use std::sync::{Mutex, PoisonError};
-
 use bytes::Bytes;
-use postern_domain::{boxed, ports::stripe::StripeError};
+use postern_domain::{
+    boxed,
+    ports::{
+        http::{Method, OutgoingRequest},
+        stripe::StripeError,
+    },
+};
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use stripe::{CustomizedStripeRequest, IdempotencyKey, RequestStrategy, StripeRequest};
-use stripe_client_core::RequestBuilder;
+use stripe_client_core::{IdempotencyKey, RequestBuilder, StripeMethod, StripeRequest, VERSION};
+use url::Url;
 
 use crate::{StripeClient, error};
+
+/// How much of an answer is read. A list of a hundred objects has about a megabyte.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const USER_AGENT: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
 
 impl StripeClient {
     /// Asks an account, or the platform itself, without changing anything.
@@ -17,7 +26,7 @@ impl StripeClient {
         account_id: Option<&str>,
         request: &impl StripeRequest,
     ) -> Result<T, StripeError> {
-        self.send(account_id, request.build(), RequestStrategy::Once).await
+        self.send(account_id, request.build(), None).await
     }
 
     /// Changes something once for each key.
@@ -27,11 +36,10 @@ impl StripeClient {
         request: &impl StripeRequest,
         key: &str,
     ) -> Result<T, StripeError> {
-        let key = IdempotencyKey::new(key).map_err(|error| StripeError::Refused {
-            code: String::new(),
-            message: format!("no idempotency key: {error}"),
-        })?;
-        self.send(account_id, request.build(), RequestStrategy::Idempotent(key)).await
+        // With an empty one it would be done at each call.
+        let key =
+            IdempotencyKey::new(key).map_err(|error| error::unaskable(&format!("no idempotency key: {error}")))?;
+        self.send(account_id, request.build(), Some(key.as_str())).await
     }
 
     /// Changes something as often as it is called.
@@ -40,16 +48,16 @@ impl StripeClient {
         account_id: Option<&str>,
         request: RequestBuilder,
     ) -> Result<T, StripeError> {
-        self.send(account_id, request, RequestStrategy::Once).await
+        self.send(account_id, request, None).await
     }
 
     async fn send<T: DeserializeOwned>(
         &self,
         account_id: Option<&str>,
         request: RequestBuilder,
-        strategy: RequestStrategy,
+        key: Option<&str>,
     ) -> Result<T, StripeError> {
-        let answer = self.fetch(account_id, request, strategy).await?;
+        let answer = self.fetch(account_id, request, key).await?;
         let mut answer = serde_json::Deserializer::from_slice(&answer);
         serde_path_to_error::deserialize(&mut answer).map_err(|error| error::unreadable(&error))
     }
@@ -58,34 +66,56 @@ impl StripeClient {
     async fn fetch(
         &self,
         account_id: Option<&str>,
-        mut request: RequestBuilder,
-        strategy: RequestStrategy,
+        request: RequestBuilder,
+        key: Option<&str>,
     ) -> Result<Bytes, StripeError> {
-        request.body = request.body.map(|body| in_order(&body));
-        let mut request = request.customize::<()>().request_strategy(strategy);
-        if let Some(account_id) = account_id {
-            request = request.account_id(word(account_id)?.into());
+        let request = OutgoingRequest {
+            method: match request.method {
+                StripeMethod::Get => Method::Get,
+                StripeMethod::Post => Method::Post,
+                StripeMethod::Delete => Method::Delete,
+            },
+            url: self.url(&request)?,
+            headers: self.headers(account_id, request.body.is_some(), key)?,
+            body: request.body.map(|body| in_order(&body).into()).unwrap_or_default(),
+            timeout: self.timeout,
+            max_response_bytes: MAX_ANSWER_BYTES,
+        };
+        let answer = self.http.send(request).await.map_err(error::unanswered)?;
+        if (200..300).contains(&answer.status) {
+            Ok(answer.body)
+        } else {
+            Err(error::failed(answer.status, &answer.body))
         }
-        let taking = Taking { client: &self.client, taken: Mutex::default() };
-        request.send(&taking).await.map_err(error::failed)?;
-        Ok(taking.taken.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-/// Sends requests by async-stripe's client, but keeps the answers as they are.
-struct Taking<'a> {
-    client: &'a stripe::Client,
-    taken: Mutex<Bytes>,
-}
+    /// Behind the path of the base, where somebody puts one.
+    fn url(&self, request: &RequestBuilder) -> Result<Url, StripeError> {
+        let base = self.api_base.as_str().trim_end_matches('/');
+        let mut url: Url =
+            format!("{base}/v1{}", request.path).parse().map_err(|error| error::unaskable(&format!("{error}")))?;
+        url.set_query(request.query.as_deref());
+        Ok(url)
+    }
 
-impl stripe_client_core::StripeClient for Taking<'_> {
-    type Err = stripe::StripeError;
-
-    async fn execute(&self, request: CustomizedStripeRequest) -> Result<Bytes, Self::Err> {
-        let answer = stripe_client_core::StripeClient::execute(self.client, request).await?;
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-        // What async-stripe makes the `()` of that each request is said to answer.
-        Ok(Bytes::from_static(b"null"))
+    /// Versions, accounts and keys: docs.stripe.com/api/versioning, /api/connected-accounts, /api/idempotent_requests.
+    fn headers(
+        &self,
+        account_id: Option<&str>,
+        has_body: bool,
+        key: Option<&str>,
+    ) -> Result<Vec<(String, String)>, StripeError> {
+        let authorization = format!("Bearer {}", self.secret_key.expose_secret());
+        let mut headers =
+            vec![("authorization", &*authorization), ("stripe-version", VERSION.as_str()), ("user-agent", USER_AGENT)];
+        if let Some(account_id) = account_id {
+            headers.push(("stripe-account", word(account_id)?));
+        }
+        if has_body {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+        }
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        Ok(headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use postern_domain::ports::stripe::{StripeCard, StripeError, StripeSetupIntent};
 use secrecy::SecretString;
 use serde::Deserialize;
-use stripe::StripeRequest;
+use stripe_client_core::StripeRequest;
 use stripe_core::{
     SetupIntentAllowedPaymentMethodTypes,
     customer::{ListPaymentMethodsCustomer, ListPaymentMethodsCustomerType},

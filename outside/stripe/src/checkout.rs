@@ -2,7 +2,6 @@
 
 use postern_domain::ports::stripe::{BillingUnit, CheckoutOf, Metadata, NewCheckout, StripeCheckout, StripeError};
 use serde::Deserialize;
-use stripe::StripeRequest;
 use stripe_checkout::{
     CheckoutSessionMode, CheckoutSessionStatus,
     checkout_session::{
@@ -12,6 +11,7 @@ use stripe_checkout::{
         ListCheckoutSession, ProductData,
     },
 };
+use stripe_client_core::StripeRequest;
 
 use crate::{
     StripeClient,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use postern_domain::ports::stripe::{Metadata, StripeCustomer, StripeError};
 use serde::Deserialize;
-use stripe::StripeRequest;
+use stripe_client_core::StripeRequest;
 use stripe_core::customer::{
     CreateCustomer, ListCustomer, RetrieveCustomer, SearchCustomer, UpdateCustomer, UpdateCustomerInvoiceSettings,
 };

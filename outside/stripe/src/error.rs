@@ -1,33 +1,48 @@
 //! What a failed call means.
 
-use postern_domain::ports::stripe::StripeError;
-
-use crate::TIMEOUT;
+use postern_domain::ports::{http::HttpError, stripe::StripeError};
+use serde::Deserialize;
 
 /// How much is told of what was answered.
 const MAX_DETAIL_CHARS: usize = 500;
 
-/// What a failed call means.
-pub(crate) fn failed(error: stripe::StripeError) -> StripeError {
+/// What Stripe answers to a call that fails (docs.stripe.com/api/errors).
+#[derive(Deserialize)]
+struct Answer {
+    error: Reason,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// What a failed call means, by its status and answer.
+pub(crate) fn failed(status: u16, answer: &[u8]) -> StripeError {
+    let Ok(Answer { error: Reason { kind, code, message } }) = serde_json::from_slice(answer) else {
+        // Most such answers come from something on the way, which says nothing of the call.
+        return StripeError::Unavailable(format!("it answered {status}, and does not say why"));
+    };
+    // A key that was used for something else has no code, only this type.
+    let code = code.or(kind.filter(|kind| kind == "idempotency_error"));
+    by_status(status, code.as_deref().unwrap_or_default(), message.as_deref().unwrap_or_default())
+}
+
+/// What it means that no answer came.
+pub(crate) fn unanswered(error: HttpError) -> StripeError {
     match error {
-        stripe::StripeError::Stripe(error, status) => {
-            let code = error.code.as_ref().map_or("", |code| code.as_str());
-            // A key that was used for something else has no code, only this type.
-            let kind = error.type_.as_str();
-            let code = if code.is_empty() && kind == "idempotency_error" { kind } else { code };
-            by_status(status, code, error.message.as_deref().unwrap_or_default())
-        }
-        stripe::StripeError::Timeout => StripeError::Unavailable(format!("no answer within {} s", TIMEOUT.as_secs())),
-        stripe::StripeError::ClientError(what) => StripeError::Unavailable(format!("no answer: {}", told(&what))),
-        // Of a failed call whose error cannot be read, the client does not tell the status. Most such answers come from
-        // something on the way, which says nothing of the call.
-        stripe::StripeError::JSONDeserialize(what) => {
-            StripeError::Unavailable(format!("it failed, and does not say why: {}", told(&what)))
-        }
-        stripe::StripeError::ConfigError(what) => {
-            StripeError::Refused { code: String::new(), message: format!("it cannot be asked: {}", told(&what)) }
-        }
+        HttpError::Timeout => StripeError::Unavailable("no answer in time".to_owned()),
+        HttpError::Connection(what) => StripeError::Unavailable(format!("no answer: {}", told(&what))),
+        HttpError::Forbidden(what) => unaskable(&what),
     }
+}
+
+/// It cannot even be asked.
+pub(crate) fn unaskable(what: &str) -> StripeError {
+    StripeError::Refused { code: String::new(), message: format!("it cannot be asked: {}", told(what)) }
 }
 
 /// An answer that is not of the shape that was expected. It may be done all the same.
@@ -76,12 +91,24 @@ mod tests {
             let refused = StripeError::Refused { code: code.to_owned(), message: "why".to_owned() };
             assert_eq!(by_status(status, code, "why"), refused);
         }
-        for error in [
-            stripe::StripeError::Timeout,
-            stripe::StripeError::ClientError("reset".to_owned()),
-            stripe::StripeError::JSONDeserialize("<html>".to_owned()),
-        ] {
-            assert!(matches!(failed(error), StripeError::Unavailable(_)));
+        for error in [HttpError::Timeout, HttpError::Connection("reset".to_owned())] {
+            assert!(matches!(unanswered(error), StripeError::Unavailable(_)));
+        }
+        assert!(matches!(unanswered(HttpError::Forbidden("ftp:".to_owned())), StripeError::Refused { .. }));
+    }
+
+    #[test]
+    fn a_reason_is_read_whatever_comes_along_with_it() {
+        let declined = br#"{"error": {"code": "card_declined", "decline_code": "of next year", "message": "No.", "type": "card_error",
+            "payment_intent": {"object": "payment_intent", "status": "of next year"}}}"#;
+        let refused =
+            |code: &str, message: &str| StripeError::Refused { code: code.to_owned(), message: message.to_owned() };
+        assert_eq!(failed(402, declined), refused("card_declined", "No."));
+        let reused = br#"{"error": {"message": "Used.", "type": "idempotency_error"}}"#;
+        assert_eq!(failed(400, reused), refused("idempotency_error", "Used."));
+        assert_eq!(failed(400, br#"{"error": {"type": "invalid_request_error"}}"#), refused("", ""));
+        for strange in [&b"<html>"[..], b"", b"{}", br#"{"error": "no"}"#] {
+            assert!(matches!(failed(400, strange), StripeError::Unavailable(_)));
         }
     }
 

@@ -1,9 +1,11 @@
-//! Stripe behind the domain's port, by async-stripe. A crate of its own, because that client's object types take a minute to
+//! Stripe behind the domain's port, by async-stripe. A crate of its own, because that library's object types take a minute to
 //! compile.
 //!
-//! What is asked is spelled by async-stripe's request types, so a parameter that Stripe does not have does not compile. What is
+//! What is asked is spelled by async-stripe's request types, so a parameter that Stripe does not have does not compile. It is
+//! sent by the HTTP client of all outgoing calls, bounded in time and size, whose connections are kept. What is
 //! answered is read by small types of ours that know only the fields the port needs: async-stripe's own refuse an answer for
-//! one field of another shape, and an account's objects are made by other programs, too. Both belong to the API version that
+//! one field of another shape, errors included, and an account's objects are made by other programs, too; reading them makes the
+//! program five megabytes larger. Both belong to the API version that
 //! async-stripe names in its calls: since the versions of 2025 a subscription's period is that of its item, an invoice's
 //! subscription is under `parent`, and its payments are a list.
 //!
@@ -25,16 +27,18 @@ mod payments;
 mod read;
 mod subscriptions;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use postern_domain::ports::stripe::{
-    Metadata, NewCheckout, NewPaymentIntent, NewSubscription, PaymentSecret, Stripe, StripeAccount, StripeCard,
-    StripeCheckout, StripeCustomer, StripeError, StripeInvoice, StripeMethodConfig, StripePage, StripePaymentIntent,
-    StripeSetupIntent, StripeSubscription, SubscriptionChange,
+use postern_domain::ports::{
+    http::HttpClient,
+    stripe::{
+        Metadata, NewCheckout, NewPaymentIntent, NewSubscription, PaymentSecret, Stripe, StripeAccount, StripeCard,
+        StripeCheckout, StripeCustomer, StripeError, StripeInvoice, StripeMethodConfig, StripePage,
+        StripePaymentIntent, StripeSetupIntent, StripeSubscription, SubscriptionChange,
+    },
 };
 use postern_entity::Timestamp;
-use rustls::crypto::CryptoProvider;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -45,20 +49,16 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Stripe, as one installation calls it. Cheap to share.
 #[derive(Clone)]
 pub struct StripeClient {
-    client: stripe::Client,
+    http: Arc<dyn HttpClient>,
+    secret_key: SecretString,
     api_base: Url,
+    timeout: Duration,
 }
 
-/// The client could not be set up.
+/// The key cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The process has not said whose TLS it uses.
-    #[error("Stripe: the process has chosen no TLS provider")]
-    NoTlsProvider,
-    /// The key cannot be sent.
-    #[error("Stripe: the secret key holds characters that no key has")]
-    BadKey,
-}
+#[error("Stripe: the secret key holds characters that no key has")]
+pub struct BadKey;
 
 impl fmt::Debug for StripeClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,28 +67,15 @@ impl fmt::Debug for StripeClient {
 }
 
 impl StripeClient {
-    /// Stripe at `api_base` (`https://api.stripe.com`), called with the installation's secret key. TLS is that of the process:
-    /// whoever calls this has chosen its provider before.
+    /// Stripe at `api_base` (`https://api.stripe.com`), called with the installation's secret key.
     ///
     /// # Errors
-    /// [`SetupError`].
-    pub fn new(secret_key: &SecretString, api_base: &Url) -> Result<Self, SetupError> {
-        Self::with_timeout(secret_key, api_base, TIMEOUT)
-    }
-
-    fn with_timeout(secret_key: &SecretString, api_base: &Url, timeout: Duration) -> Result<Self, SetupError> {
-        // The client would panic, for http:// URLs too.
-        if CryptoProvider::get_default().is_none() {
-            return Err(SetupError::NoTlsProvider);
+    /// [`BadKey`].
+    pub fn new(http: Arc<dyn HttpClient>, secret_key: &SecretString, api_base: &Url) -> Result<Self, BadKey> {
+        if !secret_key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadKey);
         }
-        let mut base = api_base.as_str().to_owned();
-        if !base.ends_with('/') {
-            // The client puts `v1/…` right behind it.
-            base.push('/');
-        }
-        let client = stripe::ClientBuilder::new(secret_key.expose_secret()).url(base).timeout(timeout);
-        let client = client.build().map_err(|_| SetupError::BadKey)?;
-        Ok(Self { client, api_base: api_base.clone() })
+        Ok(Self { http, secret_key: secret_key.clone(), api_base: api_base.clone(), timeout: TIMEOUT })
     }
 }
 
@@ -286,27 +273,30 @@ impl Stripe for StripeClient {
 
 #[cfg(test)]
 mod tests {
+    use postern_outside::{address::Addresses, http::OutgoingHttp};
+
     use super::*;
+
+    fn client(key: &str, api_base: &str) -> Result<StripeClient, BadKey> {
+        let http = Arc::new(OutgoingHttp::new(Addresses::anywhere()).unwrap());
+        StripeClient::new(http, &key.into(), &api_base.parse().unwrap())
+    }
 
     #[test]
     fn no_key_shows_and_bad_ones_are_refused() {
-        // The process chooses; here that is this test.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let url = "https://api.stripe.com".parse().unwrap();
-        let client = StripeClient::new(&"sk_test_the-key".into(), &url).unwrap();
-        let shown = format!("{client:?} {:?}", client.client);
+        let shown = format!("{:?}", client("sk_test_the-key", "https://api.stripe.com").unwrap());
         assert!(shown.contains("api.stripe.com") && !shown.contains("the-key"), "{shown}");
-        let error = StripeClient::new(&"sk_test_\nthe-key".into(), &url).unwrap_err();
+        let error = client("sk_test_\nthe-key", "https://api.stripe.com").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("the-key"));
     }
+
     #[tokio::test]
     async fn nobody_waits_for_an_answer_for_ever() {
-        drop(rustls::crypto::ring::default_provider().install_default());
         // Takes connections, says nothing.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
-        let client = StripeClient::with_timeout(&"sk_test_key".into(), &url, Duration::from_millis(50)).unwrap();
+        let mut client = client("sk_test_key", &format!("http://{}", silent.local_addr().unwrap())).unwrap();
+        client.timeout = Duration::from_millis(50);
         let error = client.check().await.unwrap_err();
-        assert_eq!(error, StripeError::Unavailable("no answer within 20 s".to_owned()));
+        assert_eq!(error, StripeError::Unavailable("no answer in time".to_owned()));
     }
 }

@@ -13,12 +13,13 @@ mod payments;
 mod shapes;
 mod subscriptions;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use postern_domain::ports::stripe::{
     BillingUnit, Metadata, NewPaymentIntent, NewSubscription, RecurringPrice, Stripe, StripeCustomer,
 };
 use postern_fake_stripe::FakeStripe;
+use postern_outside::{address::Addresses, http::OutgoingHttp};
 use postern_outside_stripe::StripeClient;
 
 /// A fake with one account that can take payments, and the client.
@@ -33,9 +34,8 @@ fn client(fake: &FakeStripe, key: &str) -> StripeClient {
 }
 
 fn connected_to(url: &str, key: &str) -> StripeClient {
-    // The process chooses; here that is each test.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    StripeClient::new(&key.into(), &url.parse().unwrap()).unwrap()
+    let http = Arc::new(OutgoingHttp::new(Addresses::anywhere()).unwrap());
+    StripeClient::new(http, &key.into(), &url.parse().unwrap()).unwrap()
 }
 
 impl Shop {

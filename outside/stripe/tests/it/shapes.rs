@@ -2,11 +2,12 @@
 //! that the fake answers and refuse one that lacks what Stripe promises.
 
 use postern_domain::ports::stripe::Stripe;
-use stripe::{Client, StripeRequest};
+use stripe::Client;
 use stripe_billing::{
     invoice::{ListInvoice, RetrieveInvoice},
     subscription::{ListSubscription, RetrieveSubscription},
 };
+use stripe_client_core::StripeRequest;
 use stripe_connect::account::{ListAccount, RetrieveAccount};
 use stripe_core::{
     customer::{ListCustomer, ListPaymentMethodsCustomer, RetrieveCustomer, SearchCustomer},
