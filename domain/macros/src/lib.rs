@@ -27,7 +27,7 @@ pub fn boxed(_: TokenStream, item: TokenStream) -> TokenStream {
 fn expand(mut function: ItemFn) -> Result<proc_macro2::TokenStream, Error> {
     let signature = &mut function.sig;
     if signature.asyncness.take().is_none() {
-        return Err(Error::new_spanned(&signature.fn_token, "only the future of an async function can be boxed"));
+        return Err(Error::new_spanned(signature.fn_token, "only the future of an async function can be boxed"));
     }
     let mut one = OneLifetime { lifetime: Lifetime::new("'boxed", Span::mixed_site()), named: Vec::new() };
     let (named, others): (Vec<_>, Vec<_>) = mem::take(&mut signature.generics.params)
