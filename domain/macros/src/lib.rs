@@ -30,7 +30,7 @@ fn expand(mut function: ItemFn) -> Result<proc_macro2::TokenStream, Error> {
         return Err(Error::new_spanned(signature.fn_token, "only the future of an async function can be boxed"));
     }
     let mut one = OneLifetime { lifetime: Lifetime::new("'boxed", Span::mixed_site()), named: Vec::new() };
-    let (named, others): (Vec<_>, Vec<_>) = mem::take(&mut signature.generics.params)
+    let (named, mut others): (Vec<_>, Vec<_>) = mem::take(&mut signature.generics.params)
         .into_iter()
         .partition(|parameter| matches!(parameter, GenericParam::Lifetime(_)));
     for parameter in named {
@@ -42,10 +42,9 @@ fn expand(mut function: ItemFn) -> Result<proc_macro2::TokenStream, Error> {
         one.visit_fn_arg_mut(input);
     }
     let lifetime = one.lifetime.clone();
-    for parameter in &others {
+    for parameter in &mut others {
         if let GenericParam::Type(parameter) = parameter {
-            let name = &parameter.ident;
-            signature.generics.make_where_clause().predicates.push(parse_quote!(#name: #lifetime));
+            parameter.bounds.push(parse_quote!(#lifetime));
         }
     }
     signature.generics.params.push(parse_quote!(#lifetime));
@@ -116,7 +115,7 @@ mod tests {
     fn what_is_called_keeps_its_own_lifetimes_and_types_outlive_the_future() {
         let code = expanded("async fn f<T: Job>(t: T, call: &dyn Fn(&A) -> B, pointer: fn(&A)) {}");
         assert!(code.contains("call:&'boxeddynFn(&A)->B,pointer:fn(&A))"), "{code}");
-        assert!(code.contains("fnf<'boxed,T:Job>") && code.contains("whereT:'boxed"), "{code}");
+        assert!(code.contains("fnf<'boxed,T:Job+'boxed>"), "{code}");
         assert!(code.contains("Output=()>"), "{code}");
     }
 
