@@ -56,10 +56,15 @@ async fn each_event_reaches_the_server_once_whatever_it_answers() {
     let count = |messages: &[crate::support::svix::Message]| {
         messages.iter().filter(|message| message.event_type == "user.created").count()
     };
-    // What was kept without an answer is sent again, and known by its id.
-    server
-        .wait_until("all users and the repetitions", |state| count(&state.messages) >= USERS && state.conflicts >= 6)
-        .await;
+    // The demo project, and `internal`, whose team owns it.
+    let senders = |messages: &[crate::support::svix::Message]| -> BTreeSet<_> {
+        messages.iter().map(|message| message.application.clone()).collect()
+    };
+    // What was kept without an answer is sent again, and known by its id. Somebody whose application was just made is about to send.
+    let is_done = |state: &crate::support::svix::State| {
+        count(&state.messages) >= USERS && state.conflicts >= 6 && senders(&state.messages) == state.applications
+    };
+    server.wait_until("all users and the repetitions", is_done).await;
     let project_id = process.demo.project_id.clone();
     let log = process.stop().await;
 
@@ -67,9 +72,7 @@ async fn each_event_reaches_the_server_once_whatever_it_answers() {
     let messages = &state.messages;
     assert_eq!((count(messages), state.conflicts, state.strangers), (USERS, 6, 0));
     assert!(state.missed_applications >= 1, "an application is made when it is missed, not before");
-    // The demo project, and `internal`, whose team owns it.
-    let senders: BTreeSet<_> = messages.iter().map(|message| message.application.clone()).collect();
-    assert_eq!(state.applications, senders);
+    assert_eq!(state.applications, senders(messages));
     let ids: BTreeSet<_> = messages.iter().map(|message| (&message.application, &message.event_id)).collect();
     assert_eq!(ids.len(), messages.len());
     for message in messages.iter().filter(|message| message.event_type == "user.created") {
