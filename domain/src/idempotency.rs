@@ -52,6 +52,7 @@ impl Deps {
         outcome.take()
     }
 
+    /// [`Deps::mutate`] of what leaves its outcome elsewhere.
     #[crate::boxed]
     async fn mutate_once<'a>(
         &self,
