@@ -59,7 +59,7 @@ pub use actor::{Actor, Level};
 pub use codes::{Code, Kind};
 pub use deps::Deps;
 pub use error::{Error, Failure, Result};
-/// On every public operation that is not generic, here and in the crates above. Else every crate that awaits it compiles it anew, with all that it awaits, and
-/// proves anew that it may move between threads: the root took eight times as long to compile.
+/// On every public operation that is not generic, here and in the crates above. Else every crate that awaits it compiles it anew,
+/// with all that it awaits, and proves anew that it may move between threads: the root took eight times as long to compile.
 pub use postern_domain_macros::boxed;
 pub use postern_entity::{ids::*, time::Timestamp};

@@ -75,7 +75,7 @@ impl StripeClient {
                 StripeMethod::Post => Method::Post,
                 StripeMethod::Delete => Method::Delete,
             },
-            url: self.url(&request)?,
+            url: url(&self.api_base, &request)?,
             headers: self.headers(account_id, request.body.is_some(), key)?,
             body: request.body.map(|body| in_order(&body).into()).unwrap_or_default(),
             timeout: self.timeout,
@@ -87,15 +87,6 @@ impl StripeClient {
         } else {
             Err(error::failed(answer.status, &answer.body))
         }
-    }
-
-    /// Behind the path of the base, where somebody puts one.
-    fn url(&self, request: &RequestBuilder) -> Result<Url, StripeError> {
-        let base = self.api_base.as_str().trim_end_matches('/');
-        let mut url: Url =
-            format!("{base}/v1{}", request.path).parse().map_err(|error| error::unaskable(&format!("{error}")))?;
-        url.set_query(request.query.as_deref());
-        Ok(url)
     }
 
     /// Versions, accounts and keys: docs.stripe.com/api/versioning, /api/connected-accounts, /api/idempotent_requests.
@@ -119,6 +110,15 @@ impl StripeClient {
     }
 }
 
+/// Behind the path of the base, where somebody puts one.
+fn url(base: &Url, request: &RequestBuilder) -> Result<Url, StripeError> {
+    let base = base.as_str().trim_end_matches('/');
+    let mut url: Url =
+        format!("{base}/v1{}", request.path).parse().map_err(|error| error::unaskable(&format!("{error}")))?;
+    url.set_query(request.query.as_deref());
+    Ok(url)
+}
+
 /// The same parameters in the same order each time: metadata is in a hash map on its way here, and whether Stripe takes another
 /// order for other parameters under the same key, it does not say.
 fn in_order(body: &str) -> String {
@@ -139,6 +139,20 @@ pub(crate) fn word(id: &str) -> Result<&str, StripeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_is_behind_the_base_as_it_was_spelled() {
+        let mut request = RequestBuilder::new(StripeMethod::Get, "/customers/search");
+        for (base, asked) in [
+            ("https://api.stripe.com", "https://api.stripe.com/v1/customers/search"),
+            ("http://localhost:9000/stripe/", "http://localhost:9000/stripe/v1/customers/search"),
+        ] {
+            assert_eq!(url(&base.parse().unwrap(), &request).unwrap().as_str(), asked);
+        }
+        request.query = Some("query=metadata%5B%27a%27%5D%3A%27b+c%26d%27&limit=100".to_owned());
+        let asked = url(&"https://api.stripe.com".parse().unwrap(), &request).unwrap();
+        assert_eq!(asked.query(), request.query.as_deref());
+    }
 
     #[test]
     fn parameters_are_in_order_and_ids_are_words() {
