@@ -1,4 +1,4 @@
-//! One call: from a request of async-stripe's to an answer of ours.
+//! One call: from how it is spelled to an answer of ours.
 
 use bytes::Bytes;
 use postern_domain::{
@@ -10,7 +10,7 @@ use postern_domain::{
 };
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use stripe_client_core::{IdempotencyKey, RequestBuilder, StripeMethod, StripeRequest, VERSION};
+use stripe_client_core::{IdempotencyKey, RequestBuilder, StripeMethod, VERSION};
 use url::Url;
 
 use crate::{StripeClient, error};
@@ -24,22 +24,22 @@ impl StripeClient {
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         account_id: Option<&str>,
-        request: &impl StripeRequest,
+        request: RequestBuilder,
     ) -> Result<T, StripeError> {
-        self.send(account_id, request.build(), None).await
+        self.send(account_id, request, None).await
     }
 
     /// Changes something once for each key.
     pub(crate) async fn change<T: DeserializeOwned>(
         &self,
         account_id: Option<&str>,
-        request: &impl StripeRequest,
+        request: RequestBuilder,
         key: &str,
     ) -> Result<T, StripeError> {
         // With an empty one it would be done at each call.
         let key =
             IdempotencyKey::new(key).map_err(|error| error::unaskable(&format!("no idempotency key: {error}")))?;
-        self.send(account_id, request.build(), Some(key.as_str())).await
+        self.send(account_id, request, Some(key.as_str())).await
     }
 
     /// Changes something as often as it is called.
@@ -119,8 +119,8 @@ fn url(base: &Url, request: &RequestBuilder) -> Result<Url, StripeError> {
     Ok(url)
 }
 
-/// The same parameters in the same order each time: metadata is in a hash map on its way here, and whether Stripe takes another
-/// order for other parameters under the same key, it does not say.
+/// The same parameters in the same order each time, however they are spelled: whether Stripe takes another order for other
+/// parameters under the same key, it does not say.
 fn in_order(body: &str) -> String {
     let mut pairs: Vec<_> = body.split('&').collect();
     pairs.sort_unstable();

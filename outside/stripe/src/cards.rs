@@ -3,17 +3,11 @@
 use postern_domain::ports::stripe::{StripeCard, StripeError, StripeSetupIntent};
 use secrecy::SecretString;
 use serde::Deserialize;
-use stripe_client_core::StripeRequest;
-use stripe_core::{
-    SetupIntentAllowedPaymentMethodTypes,
-    customer::{ListPaymentMethodsCustomer, ListPaymentMethodsCustomerType},
-    setup_intent::{CreateSetupIntent, CreateSetupIntentUsage, RetrieveSetupIntent},
-};
 
 use crate::{
     StripeClient,
-    call::word,
     read::{Link, List},
+    spelling,
 };
 
 #[derive(Deserialize)]
@@ -48,9 +42,8 @@ pub(crate) async fn of_customer(
     account_id: &str,
     customer_id: &str,
 ) -> Result<Vec<StripeCard>, StripeError> {
-    let request = ListPaymentMethodsCustomer::new(word(customer_id)?);
-    let request = request.type_(ListPaymentMethodsCustomerType::Card).limit(100);
-    let found: List<PaymentMethod> = stripe.ask(Some(account_id), &request).await?;
+    let request = spelling::list_payment_methods_customer(customer_id)?;
+    let found: List<PaymentMethod> = stripe.ask(Some(account_id), request).await?;
     let cards = found.data.into_iter().map(|method| {
         let card = method.card.unwrap_or_default();
         StripeCard {
@@ -69,16 +62,12 @@ pub(crate) async fn create_setup(
     account_id: &str,
     customer_id: &str,
 ) -> Result<SecretString, StripeError> {
-    let request = CreateSetupIntent::new()
-        .customer(customer_id)
-        .allowed_payment_method_types([SetupIntentAllowedPaymentMethodTypes::Card])
-        .usage(CreateSetupIntentUsage::OffSession);
-    let made: Created = stripe.change_again(Some(account_id), request.build()).await?;
+    let made: Created = stripe.change_again(Some(account_id), spelling::create_setup_intent(customer_id)).await?;
     Ok(made.client_secret)
 }
 
 pub(crate) async fn setup(stripe: &StripeClient, account_id: &str, id: &str) -> Result<StripeSetupIntent, StripeError> {
-    let found: SetupIntent = stripe.ask(Some(account_id), &RetrieveSetupIntent::new(word(id)?)).await?;
+    let found: SetupIntent = stripe.ask(Some(account_id), spelling::retrieve_setup_intent(id)?).await?;
     Ok(StripeSetupIntent {
         id: found.id,
         status: found.status,

@@ -1,18 +1,12 @@
 //! Customers.
 
-use std::collections::HashMap;
-
 use postern_domain::ports::stripe::{Metadata, StripeCustomer, StripeError};
 use serde::Deserialize;
-use stripe_client_core::StripeRequest;
-use stripe_core::customer::{
-    CreateCustomer, ListCustomer, RetrieveCustomer, SearchCustomer, UpdateCustomer, UpdateCustomerInvoiceSettings,
-};
 
 use crate::{
     StripeClient,
-    call::word,
     read::{HasId, Link, List},
+    spelling,
 };
 
 /// How many pages of the newest customers are looked through: ten of a hundred.
@@ -44,7 +38,7 @@ impl From<Customer> for StripeCustomer {
 }
 
 pub(crate) async fn retrieve(stripe: &StripeClient, account_id: &str, id: &str) -> Result<StripeCustomer, StripeError> {
-    let found: Customer = stripe.ask(Some(account_id), &RetrieveCustomer::new(word(id)?)).await?;
+    let found: Customer = stripe.ask(Some(account_id), spelling::retrieve_customer(id)?).await?;
     if found.deleted {
         return Err(StripeError::NotFound(format!("the customer {id} was deleted")));
     }
@@ -67,7 +61,7 @@ pub(crate) async fn find(
         escaped(customer_id),
         escaped(customer_type)
     );
-    let searched: Result<List<Customer>, _> = stripe.ask(Some(account_id), &SearchCustomer::new(query)).await;
+    let searched: Result<List<Customer>, _> = stripe.ask(Some(account_id), spelling::search_customer(&query)).await;
     let searched = match searched {
         Ok(found) => found.data,
         // Accounts of some countries have no search.
@@ -77,15 +71,15 @@ pub(crate) async fn find(
     if let Some(found) = searched.into_iter().find(is_it) {
         return Ok(Some(found.into()));
     }
-    let mut request = ListCustomer::new().limit(100);
+    let mut after = None;
     for _ in 0..PAGES_TO_LOOK_THROUGH {
-        let page: List<Customer> = stripe.ask(Some(account_id), &request).await?;
+        let page: List<Customer> = stripe.ask(Some(account_id), spelling::list_customer(after.as_deref())).await?;
         let last = page.data.last().map(|customer| customer.id.clone());
         if let Some(found) = page.data.into_iter().find(is_it) {
             return Ok(Some(found.into()));
         }
         match last {
-            Some(last) if page.has_more => request = request.starting_after(last),
+            Some(last) if page.has_more => after = Some(last),
             _ => break,
         }
     }
@@ -103,8 +97,7 @@ pub(crate) async fn create(
     metadata: &Metadata,
     key: &str,
 ) -> Result<StripeCustomer, StripeError> {
-    let request = CreateCustomer::new().metadata(map(metadata));
-    let made: Customer = stripe.change(Some(account_id), &request, key).await?;
+    let made: Customer = stripe.change(Some(account_id), spelling::create_customer(metadata), key).await?;
     Ok(made.into())
 }
 
@@ -115,16 +108,7 @@ pub(crate) async fn set_default_card(
     payment_method_id: &str,
     metadata: &Metadata,
 ) -> Result<(), StripeError> {
-    let settings = UpdateCustomerInvoiceSettings {
-        default_payment_method: Some(payment_method_id.to_owned()),
-        ..UpdateCustomerInvoiceSettings::new()
-    };
-    let request = UpdateCustomer::new(word(customer_id)?).invoice_settings(settings).metadata(map(metadata));
-    let _: HasId = stripe.change_again(Some(account_id), request.build()).await?;
+    let request = spelling::update_customer(customer_id, payment_method_id, metadata)?;
+    let _: HasId = stripe.change_again(Some(account_id), request).await?;
     Ok(())
-}
-
-/// As async-stripe takes it.
-pub(crate) fn map(metadata: &Metadata) -> HashMap<String, String> {
-    metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -3,10 +3,8 @@
 use postern_domain::ports::stripe::{StripeError, StripePage};
 use postern_entity::Timestamp;
 use serde_json::{Map, Value};
-use stripe_core::event::ListEvent;
-use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
-use crate::{StripeClient, read::List};
+use crate::{StripeClient, read::List, spelling};
 
 pub(crate) async fn between(
     stripe: &StripeClient,
@@ -15,13 +13,8 @@ pub(crate) async fn between(
     until: Option<Timestamp>,
     after: Option<&str>,
 ) -> Result<StripePage<Value>, StripeError> {
-    let bounds =
-        RangeBoundsTs { gte: Some(since.seconds()), lt: until.map(Timestamp::seconds), ..RangeBoundsTs::default() };
-    let mut request = ListEvent::new().created(RangeQueryTs::Bounds(bounds)).limit(100);
-    if let Some(after) = after {
-        request = request.starting_after(after);
-    }
-    let page: List<Map<String, Value>> = stripe.ask(Some(account_id), &request).await?;
+    let page: List<Map<String, Value>> =
+        stripe.ask(Some(account_id), spelling::list_event(since, until, after)).await?;
     let posted = page.data.into_iter().map(|mut event| {
         // Posted events say which account they are of; whether a list does that was asked for one account, is not promised.
         event.entry("account").or_insert_with(|| account_id.into());

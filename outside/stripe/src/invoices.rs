@@ -2,12 +2,11 @@
 
 use postern_domain::ports::stripe::{StripeError, StripeInvoice, StripePage};
 use serde::Deserialize;
-use stripe_billing::invoice::{ListInvoice, RetrieveInvoice};
 
 use crate::{
     StripeClient,
-    call::word,
     read::{Link, List, time},
+    spelling,
 };
 
 #[derive(Deserialize)]
@@ -83,8 +82,7 @@ impl From<Invoice> for StripeInvoice {
 }
 
 pub(crate) async fn retrieve(stripe: &StripeClient, account_id: &str, id: &str) -> Result<StripeInvoice, StripeError> {
-    let request = RetrieveInvoice::new(word(id)?).expand(["payments".to_owned()]);
-    let found: Invoice = stripe.ask(Some(account_id), &request).await?;
+    let found: Invoice = stripe.ask(Some(account_id), spelling::retrieve_invoice(id)?).await?;
     Ok(found.into())
 }
 
@@ -95,11 +93,7 @@ pub(crate) async fn of_customer(
     after: Option<&str>,
     limit: u8,
 ) -> Result<StripePage<StripeInvoice>, StripeError> {
-    let mut request = ListInvoice::new().customer(customer_id).limit(i64::from(limit.clamp(1, 100)));
-    request = request.expand(["data.payments".to_owned()]);
-    if let Some(after) = after {
-        request = request.starting_after(after);
-    }
-    let page: List<Invoice> = stripe.ask(Some(account_id), &request).await?;
+    let request = spelling::list_invoice(customer_id, after, limit);
+    let page: List<Invoice> = stripe.ask(Some(account_id), request).await?;
     Ok(StripePage { items: page.data.into_iter().map(StripeInvoice::from).collect(), has_more: page.has_more })
 }

@@ -1,18 +1,19 @@
-//! Stripe behind the domain's port, by async-stripe. A crate of its own, because that library's object types take a minute to
-//! compile.
+//! Stripe behind the domain's port, with the core of async-stripe. A crate of its own, because that library's object types take
+//! half a minute to compile, and its tests' a minute.
 //!
-//! What is asked is spelled by async-stripe's request types, so a parameter that Stripe does not have does not compile. It is
-//! sent by the HTTP client of all outgoing calls, bounded in time and size, whose connections are kept. What is
-//! answered is read by small types of ours that know only the fields the port needs: async-stripe's own refuse an answer for
-//! one field of another shape, errors included, and an account's objects are made by other programs, too; reading them makes the
-//! program five megabytes larger. Both belong to the API version that
+//! What is asked is spelled in the module `spelling`, and its tests compare every call with what async-stripe's own request of that
+//! name makes of the same values, so a parameter that Stripe does not have fails a test. Its requests themselves are not in the
+//! program: they take a minute to compile and two megabytes. A call is sent by the HTTP client of all outgoing calls, bounded in time
+//! and size, whose connections are kept. What is answered is read by small types of ours that know only the fields the port needs:
+//! async-stripe's own refuse an answer for one field of another shape, errors included, and an account's objects are made by other
+//! programs, too; reading them makes the program five megabytes larger. Both belong to the API version that
 //! async-stripe names in its calls: since the versions of 2025 a subscription's period is that of its item, an invoice's
 //! subscription is under `parent`, and its payments are a list.
 //!
 //! One call is one request: the queue tries again, and does not lose count when the process ends.
 //!
-//! To add a call: a function in the module of its object, a line in the port's implementation below, and what it needs in the
-//! fake server of `tests/stripe`.
+//! To add a call: how it is spelled, with its test; a function in the module of its object, a line in the port's implementation
+//! below, and what it needs in the fake server of `tests/stripe`.
 
 mod accounts;
 mod call;
@@ -25,6 +26,7 @@ mod invoices;
 mod methods;
 mod payments;
 mod read;
+mod spelling;
 mod subscriptions;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};

@@ -7,14 +7,12 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::{Value, json};
-use stripe_client_core::{RequestBuilder, StripeMethod as Verb};
-use stripe_payment::payment_method_configuration::ListPaymentMethodConfiguration;
+use serde_json::Value;
 
 use crate::{
     StripeClient,
-    call::word,
     read::{HasId, List},
+    spelling,
 };
 
 /// A configuration: which sorts there are is no fixed list, so every field that looks like one is taken for one.
@@ -86,8 +84,8 @@ impl Config {
 /// An account has a default configuration of its own, and may have one for the platform (with `application`), which is the one
 /// that counts for payments the platform makes.
 pub(crate) async fn retrieve(stripe: &StripeClient, account_id: &str) -> Result<StripeMethodConfig, StripeError> {
-    let request = ListPaymentMethodConfiguration::new().limit(100);
-    let found: List<Config> = stripe.ask(Some(account_id), &request).await?;
+    let request = spelling::list_payment_method_configuration();
+    let found: List<Config> = stripe.ask(Some(account_id), request).await?;
     let mut defaults: Vec<_> = found.data.into_iter().filter(|config| config.says("is_default")).collect();
     defaults.sort_by_key(|config| config.field("application").is_none_or(Value::is_null));
     let default = defaults.into_iter().next();
@@ -102,12 +100,7 @@ pub(crate) async fn update(
     config_id: &str,
     updates: &BTreeMap<String, bool>,
 ) -> Result<(), StripeError> {
-    let preference =
-        |is_on: &bool| json!({ "display_preference": { "preference": if *is_on { "on" } else { "off" } } });
-    // async-stripe has a type for each sort; ours are whatever the account has.
-    let form: BTreeMap<_, _> =
-        updates.iter().map(|(id, is_on)| Ok((word(id)?, preference(is_on)))).collect::<Result<_, _>>()?;
-    let path = format!("/payment_method_configurations/{}", word(config_id)?);
-    let _: HasId = stripe.change_again(Some(account_id), RequestBuilder::new(Verb::Post, path).form(&form)).await?;
+    let request = spelling::update_payment_method_configuration(config_id, updates)?;
+    let _: HasId = stripe.change_again(Some(account_id), request).await?;
     Ok(())
 }

@@ -3,16 +3,11 @@
 use postern_domain::ports::stripe::{Metadata, NewPaymentIntent, PaymentSecret, StripeError, StripePaymentIntent};
 use secrecy::SecretString;
 use serde::Deserialize;
-use stripe_core::{
-    payment_intent::{CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods, RetrievePaymentIntent},
-    refund::CreateRefund,
-};
 
 use crate::{
     StripeClient,
-    call::word,
-    customers::map,
     read::{HasId, Link, time},
+    spelling,
 };
 
 #[derive(Deserialize)]
@@ -69,18 +64,8 @@ pub(crate) async fn create(
     new: &NewPaymentIntent,
     key: &str,
 ) -> Result<PaymentSecret, StripeError> {
-    let request = CreatePaymentIntent::new(new.amount, currency(&new.currency))
-        .customer(new.customer_id.as_str())
-        .automatic_payment_methods(CreatePaymentIntentAutomaticPaymentMethods::new(true))
-        .metadata(map(&new.metadata));
-    let made: Created = stripe.change(Some(account_id), &request, key).await?;
+    let made: Created = stripe.change(Some(account_id), spelling::create_payment_intent(new), key).await?;
     Ok(PaymentSecret { id: made.id, client_secret: made.client_secret })
-}
-
-/// As async-stripe takes it; of those it does not know, the text itself.
-pub(crate) fn currency(code: &str) -> stripe_types::Currency {
-    let Ok(currency) = code.parse();
-    currency
 }
 
 pub(crate) async fn retrieve(
@@ -88,8 +73,7 @@ pub(crate) async fn retrieve(
     account_id: &str,
     id: &str,
 ) -> Result<StripePaymentIntent, StripeError> {
-    let request = RetrievePaymentIntent::new(word(id)?).expand(["latest_charge".to_owned()]);
-    let found: PaymentIntent = stripe.ask(Some(account_id), &request).await?;
+    let found: PaymentIntent = stripe.ask(Some(account_id), spelling::retrieve_payment_intent(id)?).await?;
     Ok(found.into())
 }
 
@@ -101,7 +85,7 @@ pub(crate) async fn refund(
     metadata: &Metadata,
     key: &str,
 ) -> Result<String, StripeError> {
-    let request = CreateRefund::new().payment_intent(payment_intent_id).amount(amount).metadata(map(metadata));
-    let made: HasId = stripe.change(Some(account_id), &request, key).await?;
+    let request = spelling::create_refund(payment_intent_id, amount, metadata);
+    let made: HasId = stripe.change(Some(account_id), request, key).await?;
     Ok(made.id)
 }
