@@ -57,7 +57,7 @@ impl<E: Refuses> Answers for Result<NoContent, E> {
 }
 
 /// A handler's answer, told by its type: what the OpenAPI document says of it cannot differ from what is sent.
-pub(crate) trait Answers {
+pub(crate) trait Answers: IntoResponse {
     /// The media type of an answer that is no refusal; none when it has no body.
     const MEDIA_TYPE: Option<&'static str>;
 
@@ -71,7 +71,7 @@ pub(crate) trait Answers {
 }
 
 /// A refusal, told by its type.
-pub(crate) trait Refuses {
+pub(crate) trait Refuses: IntoResponse {
     /// The shape of those that are JSON.
     fn shape(generator: &mut SchemaGenerator) -> Schema;
 }
@@ -82,7 +82,7 @@ impl Refuses for Refusal {
     }
 }
 
-impl<T: JsonSchema, E: Refuses> Answers for Result<Reply<T>, E> {
+impl<T: JsonSchema + Serialize, E: Refuses> Answers for Result<Reply<T>, E> {
     const MEDIA_TYPE: Option<&'static str> = Some("application/json");
 
     fn shape(generator: &mut SchemaGenerator) -> Schema {
@@ -98,6 +98,7 @@ impl<T: JsonSchema, E: Refuses> Answers for Result<Reply<T>, E> {
 impl<H, T, E> Answers for Result<(H, Reply<T>), E>
 where
     Result<Reply<T>, E>: Answers,
+    Self: IntoResponse,
 {
     const MEDIA_TYPE: Option<&'static str> = <Result<Reply<T>, E> as Answers>::MEDIA_TYPE;
 

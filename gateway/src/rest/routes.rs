@@ -1,13 +1,16 @@
 //! Routes with their description: one statement makes the route and its entry in the OpenAPI document, whose inputs come
 //! from the same declarations that read requests, and whose answers from the types that handlers return.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use axum::{
     Router,
+    extract::{FromRequest, Request},
     handler::Handler,
+    response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
+use futures::future::BoxFuture;
 use postern_domain::{Error, Level};
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -47,46 +50,51 @@ impl Routes {
     }
 
     /// `GET path`.
-    pub(crate) fn get<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn get<C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(C) -> F,
-        F: Future<Output: Answers>,
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
     {
         self.add(("get", HttpMethod::Get, MethodFilter::GET), path, handler, about)
     }
 
     /// `POST path`.
-    pub(crate) fn post<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn post<C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(C) -> F,
-        F: Future<Output: Answers>,
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
     {
         self.add(("post", HttpMethod::Post, MethodFilter::POST), path, handler, about)
     }
 
     /// `PUT path`.
-    pub(crate) fn put<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn put<C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(C) -> F,
-        F: Future<Output: Answers>,
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
     {
         self.add(("put", HttpMethod::Put, MethodFilter::PUT), path, handler, about)
     }
 
     /// `PATCH path`.
-    pub(crate) fn patch<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn patch<C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(C) -> F,
-        F: Future<Output: Answers>,
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
     {
         self.add(("patch", HttpMethod::Patch, MethodFilter::PATCH), path, handler, about)
     }
 
     /// `DELETE path`.
-    pub(crate) fn delete<T: 'static, C, H, F>(self, path: &str, handler: H, about: About) -> Self
+    pub(crate) fn delete<C, H, F>(self, path: &str, handler: H, about: About) -> Self
     where
-        H: Handler<T, Gateway> + Fn(C) -> F,
-        F: Future<Output: Answers>,
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
     {
         self.add(("delete", HttpMethod::Delete, MethodFilter::DELETE), path, handler, about)
     }
@@ -150,7 +158,7 @@ impl Routes {
         Ok(document)
     }
 
-    fn add<T: 'static, C, H, F>(
+    fn add<C, H, F>(
         mut self,
         (name, method, filter): (&'static str, HttpMethod, MethodFilter),
         path: &str,
@@ -158,10 +166,11 @@ impl Routes {
         about: About,
     ) -> Self
     where
-        H: Handler<T, Gateway> + Fn(C) -> F,
-        F: Future<Output: Answers>,
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
     {
-        self.router = self.router.route(path, on(filter, handler));
+        self.router = self.router.route(path, on(filter, Endpoint::new(handler)));
         self.answers.push(Told {
             path: path.to_owned(),
             method: name,
@@ -172,6 +181,37 @@ impl Routes {
         });
         self.paths.add_path_operation(path, vec![method], about.operation);
         self
+    }
+}
+
+/// A handler, whatever it takes and answers: for axum all are of one type, so what surrounds them is compiled once.
+#[derive(Clone)]
+struct Endpoint(Arc<dyn Fn(Request, Gateway) -> BoxFuture<'static, Response> + Send + Sync>);
+
+impl Endpoint {
+    fn new<C, H, F>(handler: H) -> Self
+    where
+        C: FromRequest<Gateway> + Send + 'static,
+        H: Fn(C) -> F + Copy + Send + Sync + 'static,
+        F: Future<Output: Answers> + Send + 'static,
+    {
+        Self(Arc::new(move |request, gateway| {
+            Box::pin(async move {
+                let call = match C::from_request(request, &gateway).await {
+                    Ok(call) => call,
+                    Err(refusal) => return refusal.into_response(),
+                };
+                handler(call).await.into_response()
+            })
+        }))
+    }
+}
+
+impl Handler<(), Gateway> for Endpoint {
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, request: Request, gateway: Gateway) -> Self::Future {
+        (self.0)(request, gateway)
     }
 }
 
