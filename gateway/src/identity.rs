@@ -40,9 +40,12 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Credentials {
     // The newer family last: its values stay.
     for family in HEADER_FAMILIES.iter().rev() {
         for name in headers.keys() {
-            let short = name.as_str().strip_prefix(family).and_then(|rest| rest.strip_prefix('-'));
-            let value = headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
-            if let (Some(short), Some(value)) = (short, value) {
+            let Some(short) = name.as_str().strip_prefix(family).and_then(|rest| rest.strip_prefix('-')) else {
+                continue;
+            };
+            // Looked up only now: most headers are none of these.
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
                 claim(&mut found, short, value);
             }
         }

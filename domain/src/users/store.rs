@@ -1,10 +1,10 @@
 //! Queries of users, each scoped by project. None begins a transaction.
 
 use futures::FutureExt;
-use postern_entity::{contact_channel, team, team_membership, user};
+use postern_entity::{ContactChannelId, TeamId, contact_channel, team, team_membership, user};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, JoinType,
-    QueryFilter, QueryResult, QuerySelect, QueryTrait, RelationDef, Select,
+    QueryFilter, QueryResult, QuerySelect, QueryTrait, RelationDef, Select, TryGetable,
     sea_query::{Condition, Expr, ExprTrait, IntoCondition, LockType},
 };
 use serde::Deserialize;
@@ -44,14 +44,22 @@ impl FromQueryResult for Loaded {
     fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
         Ok(Self {
             row: user::Model::from_query_result(row, "")?,
-            primary: contact_channel::Model::from_query_result_optional(row, PRIMARY)?,
-            selected_team: team::Model::from_query_result_optional(row, TEAM)?,
+            primary: joined::<_, ContactChannelId>(row, PRIMARY)?,
+            selected_team: joined::<_, TeamId>(row, TEAM)?,
             oauth_accounts: match row.try_get::<Option<String>>("", ACCOUNTS)? {
                 Some(json) => read_accounts(&json).map_err(|error| DbErr::Json(error.to_string()))?,
                 None => Vec::new(),
             },
             has_passkey: row.try_get("", HAS_PASSKEY)?,
         })
+    }
+}
+
+/// A row that was joined, if there is one: its key `id` tells. By itself sea-orm reads every column of nothing before it says so.
+fn joined<M: FromQueryResult, I: TryGetable>(row: &QueryResult, prefix: &str) -> Result<Option<M>, DbErr> {
+    match row.try_get::<Option<I>>(prefix, "id")? {
+        Some(_) => M::from_query_result(row, prefix).map(Some),
+        None => Ok(None),
     }
 }
 

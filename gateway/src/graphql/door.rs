@@ -2,6 +2,7 @@
 //! completed. Recognising callers is `caller`'s business, reading and writing HTTP is `http`'s.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -124,17 +125,20 @@ impl Door {
     async fn execute(&self, caller: &Caller, mut request: Request, way: Way) -> Response {
         let started = Instant::now();
         let mut operation = self.0.counted.invalid();
-        let work = async {
-            match self.prepare(caller, &mut request, way).await {
-                Ok((prepared, chosen)) => {
-                    chosen.note();
-                    operation = chosen;
-                    self.answer(&prepared, request, caller).await
+        let mut response = {
+            // Pinned first: the state of an operation is large, and the time limit would move it.
+            let work = pin!(async {
+                match self.prepare(caller, &mut request, way).await {
+                    Ok((prepared, chosen)) => {
+                        chosen.note();
+                        operation = chosen;
+                        self.answer(&prepared, request, caller).await
+                    }
+                    Err(error) => Response::from_errors(vec![error]),
                 }
-                Err(error) => Response::from_errors(vec![error]),
-            }
+            });
+            timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow())
         };
-        let mut response = timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow());
         operation.answered(started, &response);
         error::complete(&mut response, caller.request_id(), self.0.gateway.graphql.introspection);
         response
