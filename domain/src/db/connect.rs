@@ -119,7 +119,9 @@ async fn connect_sqlite(url: &str, max_connections: u32, signals: Signals) -> Re
             .busy_timeout(SQLITE_BUSY_TIMEOUT)
     };
     let mut writer = options(&url, 1);
-    writer.map_sqlx_sqlite_opts(pragmas);
+    // What a savepoint may have to take back is kept in memory: beyond 64 KB, which a group of operations soon has, SQLite would
+    // write it to a file of its own, a page at a time, as long as everybody waits for the one writer.
+    writer.map_sqlx_sqlite_opts(move |sqlite| pragmas(sqlite).pragma("temp_store", "memory"));
     let writer = Database::connect(writer).await?;
     let mut reader = options(&url, max_connections);
     reader.map_sqlx_sqlite_opts(move |sqlite| pragmas(sqlite).pragma("query_only", "on"));
