@@ -6,7 +6,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{EmailId, ProjectId, Timestamp, UserId};
+use crate::{EmailId, JobId, ProjectId, Timestamp, UserId};
 
 /// A row of `email`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -91,8 +91,10 @@ pub struct Model {
     pub sending_priority: i32,
     /// Due and waiting for its turn.
     pub is_queued: bool,
-    /// When it looks again whether it is its turn.
+    /// When it looks again whether it is its turn; while it is on its way, when the try that a dead process left is over.
     pub capacity_slot_at: Option<Timestamp>,
+    /// The job that looks then.
+    pub waiting_job_id: Option<JobId>,
     /// Claim of the worker that sends.
     pub sending_claim_id: Option<Uuid>,
     /// When sending started.

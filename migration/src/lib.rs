@@ -33,6 +33,7 @@ mod m0022_webhook_lines;
 mod m0023_payments;
 mod m0024_ways_in;
 mod m0025_oauth;
+mod m0026_turns;
 
 /// One change a line.
 macro_rules! changes {
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             m0023_payments
             m0024_ways_in
             m0025_oauth
+            m0026_turns
         }
     }
 }

@@ -155,28 +155,39 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
             }
             let now = deps.now();
             if let Some(started_at) = row.started_sending_at {
-                if started_at > now {
-                    return count_from(&tx, &row, now).await;
-                }
+                // When the clock of whoever wrote that was ahead, nobody knows how old the try is: it counts from now.
+                let started_at = started_at.min(now);
                 let cut_off_at = started_at.plus_millis(CUT_OFF_AFTER_MILLIS);
                 if cut_off_at > now {
+                    leave_to_time(&tx, deps, &row, started_at, cut_off_at, now).await?;
                     return Ok(Begun::NotBefore(cut_off_at));
                 }
                 if !note_cut_off(&tx, deps, &mut row, now).await? {
                     return Ok(Begun::Ended("failed"));
                 }
             }
-            decide(&tx, deps, row, route, now).await
+            decide(&tx, deps, row, route, lease, now).await
         })
         .await
 }
 
-/// Lets a try begin now that is said to have begun later: the clock of whoever wrote that was ahead, and nobody knows how
-/// old the try is.
-async fn count_from(tx: &Tx, row: &email::Model, now: Timestamp) -> Result<Begun> {
-    let changes = email::ActiveModel { started_sending_at: Set(Some(now)), ..Default::default() };
+/// Notes that whoever tries to send the mail has lost its job, and is dead or was stopped: others need not wait for that try,
+/// though the mail itself must until it is cut off.
+async fn leave_to_time(
+    tx: &Tx,
+    deps: &Deps,
+    row: &email::Model,
+    started_at: Timestamp,
+    cut_off_at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    let changes = email::ActiveModel {
+        started_sending_at: Set(Some(started_at)),
+        capacity_slot_at: Set(Some(cut_off_at)),
+        ..Default::default()
+    };
     store::update(tx, row, now, changes).await?;
-    Ok(Begun::NotBefore(now.plus_millis(CUT_OFF_AFTER_MILLIS)))
+    capacity::pass_on(tx, deps, &row.project_id, now).await
 }
 
 /// When a mail may be handed over. Only what somebody put off waits: a mail that was to leave at once does not wait until
@@ -206,7 +217,14 @@ async fn note_cut_off(tx: &Tx, deps: &Deps, row: &mut email::Model, now: Timesta
     Ok(true)
 }
 
-async fn decide(tx: &Tx, deps: &Deps, row: email::Model, route: &Route, now: Timestamp) -> Result<Begun> {
+async fn decide(
+    tx: &Tx,
+    deps: &Deps,
+    row: email::Model,
+    route: &Route,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<Begun> {
     let due = due_at(&row, now);
     if due > now {
         return Ok(Begun::NotBefore(due));
@@ -227,8 +245,12 @@ async fn decide(tx: &Tx, deps: &Deps, row: email::Model, route: &Route, now: Tim
         Destination::Server(server) => server,
     };
     if let Turn::NotBefore(at) = capacity::take_turn(tx, deps, &row, now).await? {
-        let changes =
-            email::ActiveModel { is_queued: Set(true), capacity_slot_at: Set(Some(at)), ..Default::default() };
+        let changes = email::ActiveModel {
+            is_queued: Set(true),
+            capacity_slot_at: Set(Some(at)),
+            waiting_job_id: Set(Some(lease.job_id)),
+            ..Default::default()
+        };
         store::update(tx, &row, now, changes).await?;
         return Ok(Begun::NotBefore(at));
     }
@@ -372,9 +394,13 @@ async fn save(
     } else if is_over {
         tell(tx, deps, &this.email, EventKind::EmailFailed).await?;
     }
+    let project_id = &this.email.project_id;
     match heard {
-        Heard::Nothing => capacity::note_silence(tx, &this.email.project_id, now).await,
-        Heard::Taken | Heard::Refusal => capacity::note_answer(tx, deps, &this.email.project_id).await,
+        Heard::Nothing => capacity::note_silence(tx, project_id, now).await,
+        Heard::Taken | Heard::Refusal => {
+            capacity::note_answer(tx, project_id).await?;
+            capacity::pass_on(tx, deps, project_id, now).await
+        }
     }
 }
 

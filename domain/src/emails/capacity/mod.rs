@@ -11,14 +11,13 @@ use sea_orm::{
 use serde::Serialize;
 use serde_json::json;
 
-pub(super) use self::turns::{Turn, note_answer, note_silence, priority, take_turn};
+pub(super) use self::turns::{Turn, note_answer, note_silence, pass_on, priority, take_turn};
 use super::{
     jobs::{HurryEmails, SendEmail},
     outbox::require_server,
 };
 use crate::{
     Actor, Code, Deps, Failure,
-    db::Tx,
     error::{Error, Result, refuse},
     queue::{self, Ending, Enqueue, Lease},
 };
@@ -151,17 +150,11 @@ pub async fn boost(deps: &Deps, actor: &Actor) -> Result<Timestamp> {
         let expires_at = now.plus_millis(BOOST_MILLIS);
         let changes = email_quota::ActiveModel { boost_expires_at: Set(Some(expires_at)), ..Default::default() };
         turns::update_quota(&tx, project_id, changes).await?;
-        queue_hurry(&tx, deps, project_id, BOOST_DIVISOR).await?;
+        let job = HurryEmails { project_id: project_id.clone(), divisor: BOOST_DIVISOR, after: None };
+        queue::enqueue(deps, &tx, Enqueue::new(&job)?.project(project_id.clone())).await?;
         Ok(expires_at)
     })
     .await
-}
-
-/// Lets the mails that wait know that their project sends so many times faster.
-async fn queue_hurry(tx: &Tx, deps: &Deps, project_id: &ProjectId, divisor: i64) -> Result<()> {
-    let job = HurryEmails { project_id: project_id.clone(), divisor, after: None };
-    queue::enqueue(deps, tx, Enqueue::new(&job)?.project(project_id.clone())).await?;
-    Ok(())
 }
 
 /// Runs the job [`HurryEmails`]: what waits longer than the new rate demands waits shorter. Those that wait for something

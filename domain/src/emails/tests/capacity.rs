@@ -28,6 +28,98 @@ async fn put_many(bench: &TestBench, project_id: &ProjectId, count: usize) -> Ve
     ids
 }
 
+/// Takes the due jobs as a worker does, for so long.
+async fn claim(bench: &TestBench, lease: Duration) -> Vec<queue::Claimed> {
+    queue::claim(&bench.deps, Lane::Mail, "another", 100, lease, queue::Suspects::Any).await.unwrap()
+}
+
+/// Lets a worker have begun to send the mail.
+async fn on_its_way(bench: &TestBench, id: EmailId) {
+    let changes = email::ActiveModel {
+        started_sending_at: Set(Some(bench.deps.now())),
+        sending_claim_id: Set(Some(uuid::Uuid::new_v4())),
+        is_queued: Set(true),
+        next_send_retry_at: Set(None),
+        ..Default::default()
+    };
+    change(bench, id, changes).await;
+}
+
+/// Lets the server have taken it.
+async fn gone(bench: &TestBench, id: EmailId) {
+    let changes = email::ActiveModel {
+        finished_sending_at: Set(Some(bench.deps.now())),
+        can_have_delivery_info: Set(Some(false)),
+        ..Default::default()
+    };
+    change(bench, id, changes).await;
+}
+
+/// Has another worker begin to send as many mails as go at once, and puts some more, which then wait.
+async fn put_behind(
+    bench: &TestBench,
+    project_id: &ProjectId,
+    lease: Duration,
+    count: usize,
+) -> (Vec<EmailId>, Vec<EmailId>) {
+    let first = put_many(bench, project_id, 8).await;
+    for _ in &first {
+        bench.mailer.fail_next(failure(MailErrorKind::Temporary));
+    }
+    run(bench).await;
+    bench.clock.advance_seconds(100);
+    assert_eq!(claim(bench, lease).await.len(), first.len());
+    for id in &first {
+        on_its_way(bench, *id).await;
+    }
+    let behind = put_many(bench, project_id, count).await;
+    run(bench).await;
+    assert_eq!((bench.mailer.sent().len(), queued(bench).await), (0, count));
+    (first, behind)
+}
+
+#[tokio::test]
+async fn when_one_has_gone_the_next_go_at_once_in_their_order() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let project_id = bench.insert_project().await;
+        let (first, mut behind) = put_behind(&bench, &project_id, LEASE, 20).await;
+        gone(&bench, first[0]).await;
+        let (deps, now) = (&bench.deps, bench.deps.now());
+        deps.db.write(async |tx| super::super::capacity::pass_on(&tx, deps, &project_id, now).await).await.unwrap();
+        run(&bench).await;
+        assert_eq!(queued(&bench).await, 0, "the clock has not moved");
+        // Of the same moment, they go by their ids.
+        behind.sort();
+        for (mail, id) in bench.mailer.sent().iter().zip(&behind) {
+            assert!(mail.message_id.contains(&id.to_string()), "{} is not of {id}", mail.message_id);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn those_behind_do_not_wait_for_what_a_dead_worker_had_on_its_way() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let project_id = bench.insert_project().await;
+        let (first, behind) = put_behind(&bench, &project_id, Duration::from_secs(10), 20).await;
+        bench.clock.advance_seconds(11);
+        run(&bench).await;
+        for id in &behind {
+            assert_eq!(Status::of(&row(&bench, *id).await), Status::Sent);
+        }
+        for id in &first {
+            assert_eq!(Status::of(&row(&bench, *id).await), Status::Sending, "the worker may only have slept");
+        }
+        bench.clock.advance_seconds(50);
+        run(&bench).await;
+        for id in &first {
+            assert_eq!(Status::of(&row(&bench, *id).await), Status::Sent);
+        }
+        assert_eq!(bench.mailer.sent().len(), 28);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn beyond_its_rate_a_project_waits_and_others_do_not_whosever_the_server_is() {
     on_each_database(with_shared_server(), |bench| async move {
@@ -158,16 +250,16 @@ async fn a_server_that_does_not_answer_is_asked_by_one_mail_at_a_time() {
             email_quota::Entity::find_by_id(project_id.clone()).one(bench.deps.db.read()).await.unwrap().unwrap();
         assert_eq!(quota.failing_since, Some(bench.deps.now()));
         // One is on its way: the others wait for it.
-        let claimed = email::ActiveModel {
-            started_sending_at: Set(Some(bench.deps.now().plus_seconds(100))),
-            sending_claim_id: Set(Some(uuid::Uuid::new_v4())),
-            is_queued: Set(true),
-            next_send_retry_at: Set(None),
-            ..Default::default()
-        };
-        change(&bench, first, claimed).await;
         bench.clock.advance_seconds(100);
-        run(&bench).await;
+        let claimed = claim(&bench, LEASE).await;
+        on_its_way(&bench, first).await;
+        for job in claimed {
+            let payload: SendEmail = serde_json::from_value(job.payload).unwrap();
+            if payload.email_id != first {
+                let ending = send(&bench.deps, &job.lease, &payload).await.unwrap();
+                queue::end_all(&bench.deps, &[(job.lease, ending)]).await.unwrap();
+            }
+        }
         assert!(bench.mailer.sent().is_empty() && queued(&bench).await == 2);
         // It is cut off after a minute; from then on the server answers.
         bench.clock.advance_seconds(61);
@@ -192,14 +284,7 @@ async fn those_that_wait_for_a_silent_server_hear_that_it_answers() {
         let silence = MailError::new(MailErrorKind::ConnectionFailed, "connection refused").before_greeting();
         bench.mailer.fail_next(silence);
         run(&bench).await;
-        let on_its_way = email::ActiveModel {
-            started_sending_at: Set(Some(bench.deps.now())),
-            sending_claim_id: Set(Some(uuid::Uuid::new_v4())),
-            is_queued: Set(true),
-            next_send_retry_at: Set(None),
-            ..Default::default()
-        };
-        change(&bench, first, on_its_way).await;
+        on_its_way(&bench, first).await;
         bench.clock.advance_seconds(5);
         put_many(&bench, &project_id, 20).await;
         run(&bench).await;
@@ -208,22 +293,8 @@ async fn those_that_wait_for_a_silent_server_hear_that_it_answers() {
             (0, 20),
             "each waits 5 s longer than the one before"
         );
-        let finished = email::ActiveModel {
-            finished_sending_at: Set(Some(bench.deps.now())),
-            can_have_delivery_info: Set(Some(false)),
-            ..Default::default()
-        };
-        change(&bench, first, finished).await;
+        gone(&bench, first).await;
         bench.clock.advance_seconds(5);
-        run(&bench).await;
-        // Of the same moment, they come in any order: a few may have seen nobody before them.
-        let left = queued(&bench).await;
-        assert!((1..20).contains(&left), "the first find that it answers, the others wait: {left}");
-        let mut told = queue::claim(&bench.deps, Lane::General, "test", 1, LEASE, queue::Suspects::Any).await.unwrap();
-        let told = told.remove(0);
-        let job: HurryEmails = serde_json::from_value(told.payload).unwrap();
-        let _ending = hurry(&bench.deps, &told.lease, &job).await.unwrap();
-        bench.clock.advance_seconds(1);
         run(&bench).await;
         assert_eq!((bench.mailer.sent().len(), queued(&bench).await), (20, 0));
     })
