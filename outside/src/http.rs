@@ -20,9 +20,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many unused connections are kept per host.
 const MAX_IDLE_PER_HOST: usize = 256;
-/// The longest list of header fields that an HTTP/2 answer may have, in bytes. HTTP/1.1 answers are held to 100 fields by
-/// the library.
-const MAX_HTTP2_HEADER_BYTES: u32 = 16 * 1024;
 
 /// Sends requests to hosts that somebody chose. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -111,6 +108,7 @@ pub fn install_crypto_provider() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
+/// Speaks HTTP/1.1, which every server does; its answers are held to 100 header fields by hyper.
 fn builder(addresses: &Addresses) -> ClientBuilder {
     Client::builder()
         .dns_resolver(Arc::new(CheckedNames(addresses.clone())))
@@ -121,7 +119,6 @@ fn builder(addresses: &Addresses) -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-        .http2_max_header_list_size(MAX_HTTP2_HEADER_BYTES)
 }
 
 fn built_in_authorities() -> Result<Vec<Certificate>, reqwest::Error> {
