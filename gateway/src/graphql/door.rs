@@ -3,7 +3,7 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -72,12 +72,18 @@ pub(crate) struct Door(Arc<Parts>);
 
 struct Parts {
     gateway: Gateway,
-    schema: Schema,
-    /// The same for documents that passed its checks before.
-    unchecked: Schema,
+    tails: Tails,
     documents: Documents,
     persisted: PersistedQueries,
     live: Live,
+    executor: OnceLock<Executor>,
+}
+
+/// What executes operations. Made for the first one: an installation whose clients speak REST does without these megabytes.
+struct Executor {
+    schema: Schema,
+    /// The same for documents that passed its checks before.
+    unchecked: OnceLock<Schema>,
     counted: telemetry::Operations,
 }
 
@@ -99,16 +105,25 @@ impl Default for Options {
 impl Door {
     /// A door to the operations of the domain. Looks after live connections from now on.
     pub(crate) fn new(gateway: Gateway) -> Self {
-        let deps = Arc::clone(&gateway.deps);
-        let tails = Tails::new((*deps).clone());
-        let suggests = deps.settings.local_mode && gateway.graphql.introspection;
-        let build = || schema::build(suggests).data(tails.clone()).data(Arc::clone(&deps));
-        let (schema, unchecked) = (build().finish(), build().validation_mode(ValidationMode::Fast).finish());
+        let tails = Tails::new((*gateway.deps).clone());
         let persisted = PersistedQueries::new(gateway.graphql.allowed.clone());
         let documents = Documents::default();
-        let counted = telemetry::Operations::new(&schema.sdl());
-        let live = Live::new((*deps).clone());
-        Self(Arc::new(Parts { gateway, schema, unchecked, documents, persisted, live, counted }))
+        let live = Live::new((*gateway.deps).clone());
+        Self(Arc::new(Parts { gateway, tails, documents, persisted, live, executor: OnceLock::new() }))
+    }
+
+    fn executor(&self) -> &Executor {
+        self.0.executor.get_or_init(|| {
+            let schema = self.schema(ValidationMode::Strict);
+            let counted = telemetry::Operations::new(&schema.sdl());
+            Executor { schema, unchecked: OnceLock::new(), counted }
+        })
+    }
+
+    fn schema(&self, checks: ValidationMode) -> Schema {
+        let suggests = self.deps().settings.local_mode && self.gateway().graphql.introspection;
+        let builder = schema::build(suggests).validation_mode(checks);
+        builder.data(self.0.tails.clone()).data(Arc::clone(self.deps())).finish()
     }
 
     /// What operations are handed.
@@ -124,7 +139,7 @@ impl Door {
     /// Runs an operation that answers once.
     async fn execute(&self, caller: &Caller, mut request: Request, way: Way) -> Response {
         let started = Instant::now();
-        let mut operation = self.0.counted.invalid();
+        let mut operation = self.executor().counted.invalid();
         let mut response = {
             // Pinned first: the state of an operation is large, and the time limit would move it.
             let work = pin!(async {
@@ -169,8 +184,8 @@ impl Door {
                     let work = door.answer(&prepared, request, &caller);
                     (operation, timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow()))
                 }
-                Ok(Err(error)) => (door.0.counted.invalid(), Response::from_errors(vec![error])),
-                Err(_) => (door.0.counted.invalid(), too_slow()),
+                Ok(Err(error)) => (door.executor().counted.invalid(), Response::from_errors(vec![error])),
+                Err(_) => (door.executor().counted.invalid(), too_slow()),
             };
             operation.answered(started, &answer);
             stream::once(async { answer }).boxed()
@@ -186,10 +201,12 @@ impl Door {
     /// Executes what answers once.
     async fn answer(&self, prepared: &Prepared, request: Request, caller: &Caller) -> Response {
         let (request, rounds) = self.with_data(request, caller);
+        let executor = self.executor();
         if prepared.fits() {
-            return rounds.run(self.0.unchecked.execute(request)).await;
+            let unchecked = executor.unchecked.get_or_init(|| self.schema(ValidationMode::Fast));
+            return rounds.run(unchecked.execute(request)).await;
         }
-        let response = rounds.run(self.0.schema.execute(request)).await;
+        let response = rounds.run(executor.schema.execute(request)).await;
         // What the checks refuse has no data at all.
         if response.data != Value::Null {
             prepared.found_to_fit();
@@ -201,7 +218,7 @@ impl Door {
         let (request, rounds) = self.with_data(request, caller);
         let mut following = operation.followed();
         rounds
-            .run_all(self.0.schema.execute_stream(request))
+            .run_all(self.executor().schema.execute_stream(request))
             .map(move |mut response| {
                 // No event could be made at all: the subscription was refused, or has lost its right.
                 if response.data == Value::Null {
@@ -231,7 +248,7 @@ impl Door {
         }
         let name = request.operation_name.clone();
         let document = request.parsed_query()?;
-        Ok((prepared, self.0.counted.of(document, document::choose(document, name.as_deref())?)))
+        Ok((prepared, self.executor().counted.of(document, document::choose(document, name.as_deref())?)))
     }
 
     /// The request with what its fields need, and the rounds to run it in.
