@@ -104,15 +104,29 @@ fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
     headers.get(TRACEPARENT)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The CORS answers of the REST contract (wire requests-and-errors §7): any origin, never credentials.
+/// CORS as in the REST contract (wire requests-and-errors §7): any origin, never credentials. What browsers read of answers to
+/// preflights only (Fetch standard, "CORS protocol") is on those only: it is two kilobytes.
 pub(crate) async fn cors(request: Request, next: Next) -> Response {
-    let preflight = request.method() == Method::OPTIONS;
-    let mut response = if preflight { StatusCode::OK.into_response() } else { next.run(request).await };
-    response.headers_mut().extend(CORS.iter().map(|(name, value)| (name.clone(), value.clone())));
+    with_cors(request, next, &CORS_OF_ANSWERS).await
+}
+
+async fn with_cors(request: Request, next: Next, of_answers: &HeaderMap) -> Response {
+    let (mut response, headers) = if request.method() == Method::OPTIONS {
+        (StatusCode::OK.into_response(), &*CORS)
+    } else {
+        (next.run(request).await, of_answers)
+    };
+    response.headers_mut().extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     response
 }
 
-/// Made once: every answer carries them.
+/// What browsers read of every answer.
+static CORS_OF_ANSWERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let read = [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS];
+    CORS.iter().filter(|(name, _)| read.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+});
+
+/// Made once: every answer of the REST API carries them.
 static CORS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let of_both = |names: &'static [&str]| {
         HEADER_FAMILIES.iter().flat_map(move |family| names.iter().map(move |name| format!("{family}-{name}")))
@@ -136,13 +150,13 @@ static CORS: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 
-/// The manners of the REST contract: CORS; refusals as 200 with the real status in a header for clients that ask for it, so
+/// The manners of the REST contract: all headers of CORS on every answer; refusals as 200 with the real status in a header for clients that ask for it, so
 /// that browsers do not log them as errors (wire requests-and-errors §6; 5xx stay as they are); and JSON indented for
 /// people, which is who sends `Accept: text/html`.
 pub(crate) async fn rest_manners(request: Request, next: Next) -> Response {
     let overrides_status = identity::either(request.headers(), OVERRIDE_ERROR_STATUS).is_some();
     let for_people = mentions(request.headers(), &header::ACCEPT, "text/html");
-    let mut response = cors(request, next).await;
+    let mut response = with_cors(request, next, &CORS).await;
     if overrides_status && response.status().is_client_error() {
         let real = HeaderValue::from(response.status().as_u16());
         insert_both(response.headers_mut(), ACTUAL_STATUS, &real);

@@ -147,6 +147,8 @@ async fn browsers_may_read_answers_and_send_every_header() {
     assert!(!preflight.headers.contains_key("access-control-allow-credentials"));
     let refused = post(&app, "*/*", "text/plain", "").await;
     assert_eq!(refused.headers["access-control-allow-origin"], "*");
+    assert!(refused.headers["access-control-expose-headers"].to_str().unwrap().contains("x-stack-known-error"));
+    assert!(!refused.headers.contains_key("access-control-allow-headers"), "of preflights only");
     app.stop().await;
 }
 
