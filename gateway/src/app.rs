@@ -15,7 +15,7 @@ use axum::{
 };
 use postern_domain::{Deps, sessions::ClientInfo};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
@@ -42,6 +42,8 @@ pub struct Gateway {
     proxies: Arc<Proxies>,
     /// Cancelled when the process is to stop: live connections end then, plain requests may finish.
     pub(crate) stopping: CancellationToken,
+    /// Those whose sockets are open.
+    pub(crate) sockets: TaskTracker,
     /// Counts what is asked.
     pub(crate) requests: Requests,
     /// How the GraphQL door is set up.
@@ -56,6 +58,7 @@ impl Gateway {
             deps: Arc::new(deps),
             proxies: Arc::new(proxies),
             stopping,
+            sockets: TaskTracker::new(),
             requests: Requests::default(),
             graphql: graphql::Options::default(),
         }
@@ -66,6 +69,13 @@ impl Gateway {
     pub fn with_graphql(mut self, options: graphql::Options) -> Self {
         self.graphql = options;
         self
+    }
+
+    /// The sockets that are open. Whoever stops the process waits for them: to the server of the router they are no requests
+    /// under way, and their callers are still to hear that they may go elsewhere.
+    #[must_use]
+    pub fn sockets(&self) -> &TaskTracker {
+        &self.sockets
     }
 
     /// Where `request` came from.

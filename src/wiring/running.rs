@@ -139,7 +139,13 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
         address = Some(listener.local_addr().map_err(Error::internal)?);
         let graphql = graphql::Options { introspection: settings.introspection, allowed: settings.documents.clone() };
         let gateway = Gateway::new(deps.clone(), settings.proxies.clone(), stop.clone()).with_graphql(graphql);
-        tasks.push(serve(listener, postern_gateway::router(gateway), stop.clone()));
+        let sockets = gateway.sockets().clone();
+        let served = serve(listener, postern_gateway::router(gateway), stop.clone());
+        tasks.push(tokio::spawn(async move {
+            ended(vec![served]).await;
+            sockets.close();
+            sockets.wait().await;
+        }));
     }
     readiness.working(&deps);
     Ok(Running {

@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::Output, time::Duration};
 
+use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -9,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{database_url, free_address, past_pooler, process::postern};
+use crate::support::{database_url, free_address, past_pooler, process::postern, socket::Socket};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -184,6 +186,57 @@ async fn a_request_under_way_is_answered_while_new_ones_are_sent_elsewhere() {
         read_some(&mut connection, &mut answer).await;
     }
     assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
+    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_answered() {
+    let data = tempfile::TempDir::new().unwrap();
+    let database = database_url(data.path()).await;
+    let (address, admin) = (free_address(), free_address());
+    let mut command = postern(data.path(), &database, &[]);
+    command.env("POSTERN_LISTEN", address.to_string()).env("POSTERN_ADMIN_LISTEN", admin.to_string());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    after(&mut out, "Demo project").await;
+    let project = after(&mut out, "project id").await;
+    let key = after(&mut out, "secret key").await;
+
+    let url = format!("http://{address}");
+    let server =
+        json!({"x-stack-access-type": "server", "x-stack-project-id": project, "x-stack-secret-server-key": key});
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        let mut socket = Socket::connect_at(&url, server.clone()).await;
+        socket.subscribe("1", "subscription { events { type } }", json!({})).await;
+        idle.push(socket);
+    }
+    let mut busy = Socket::connect_at(&url, server).await;
+    // Nobody can write a user meanwhile.
+    let mut alone = ConnectOptions::new(&past_pooler(&database));
+    alone.max_connections(1);
+    let alone = Database::connect(alone).await.unwrap();
+    let lock = if database.starts_with("sqlite") {
+        r#"BEGIN IMMEDIATE"#
+    } else {
+        r#"BEGIN; LOCK TABLE "user" IN EXCLUSIVE MODE"#
+    };
+    alone.execute_unprepared(lock).await.unwrap();
+    busy.subscribe("1", "mutation { createUser(input: {displayName: \"Ada\"}) { user { displayName } } }", json!({}))
+        .await;
+    busy.say(json!({"type": "ping"})).await;
+    assert_eq!(busy.hear().await["type"], "pong", "the mutation before it was taken");
+
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    for socket in idle {
+        assert_eq!(socket.closed().await, 1001);
+    }
+    alone.execute_unprepared("ROLLBACK").await.unwrap();
+    assert_eq!(busy.hear_data().await["createUser"]["user"]["displayName"], "Ada");
+    assert_eq!(busy.hear().await["type"], "complete");
+    assert_eq!(busy.closed().await, 1001);
     let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");
 }

@@ -24,6 +24,7 @@ use super::{
     error::{self, DoorCode, Error},
     events::tail::Tails,
     guard::SignedIn,
+    in_force::InForce,
     live::Live,
     loaders::Loaders,
     persisted::PersistedQueries,
@@ -307,8 +308,8 @@ impl Operations for Conversation {
         caller::recognise(self.door.deps(), headers, client, request_id).await.map_err(Error::into_server_error)
     }
 
-    fn run(&self, caller: &Caller, request: Request) -> BoxStream<'static, Response> {
-        self.door.answers(caller, request, self.way)
+    fn run(&self, caller: &Caller, request: Request, in_force: InForce) -> BoxStream<'static, Response> {
+        self.door.answers(caller, request.data(in_force), self.way)
     }
 
     async fn ended(&self, caller: &Caller) -> Ended {

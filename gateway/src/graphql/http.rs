@@ -55,6 +55,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 async fn upgrade(door: Door, request: HttpRequest) -> Response {
+    let open = door.gateway().sockets.token();
     let conversation = Conversation::new(door, Way::Stream, &request);
     let (mut parts, _) = request.into_parts();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
@@ -67,6 +68,7 @@ async fn upgrade(door: Door, request: HttpRequest) -> Response {
             .on_upgrade(async move |socket| {
                 let _alive = Alive::connection("websocket");
                 socket::serve(socket, conversation, parts.headers).await;
+                drop(open);
             }),
         Err(rejection) => rejection.into_response(),
     }

@@ -20,6 +20,7 @@ mod events;
 mod federation;
 mod guard;
 mod http;
+mod in_force;
 mod items;
 mod linked_accounts;
 mod live;

@@ -18,9 +18,11 @@ use futures::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     error::{self, DoorCode, Error},
+    in_force::InForce,
     request,
     respond::Body,
 };
@@ -56,8 +58,9 @@ pub(crate) trait Operations: Clone + Send + Sync + 'static {
     /// Recognises the caller by headers, or by a `connection_init` that carries the same names.
     fn admit(&self, headers: &HeaderMap) -> impl Future<Output = Result<Self::Caller, ServerError>> + Send;
 
-    /// Runs one operation; the stream ends with it. An answer that is a request error is the last.
-    fn run(&self, caller: &Self::Caller, request: Request) -> BoxStream<'static, Response>;
+    /// Runs one operation; the stream ends with it. An answer that is a request error is the last. A subscription tells when
+    /// it is in force.
+    fn run(&self, caller: &Self::Caller, request: Request, in_force: InForce) -> BoxStream<'static, Response>;
 
     /// Resolves when a connection of the caller must end.
     fn ended(&self, caller: &Self::Caller) -> impl Future<Output = Ended> + Send;
@@ -171,7 +174,7 @@ async fn converse<D: Operations>(socket: &mut WebSocket, door: &D, headers: Head
         let step = tokio::select! {
             ended = &mut ended => return match ended {
                 Ended::CallerGone => End::Close(4403, "Forbidden".into()),
-                Ended::Stopping => End::Close(GOING_AWAY, "Going away".into()),
+                Ended::Stopping => running.finish(socket).await,
             },
             _ = heartbeat.tick() => {
                 if heard.elapsed() > SILENCE {
@@ -277,6 +280,8 @@ struct Running {
     /// Answers with the id they belong to; none when the operation is over.
     answers: SelectAll<BoxStream<'static, (String, Option<Response>)>>,
     stops: HashMap<String, AbortHandle>,
+    /// Cancelled when no more operations begin.
+    finishing: CancellationToken,
 }
 
 impl Running {
@@ -311,16 +316,34 @@ impl Running {
                     return say(socket, &FromServer::Error { id: &id, payload: &[error] }).await;
                 }
                 let request = request::from_json(payload).map_err(|malformed| invalid(malformed.message))?;
-                self.start(id, door.run(caller, request));
+                let in_force = InForce::default();
+                self.start(id, door.run(caller, request, in_force.clone()), in_force);
                 Ok(())
             }
         }
     }
 
-    fn start(&mut self, id: String, answers: BoxStream<'static, Response>) {
+    fn start(&mut self, id: String, answers: BoxStream<'static, Response>, in_force: InForce) {
         let (answers, stop) = abortable(answers.map(Some).chain(once(async { None })));
         self.stops.insert(id.clone(), stop);
-        self.answers.push(answers.map(move |answer| (id.clone(), answer)).boxed());
+        let finishing = self.finishing.clone();
+        let left = async move {
+            finishing.cancelled().await;
+            in_force.told().await;
+        };
+        self.answers.push(answers.map(move |answer| (id.clone(), answer)).take_until(left).boxed());
+    }
+
+    /// The process stops. What answers once is answered first, within the time that an operation has. Subscriptions are not
+    /// completed, so that the caller follows them elsewhere.
+    async fn finish(&mut self, socket: &mut WebSocket) -> End {
+        self.finishing.cancel();
+        while let Some((id, answer)) = self.answers.next().await {
+            if let Err(end) = self.tell(socket, id, answer).await {
+                return end;
+            }
+        }
+        End::Close(GOING_AWAY, "Going away".into())
     }
 
     async fn tell(&mut self, socket: &mut WebSocket, id: String, answer: Option<Response>) -> Result<(), End> {

@@ -16,10 +16,10 @@ use futures::{
     stream::{self, BoxStream},
 };
 use postern_domain::{Code, Failure};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     error,
+    in_force::InForce,
     respond::Body,
     socket::{Ended, Operations},
 };
@@ -27,27 +27,17 @@ use crate::telemetry::Alive;
 
 /// How often a silent stream sends a comment, so that nobody in between takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
-
-/// A subscription tells by it, from the data of its request, that it is in force. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct InForce(CancellationToken);
-
-impl InForce {
-    /// Whatever happens from now on is heard.
-    pub(crate) fn tell(&self) {
-        self.0.cancel();
-    }
-}
+const COMMENT: &[u8] = b":\n\n";
 
 /// The answer to an operation that is read as events.
 pub(crate) async fn answer<D: Operations>(door: D, caller: D::Caller, request: Request) -> axum::response::Response {
     let in_force = InForce::default();
-    let answers = door.run(&caller, request.data(in_force.clone()));
+    let answers = door.run(&caller, request, in_force.clone());
     let ended = Box::pin(async move {
         let _alive = Alive::connection("sse");
         door.ended(&caller).await
     });
-    let events = begun(Box::pin(events(answers, ended)), &in_force).await;
+    let events = begun(Box::pin(events(answers, ended, in_force.clone())), &in_force).await;
     let mut response = axum::response::Response::new(HttpBody::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
@@ -62,13 +52,20 @@ async fn begun<S: Stream + Unpin>(events: S, in_force: &InForce) -> impl Stream<
     let mut events = events.fuse();
     let first = tokio::select! {
         first = events.next() => first,
-        () = in_force.0.cancelled() => None,
+        () = in_force.told() => None,
     };
     stream::iter(first).chain(events)
 }
 
 enum State {
-    Running { answers: BoxStream<'static, Response>, ended: Pin<Box<dyn Future<Output = Ended> + Send>> },
+    Running {
+        answers: BoxStream<'static, Response>,
+        ended: Pin<Box<dyn Future<Output = Ended> + Send>>,
+    },
+    /// The process stops: what answers once is answered first, within the time that an operation has.
+    Finishing {
+        answers: BoxStream<'static, Response>,
+    },
     Completing,
     Over,
 }
@@ -76,30 +73,50 @@ enum State {
 fn events(
     answers: BoxStream<'static, Response>,
     ended: Pin<Box<dyn Future<Output = Ended> + Send>>,
+    in_force: InForce,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold(State::Running { answers, ended }, async |state| match state {
+    stream::unfold((State::Running { answers, ended }, in_force), async |(state, in_force)| {
+        step(state, &in_force).await.map(|(event, state)| (Ok(event), (state, in_force)))
+    })
+}
+
+/// The next event, and what comes after it.
+async fn step(state: State, in_force: &InForce) -> Option<(Bytes, State)> {
+    match state {
         State::Running { mut answers, mut ended } => {
             let answer = tokio::select! {
                 ended = &mut ended => return match ended {
                     Ended::CallerGone => Some((next(&session_gone()), State::Completing)),
                     // Without `complete`, so that the caller comes back.
-                    Ended::Stopping => None,
+                    Ended::Stopping if in_force.is_told() => None,
+                    Ended::Stopping => Some((Bytes::from_static(COMMENT), State::Finishing { answers })),
                 },
                 () = tokio::time::sleep(KEEP_ALIVE) => {
-                    return Some((Bytes::from_static(b":\n\n"), State::Running { answers, ended }));
+                    return Some((Bytes::from_static(COMMENT), State::Running { answers, ended }));
                 }
                 answer = answers.next() => answer,
             };
-            match answer {
-                Some(answer) if error::is_request_error(&answer) => Some((next(&answer), State::Completing)),
-                Some(answer) => Some((next(&answer), State::Running { answers, ended })),
-                None => Some((complete(), State::Over)),
-            }
+            Some(told(answer, State::Running { answers, ended }))
+        }
+        State::Finishing { mut answers } => {
+            let answer = tokio::select! {
+                () = in_force.told() => return None,
+                answer = answers.next() => answer,
+            };
+            Some(told(answer, State::Finishing { answers }))
         }
         State::Completing => Some((complete(), State::Over)),
         State::Over => None,
-    })
-    .map(Ok)
+    }
+}
+
+/// The event that tells an answer, or that there are no more.
+fn told(answer: Option<Response>, going_on: State) -> (Bytes, State) {
+    match answer {
+        Some(answer) if error::is_request_error(&answer) => (next(&answer), State::Completing),
+        Some(answer) => (next(&answer), going_on),
+        None => (complete(), State::Over),
+    }
 }
 
 fn next(answer: &Response) -> Bytes {
@@ -135,7 +152,15 @@ mod tests {
         answers: BoxStream<'static, Response>,
         ended: impl Future<Output = Ended> + Send + 'static,
     ) -> String {
-        let parts: Vec<_> = events(answers, Box::pin(ended)).map(|part| part.unwrap()).collect().await;
+        text_of(answers, ended, InForce::default()).await
+    }
+
+    async fn text_of(
+        answers: BoxStream<'static, Response>,
+        ended: impl Future<Output = Ended> + Send + 'static,
+        in_force: InForce,
+    ) -> String {
+        let parts: Vec<_> = events(answers, Box::pin(ended), in_force).map(|part| part.unwrap()).collect().await;
         String::from_utf8(parts.concat()).unwrap()
     }
 
@@ -172,7 +197,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stopping_process_ends_the_stream_without_completing_it() {
-        assert_eq!(text(stream::pending().boxed(), future::ready(Ended::Stopping)).await, "");
+    async fn a_stopping_process_ends_a_subscription_without_completing_it() {
+        let in_force = InForce::default();
+        in_force.tell();
+        assert_eq!(text_of(stream::pending().boxed(), future::ready(Ended::Stopping), in_force).await, "");
+        // One that comes into force only then.
+        let in_force = InForce::default();
+        let late = in_force.clone();
+        let answers = stream::once(async move { late.tell() }).filter_map(|()| future::pending());
+        assert_eq!(text_of(answers.boxed(), future::ready(Ended::Stopping), in_force).await, ":\n\n");
+    }
+
+    #[tokio::test]
+    async fn a_stopping_process_answers_what_answers_once() {
+        let (go, begun) = tokio::sync::oneshot::channel();
+        let answers = stream::once(async move { begun.await.unwrap() }).boxed();
+        let ended = async move {
+            // Only after it was told that the process stops.
+            tokio::spawn(async move { go.send(Response::new(value!({"a": 1}))).unwrap() });
+            Ended::Stopping
+        };
+        let told = text(answers, ended).await;
+        assert_eq!(told, ":\n\nevent: next\ndata: {\"data\":{\"a\":1}}\n\nevent: complete\ndata: \n\n");
     }
 }

@@ -33,6 +33,9 @@ const MAX_AT_ONCE_FAILING: i64 = 1;
 /// How long a mail is thought to be on its way, at least and at most, when others wait for it. Not less, for when it is over
 /// the next ones hear of it. What has been on its way for longer says nothing of how long the next ones take.
 const TRIP_MILLIS: (i64, i64) = (100, 5_000);
+/// How long mails that are not the next ones wait at least before they look again: they hear of it when they are. Looking
+/// takes a transaction, of which thousands that wait would leave nobody any.
+const LOOK_MILLIS: i64 = 30 * 1000;
 /// How many mails before another one are counted, of higher priority and of the same. When there are more, it looks again
 /// before its turn, and counts again.
 const MAX_COUNTED: u32 = 500;
@@ -104,8 +107,13 @@ fn by_room(ahead: Ahead, is_failing: bool, now: Timestamp) -> Timestamp {
     // As long as those before it have been on their way, so long may it take again.
     let (least, longest) = TRIP_MILLIS;
     let trip = ahead.oldest_moving.map_or(longest, |left| now.millis() - left.millis()).clamp(least, longest);
-    let at = now.plus_millis((too_many + most - 1) / most * trip);
-    if is_failing { at } else { at.min(oldest.plus_millis(MISSED_MILLIS)) }
+    let rounds = (too_many + most - 1) / most;
+    let wait = rounds * trip;
+    if is_failing {
+        return now.plus_millis(wait);
+    }
+    let wait = if rounds > 1 { wait.max(LOOK_MILLIS) } else { wait };
+    now.plus_millis(wait).min(oldest.plus_millis(MISSED_MILLIS))
 }
 
 /// Those that go before `email`, counted up to [`MAX_COUNTED`], and those that have gone.
@@ -257,7 +265,8 @@ mod tests {
         assert_eq!(room(0, 8, 10, false), 100, "not less");
         assert_eq!(room(0, 8, 400, false), 400);
         assert_eq!(room(0, 8, 50_000, false), 5_000, "not more");
-        assert_eq!(room(8, 8, 400, false), 800, "those before it go first");
+        assert_eq!(room(7, 8, 400, false), 400, "among the next ones");
+        assert_eq!(room(8, 8, 400, false), LOOK_MILLIS, "it hears when it is");
         assert_eq!(room(100, 0, 0, false), 0, "nobody is on the way: somebody must begin");
     }
 
@@ -266,8 +275,8 @@ mod tests {
         assert_eq!(room(600, 8, 20_000, false), 40_000, "all the room is theirs");
         assert_eq!(room(600, 8, 59_990, false), 10);
         // Some room is left, and what uses it is quick.
-        let quick = Ahead { oldest_moving: Some(NOW.plus_millis(-10)), ..ahead(600, 8, 20_000) };
-        assert_eq!(wait(quick, false), 76 * 100);
+        let quick = Ahead { oldest_moving: Some(NOW.plus_millis(-10)), ..ahead(7, 8, 20_000) };
+        assert_eq!(wait(quick, false), 100);
         assert_eq!(room(600, 1, 20_000, true), 601 * 5_000, "a server that says nothing is waited for");
     }
 

@@ -22,9 +22,9 @@ use super::{
 };
 use crate::graphql::{
     error::{Error, Result},
+    in_force::InForce,
     scalars::parse_id,
     schema::{actor, deps},
-    stream::InForce,
 };
 
 /// How often a right that can end without an event is looked at when nothing happens: definitions of permissions can change

@@ -18,6 +18,8 @@ use super::*;
 struct FakeDoor {
     gone: Arc<Notify>,
     stop: Arc<Notify>,
+    /// When the answer to `late` comes.
+    late: Arc<Notify>,
 }
 
 impl Operations for FakeDoor {
@@ -33,11 +35,22 @@ impl Operations for FakeDoor {
         }
     }
 
-    fn run(&self, caller: &String, request: Request) -> BoxStream<'static, Response> {
+    fn run(&self, caller: &String, request: Request, in_force: InForce) -> BoxStream<'static, Response> {
         let answer = Response::new(value!({ "caller": (caller.clone()) }));
         match request.query.as_str() {
             "once" => once(async { answer }).boxed(),
-            "forever" => once(async { answer }).chain(stream::pending()).boxed(),
+            "forever" => {
+                in_force.tell();
+                once(async { answer }).chain(stream::pending()).boxed()
+            }
+            "late" => {
+                let late = self.late.clone();
+                once(async move {
+                    late.notified().await;
+                    answer
+                })
+                .boxed()
+            }
             _ => once(async { Response::from_errors(vec![ServerError::new("no", None)]) })
                 .chain(once(async { panic!("an answer after a request error was asked for") }))
                 .boxed(),
@@ -210,6 +223,32 @@ async fn a_lost_session_closes_with_4403_and_a_stopping_process_with_1001() {
         if gone { &door.gone } else { &door.stop }.notify_one();
         assert_eq!(closed(client).await.0, code);
     }
+}
+
+#[tokio::test]
+async fn a_stopping_process_answers_what_answers_once_before_it_goes_away() {
+    let door = FakeDoor::default();
+    let mut client = connect_with(door.clone(), Some(PROTOCOL)).await;
+    say(&mut client, json!({"type": "connection_init", "payload": {"x-stack-project-id": "p"}})).await;
+    hear(&mut client).await;
+    say(&mut client, subscribe("1", "forever")).await;
+    hear(&mut client).await;
+    say(&mut client, subscribe("2", "late")).await;
+    say(&mut client, json!({"type": "ping"})).await;
+    assert_eq!(hear(&mut client).await["type"], "pong", "all before it was taken");
+    door.stop.notify_one();
+    // Once the process stops nothing that comes is read any more.
+    say(&mut client, json!({"type": "ping"})).await;
+    door.late.notify_one();
+    let heard = loop {
+        let heard = hear(&mut client).await;
+        if heard["type"] != "pong" {
+            break heard;
+        }
+    };
+    assert_eq!((&heard["type"], &heard["id"]), (&json!("next"), &json!("2")));
+    assert_eq!(hear(&mut client).await, json!({"type": "complete", "id": "2"}));
+    assert_eq!(closed(client).await.0, 1001);
 }
 
 #[tokio::test]
