@@ -19,6 +19,7 @@ use crate::{
     app::Gateway,
     identity::{self, HEADER_FAMILIES, both_families},
     rest::reply::text,
+    telemetry::count_error,
 };
 
 /// Request headers that browsers may send, without the prefix of their family.
@@ -197,6 +198,7 @@ pub(crate) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| cause.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
     tracing::error!(cause, "a handler panicked");
+    count_error("http", "INTERNAL_SERVER_ERROR");
     text(StatusCode::INTERNAL_SERVER_ERROR, "The server could not do this.")
 }
 

@@ -78,10 +78,12 @@ impl Shape {
 /// a time.
 ///
 /// # Errors
-/// Those of the database; a database of a newer version; a config file that is wrong, before anything is changed.
+/// Those of the database; a clock that is far from its, a database of a newer version, or a config file that is wrong, before
+/// anything is changed.
 #[postern_domain::boxed]
 pub async fn migrate_and_seed(deps: &Deps, settings: &Settings) -> Result<Seeded> {
     let config = settings.config_file.as_deref().map(config_file::read).transpose().map_err(Error::internal)?;
+    refuse_wrong_clock(deps).await?;
     // All changes in one transaction: a start that is cut off leaves the database as it was. On PostgreSQL the lock in it
     // keeps a second process waiting (a session's lock would not survive a transaction pooler); on SQLite the transaction
     // itself does.

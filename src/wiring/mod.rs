@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use postern_domain::{
     Deps, Error, Result,
-    db::{Address, Db},
+    db::{Address, Db, may_come_back},
     passwords::Passwords,
     ports::{http::HttpClient, rates::Rates, stripe::Stripe, svix::SvixServer},
     projects::Projects,
@@ -29,6 +29,7 @@ use postern_outside::{
     sandbox::ProcessSandbox,
 };
 use secrecy::ExposeSecret;
+use url::Url;
 
 pub use database::{Shape, migrate_and_seed};
 pub use readiness::Readiness;
@@ -50,7 +51,19 @@ pub fn install_crypto_provider() {
 #[postern_domain::boxed]
 pub async fn connect(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Result<Deps> {
     let redis = redis(settings)?;
-    connect_with(settings, clock, redis.as_ref()).await
+    connect_with(settings, clock, redis.as_ref()).await.map_err(|error| naming_database(settings, error))
+}
+
+/// Names the database that does not answer, for somebody who does not wait for it: what was tried for some time says only that
+/// the time is over.
+fn naming_database(settings: &Settings, error: Error) -> Error {
+    let url = settings.database_url.expose_secret().parse::<Url>().ok().filter(|_| may_come_back(&error));
+    match url.as_ref().and_then(|url| Some((url.host_str()?, url.port().unwrap_or(5432)))) {
+        Some((host, port)) if !host.is_empty() => {
+            Error::internal(format!("the database at {host}:{port} (POSTERN_DATABASE_URL) does not answer: {error}"))
+        }
+        _ => error,
+    }
 }
 
 async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis: Option<&Redis>) -> Result<Deps> {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Readiness, connect_with,
     database::{migrate_and_seed, refuse_wrong_clock, wait_until_connected, wait_until_migrated},
-    lock_data, redis,
+    lock_data, naming_database, redis,
 };
 use crate::{
     settings::{Role, Settings},
@@ -116,13 +116,13 @@ pub async fn start(settings: &Settings, role: Role, clock: Option<Arc<dyn Clock>
     let (deps, seeded) = if role.is_clustered() {
         let deps = wait_until_connected(&readiness, connect).await?;
         wait_until_migrated(&deps, &readiness).await?;
+        refuse_wrong_clock(&deps).await?;
         (deps, Seeded::default())
     } else {
-        let deps = connect().await?;
+        let deps = connect().await.map_err(|error| naming_database(settings, error))?;
         let seeded = migrate_and_seed(&deps, settings).await?;
         (deps, seeded)
     };
-    refuse_wrong_clock(&deps).await?;
 
     let stop = CancellationToken::new();
     if let Some(redis) = redis {

@@ -140,6 +140,12 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
     options
 }
 
+/// PgBouncer tells whatever goes wrong in it or behind it as a breach of the protocol (SQLSTATE 08P01), in words only:
+/// that the server is away, which passes, and that it does not know us, which does not.
+fn refused_behind_pooler(text: &str) -> bool {
+    ["authentication failed", "no such user", "no such database"].iter().any(|refusal| text.contains(refusal))
+}
+
 /// Whether the database may be there later, as it is: it does not answer, is starting or stopping (SQLSTATE class 57P), has
 /// no connection left (53300), has given up a transaction that said nothing for too long (25P03), or another process keeps
 /// SQLite's file to itself. A wrong password or name is not among
@@ -156,6 +162,7 @@ pub fn may_come_back(error: &Error) -> bool {
         DbErr::Conn(RuntimeErr::SqlxError(sqlx))
         | DbErr::Exec(RuntimeErr::SqlxError(sqlx))
         | DbErr::Query(RuntimeErr::SqlxError(sqlx)) => match sqlstate(error).as_deref() {
+            Some("08P01") => !refused_behind_pooler(&error.to_string()),
             Some(state) => {
                 state.starts_with("57P") || state.starts_with("08") || ["53300", "25P03", SQLITE_BUSY].contains(&state)
             }
@@ -178,13 +185,23 @@ mod tests {
 
     use sea_orm::ConnectionTrait;
 
-    use super::{Address, may_come_back};
+    use super::{Address, may_come_back, refused_behind_pooler};
     use crate::{
         db::{Backend, Db, statement},
         error::Error,
         signal::Signals,
         testing::{TestBench, TestDatabase},
     };
+
+    #[test]
+    fn a_pooler_that_is_refused_is_told_from_one_whose_server_is_away() {
+        assert!(refused_behind_pooler(
+            "server login failed: FATAL: password authentication failed for user \"postern\""
+        ));
+        assert!(refused_behind_pooler("no such database: postern"));
+        assert!(!refused_behind_pooler("server conn crashed?"));
+        assert!(!refused_behind_pooler("query_wait_timeout"));
+    }
 
     /// Only where others can wait: SQLite's file belongs to one process, which stands still as a whole.
     #[tokio::test]
