@@ -84,10 +84,14 @@ impl<'w> FormatFields<'w> for JsonFields {
     }
 
     fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &tracing::span::Record<'_>) -> fmt::Result {
-        if !current.fields.is_empty() {
+        let mut added = String::new();
+        self.format_fields(Writer::new(&mut added), fields)?;
+        // Nothing, when all of it is for OpenTelemetry only.
+        if !current.fields.is_empty() && !added.is_empty() {
             current.fields.push(',');
         }
-        self.format_fields(current.as_writer(), fields)
+        current.fields.push_str(&added);
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod manners;
 mod notifications;
 pub(crate) mod projects;
 mod sessions;
+mod statements;
 mod teams;
 mod users;
 mod ways_in;

@@ -1,6 +1,14 @@
-//! Reads the text format of Prometheus (version 0.0.4) and holds it to its rules.
+//! Scrapes processes, reads the text format of Prometheus (version 0.0.4), and holds it to its rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+/// How long what is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Label names and values.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -16,8 +24,29 @@ pub(super) struct Exposition {
 }
 
 impl Exposition {
+    /// Scrapes the process with this admin address.
+    pub(super) async fn of(admin_url: &str) -> Self {
+        let answer = reqwest::get(format!("{admin_url}/metrics")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        Self::parse(&answer.text().await.unwrap())
+    }
+
+    /// Scrapes it until it tells what is `wanted`.
+    pub(super) async fn until(admin_url: &str, what: &str, wanted: impl Fn(&Self) -> bool) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = Self::of(admin_url).await;
+            if wanted(&found) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "no {what} in {found:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Reads a whole answer; panics where it breaks a rule.
-    pub(super) fn parse(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let mut found = Self::default();
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(rest) = line.strip_prefix("# HELP ") {

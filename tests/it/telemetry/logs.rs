@@ -1,18 +1,32 @@
 //! The log of a process.
 
+use postern_domain::ports::mail::Encryption;
 use serde_json::{Value, json};
 
-use crate::support::{client::Keys, process::Process};
+use super::{
+    exposition::Exposition,
+    installation::{Installation, REFUSAL, roles, stop_all},
+};
+use crate::support::{
+    client::{Client, Keys},
+    process::Process,
+    smtp::{Fault, SmtpServer, Step, Tls},
+};
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const EMAIL: &str = "ada.lovelace@example.com";
 const PASSWORD: &str = "correct horse battery";
+const JSON: (&str, &str) = ("POSTERN_LOG_FORMAT", "json");
+
+/// The same client within a caller's trace.
+fn traced(client: &Client) -> Client {
+    client.with("traceparent", &format!("00-{TRACE_ID}-00f067aa0ba902b7-01"))
+}
 
 /// A request in a caller's trace that sends a mail. Answers its id.
-async fn work(process: &Process) -> String {
-    let client = process.rest().client().with("traceparent", &format!("00-{TRACE_ID}-00f067aa0ba902b7-01"));
-    let sign_up = json!({"email": EMAIL, "password": PASSWORD, "verification_callback_url": process.url});
-    let answer = client.post("/auth/password/sign-up", sign_up).await;
+async fn work(client: &Client, url: &str) -> String {
+    let sign_up = json!({"email": EMAIL, "password": PASSWORD, "verification_callback_url": url});
+    let answer = traced(&client.client()).post("/auth/password/sign-up", sign_up).await;
     let request_id = answer.headers["x-stack-request-id"].to_str().unwrap().to_owned();
     answer.json(200);
     request_id
@@ -37,15 +51,31 @@ fn tells_no_secrets(keys: &Keys, log: &str) {
     }
 }
 
+fn parsed(log: &str) -> Vec<Value> {
+    log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect()
+}
+
+/// The first line with this message.
+fn line<'a>(lines: &'a [Value], message: &str) -> &'a Value {
+    lines.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("no {message} in {lines:#?}"))
+}
+
+/// The one line that says that something is wrong with the request.
+fn complaint<'a>(lines: &'a [Value], request_id: &str) -> &'a Value {
+    let is_complaint = |line: &&Value| line["level"] == "WARN" || line["level"] == "ERROR";
+    let found: Vec<_> = lines.iter().filter(|line| line["request.id"] == request_id).filter(is_complaint).collect();
+    assert_eq!(found.len(), 1, "{request_id}: {lines:#?}");
+    found[0]
+}
+
 #[tokio::test]
 async fn json_logs_name_request_job_and_trace_on_every_line() {
-    let settings = [("POSTERN_LOG_FORMAT", "json"), ("POSTERN_LOG", "info,postern_gateway=debug,postern_worker=debug")];
+    let settings = [JSON, ("POSTERN_LOG", "info,postern_gateway=debug,postern_worker=debug")];
     let process = Process::start(&settings).await;
-    let request_id = work(&process).await;
+    let request_id = work(&process.rest(), &process.url).await;
     mail_is_caught(&process).await;
     let (keys, log) = (process.demo.clone(), process.stop().await);
-    let lines: Vec<Value> =
-        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let lines = parsed(&log);
     for line in &lines {
         for member in ["timestamp", "level", "target", "message"] {
             assert!(line[member].is_string(), "{line}");
@@ -67,7 +97,7 @@ async fn json_logs_name_request_job_and_trace_on_every_line() {
 #[tokio::test]
 async fn text_logs_are_for_people_and_the_default() {
     let process = Process::start(&[("POSTERN_LOG", "info,postern_gateway=debug,postern_worker=debug")]).await;
-    let request_id = work(&process).await;
+    let request_id = work(&process.rest(), &process.url).await;
     mail_is_caught(&process).await;
     let (keys, log) = (process.demo.clone(), process.stop().await);
     let answered = log.lines().find(|line| line.contains(&request_id)).unwrap();
@@ -76,4 +106,94 @@ async fn text_logs_are_for_people_and_the_default() {
     assert!(answered.contains(": answered"), "{answered}");
     assert!(!log.contains('\u{1b}') && !log.contains("otel."), "{log}");
     tells_no_secrets(&keys, &log);
+}
+
+#[tokio::test]
+async fn a_job_that_fails_is_a_warning_with_its_id_and_the_trace_of_its_cause() {
+    let installation = Installation::new(&[JSON]).await;
+    // Putting a mail into the outbox adds a row; sending it changes that.
+    installation.refuse("UPDATE", "email").await;
+    let members = installation.start_all().await;
+    work(&installation.rest(), &installation.url).await;
+    let failed = [("kind", "send_email"), ("outcome", "retry")];
+    let has_failed = |found: &Exposition| found.value("postern_jobs_total", &failed) >= Some(1.0);
+    Exposition::until(&members.last().unwrap().admin_url, "a job that failed", has_failed).await;
+    let log = stop_all(members).await;
+    let lines = parsed(&log);
+    let failed = line(&lines, "a job failed");
+    assert_eq!((&failed["level"], &failed["trace_id"]), (&json!("WARN"), &json!(TRACE_ID)), "{failed}");
+    assert_eq!((&failed["job.kind"], &failed["attempt"]), (&json!("send_email"), &json!(1)), "{failed}");
+    assert!(failed["job.id"].is_string(), "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains(REFUSAL), "{failed}");
+    tells_no_secrets(&installation.demo, &log);
+}
+
+#[tokio::test]
+async fn a_mail_that_its_server_refuses_is_a_warning_with_job_and_trace() {
+    let server = SmtpServer::start(Tls::None).await;
+    server.misbehave(Step::Rcpt, Fault::Reply("550 5.1.1 nobody of that name"));
+    let smtp = format!("smtp://localhost:{}?tls=none", server.as_server(Encryption::Plain).port);
+    let installation = Installation::new(&[JSON, ("POSTERN_SMTP_URL", smtp.as_str())]).await;
+    let members = installation.start_all().await;
+    work(&installation.rest(), &installation.url).await;
+    let has_failed = |found: &Exposition| found.value("postern_mails_total", &[("outcome", "failed")]) == Some(1.0);
+    Exposition::until(&members.last().unwrap().admin_url, "a mail that failed", has_failed).await;
+    let log = stop_all(members).await;
+    let lines = parsed(&log);
+    let refused = line(&lines, "a mail server did not take a mail");
+    assert_eq!((&refused["level"], &refused["trace_id"]), (&json!("WARN"), &json!(TRACE_ID)), "{refused}");
+    assert_eq!(refused["job.kind"], "send_email");
+    for id in ["job.id", "email.id"] {
+        assert!(refused[id].is_string(), "{refused}");
+    }
+    tells_no_secrets(&installation.demo, &log);
+}
+
+#[tokio::test]
+async fn a_request_that_fails_by_our_fault_is_one_error_with_its_id_and_trace() {
+    let installation = Installation::new(&[JSON]).await;
+    installation.refuse("INSERT", "user").await;
+    let doors = installation.start(roles()[0]).await;
+    let server = traced(&installation.rest().server());
+    let answer = server.post("/users", json!({})).await;
+    let by_rest = answer.header("x-stack-request-id");
+    assert!(!answer.refused_with_text(500).contains(REFUSAL));
+    let mutation = "mutation { createUser(input: {}) { user { id } } }";
+    let answer = server.graphql(mutation, json!({})).await.json(200);
+    let by_graphql = answer["errors"][0]["extensions"]["requestId"].as_str().unwrap();
+    assert!(!answer.to_string().contains(REFUSAL), "{answer}");
+
+    let log = doors.stop().await;
+    let lines = parsed(&log);
+    let rest = complaint(&lines, &by_rest);
+    assert_eq!(
+        (&rest["message"], &rest["http.route"]),
+        (&json!("a request failed"), &json!("/api/v1/users")),
+        "{rest}"
+    );
+    let graphql = complaint(&lines, by_graphql);
+    assert_eq!(graphql["message"], "a GraphQL field failed", "{graphql}");
+    assert_eq!(graphql["graphql.operation"], "mutation createUser", "{graphql}");
+    for line in [rest, graphql] {
+        assert_eq!((&line["level"], &line["trace_id"]), (&json!("ERROR"), &json!(TRACE_ID)), "{line}");
+        assert!(line["error"].as_str().unwrap().contains(REFUSAL), "{line}");
+    }
+    tells_no_secrets(&installation.demo, &log);
+}
+
+#[tokio::test]
+async fn a_request_without_a_database_is_one_warning_with_its_id_and_trace() {
+    let installation = Installation::new(&[JSON]).await;
+    let doors = installation.start(roles()[0]).await;
+    let server = traced(&installation.rest().server());
+    let answer = installation.without_database(server.post("/users", json!({}))).await;
+    let request_id = answer.header("x-stack-request-id");
+    assert!(answer.refused_with_text(503).contains("Try again"));
+    let log = doors.stop().await;
+    let lines = parsed(&log);
+    let told = complaint(&lines, &request_id);
+    assert_eq!(told["message"], "a request could not be served: the database is out of reach");
+    assert_eq!((&told["level"], &told["trace_id"]), (&json!("WARN"), &json!(TRACE_ID)), "{told}");
+    assert!(told["error"].is_string(), "{told}");
+    tells_no_secrets(&installation.demo, &log);
 }

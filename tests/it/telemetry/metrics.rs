@@ -1,15 +1,13 @@
 //! `/metrics` on the admin address.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use super::exposition::Exposition;
 use crate::support::{process::Process, receiver::Receiver, socket::Socket};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What a caller may choose, so that it is found again wherever it ends up.
 const MARK: &str = "mark7f3a";
 /// Names of labels that there may be. Each has few values.
@@ -29,24 +27,13 @@ const LABELS: [&str; 12] = [
 ];
 
 async fn scrape(process: &Process) -> Exposition {
-    let answer = reqwest::get(format!("{}/metrics", process.admin_url)).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-    Exposition::parse(&answer.text().await.unwrap())
+    Exposition::of(&process.admin_url).await
 }
 
 /// Waits until the series has at least this value.
 async fn scrape_until(process: &Process, name: &str, labels: &[(&str, &str)], least: f64) -> Exposition {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found = scrape(process).await;
-        let value = found.value(name, labels);
-        if value.is_some_and(|value| value >= least) {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{name}{labels:?} is {value:?}, not {least}: {found:?}");
-        sleep(Duration::from_millis(50)).await;
-    }
+    let is_enough = |found: &Exposition| found.value(name, labels).is_some_and(|value| value >= least);
+    Exposition::until(&process.admin_url, &format!("{name}{labels:?} of {least}"), is_enough).await
 }
 
 #[tokio::test]

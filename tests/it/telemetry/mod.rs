@@ -1,6 +1,8 @@
-//! What operators see of a running process, each test with a process of its own.
+//! What operators see of a running process, each test with processes of its own.
 
 mod exposition;
+mod installation;
+mod loads;
 mod logs;
 mod metrics;
 mod traces;

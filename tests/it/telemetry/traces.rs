@@ -1,6 +1,7 @@
 //! Traces, as a collector of OpenTelemetry gets them.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,11 +12,20 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     trace::v1::{Span, span::SpanKind},
 };
+use postern_domain::ports::mail::Encryption;
 use prost::Message;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify, time::timeout};
 
-use crate::support::{process::Process, receiver::Receiver, socket::Socket};
+use super::installation::{Installation, roles, stop_all};
+use crate::support::{
+    client::Client,
+    eventually,
+    process::Process,
+    receiver::Receiver,
+    smtp::{SmtpServer, Tls},
+    socket::Socket,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -24,7 +34,8 @@ const CALLER: &str = "00f067aa0ba902b7";
 #[derive(Default)]
 struct Received {
     spans: Mutex<Vec<Span>>,
-    services: Mutex<Vec<String>>,
+    /// Who sent a span, by its id.
+    services: Mutex<BTreeMap<Vec<u8>, String>>,
     arrived: Notify,
 }
 
@@ -61,6 +72,18 @@ impl Collector {
             Err(_) => panic!("no {what} in {:#?}", self.received.spans.lock().unwrap()),
         }
     }
+
+    /// The span with this id and those above it, each with who sent it, up to the id of one that nobody sent.
+    fn way_up(&self, spans: &[Span], id: &str) -> Vec<String> {
+        let services = self.received.services.lock().unwrap();
+        let (mut way, mut id) = (Vec::new(), id.to_owned());
+        while let Some(span) = spans.iter().find(|span| hex(&span.span_id) == id) {
+            way.push(format!("{}: {}", services[&span.span_id], span.name));
+            id = hex(&span.parent_span_id);
+        }
+        way.push(id);
+        way
+    }
 }
 
 async fn collect(State(received): State<Arc<Received>>, headers: HeaderMap, body: Bytes) -> HeaderMap {
@@ -69,8 +92,11 @@ async fn collect(State(received): State<Arc<Received>>, headers: HeaderMap, body
     let request = ExportTraceServiceRequest::decode(body).unwrap();
     for resource in request.resource_spans {
         let attributes = resource.resource.unwrap().attributes;
-        received.services.lock().unwrap().push(text(&attributes, "service.name").unwrap());
-        received.spans.lock().unwrap().extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
+        let service = text(&attributes, "service.name").unwrap();
+        let spans: Vec<_> = resource.scope_spans.into_iter().flat_map(|scope| scope.spans).collect();
+        let sent = spans.iter().map(|span| (span.span_id.clone(), service.clone()));
+        received.services.lock().unwrap().extend(sent);
+        received.spans.lock().unwrap().extend(spans);
     }
     received.arrived.notify_waiters();
     HeaderMap::from_iter([("content-type".parse().unwrap(), "application/x-protobuf".parse().unwrap())])
@@ -89,21 +115,24 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A process that sends its spans every 50 ms.
-async fn traced(collector: &Collector) -> Process {
-    let settings = [
+/// The settings of a process that sends its spans every 50 ms.
+fn settings(collector: &Collector) -> [(&str, &str); 4] {
+    [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=one"),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         // Traces do not hang on what the log shows.
         ("POSTERN_LOG", "warn"),
-    ];
-    Process::start(&settings).await
+    ]
 }
 
-async fn endpoint(process: &Process, receiver: &Receiver) {
+async fn traced(collector: &Collector) -> Process {
+    Process::start(&settings(collector)).await
+}
+
+async fn endpoint(client: &Client, receiver: &Receiver) {
     let query = "mutation($url: String!) { createWebhookEndpoint(input: {url: $url}) { secret } }";
-    let made = process.rest().admin().graphql(query, json!({"url": receiver.url()})).await.json(200);
+    let made = client.admin().graphql(query, json!({"url": receiver.url()})).await.json(200);
     assert!(made.get("errors").is_none(), "{made}");
 }
 
@@ -134,7 +163,7 @@ fn check_chain(spans: &[&Span], request: &str, delivered: &str) -> String {
 async fn one_trace_leads_from_the_caller_through_request_and_job_to_the_delivery() {
     let (collector, receiver) = (Collector::start().await, Receiver::start().await);
     let process = traced(&collector).await;
-    endpoint(&process, &receiver).await;
+    endpoint(&process.rest(), &receiver).await;
     let is_attempt = |span: &&Span| span.kind == SpanKind::Client as i32;
 
     // Over REST, in the caller's own trace.
@@ -167,15 +196,53 @@ async fn one_trace_leads_from_the_caller_through_request_and_job_to_the_delivery
         .await;
     let parent = check_chain(&of_trace(&spans, &trace_id), "POST /graphql", &delivered);
     assert_eq!(parent, "");
-    assert!(collector.received.services.lock().unwrap().iter().all(|name| name == "postern"));
+    assert!(collector.received.services.lock().unwrap().values().all(|name| name == "postern"));
     process.stop().await;
+}
+
+/// On SQLite both processes are one.
+#[tokio::test]
+async fn one_trace_leads_through_two_processes_to_a_webhook_and_to_a_mail() {
+    let (collector, receiver) = (Collector::start().await, Receiver::start().await);
+    let server = SmtpServer::start(Tls::None).await;
+    let smtp = format!("smtp://localhost:{}?tls=none", server.as_server(Encryption::Plain).port);
+    let mut settings = settings(&collector).to_vec();
+    settings.push(("POSTERN_SMTP_URL", smtp.as_str()));
+    let installation = Installation::new(&settings).await;
+    let members = installation.start_all().await;
+    endpoint(&installation.rest(), &receiver).await;
+
+    let caller = installation.rest().client().with("traceparent", &format!("00-{TRACE_ID}-{CALLER}-01"));
+    let sign_up =
+        json!({"email": "ada@example.com", "password": "correct horse", "verification_callback_url": installation.url});
+    caller.post("/auth/password/sign-up", sign_up).await.json(200);
+    let delivered = receiver.wait_for(1).await[0].headers["traceparent"].clone();
+    let attempt = delivered.strip_prefix(&format!("00-{TRACE_ID}-")).and_then(|rest| rest.strip_suffix("-01"));
+    let attempt = attempt.unwrap_or_else(|| panic!("{delivered}"));
+
+    let (doors, jobs) = (roles().first().unwrap(), roles().last().unwrap());
+    let request = format!("postern-{doors}: POST /api/v1/auth/password/sign-up");
+    let of_jobs = |name: &str| format!("postern-{jobs}: {name}");
+    let to_webhook = [of_jobs("POST"), of_jobs("process webhook_delivery"), request.clone(), CALLER.to_owned()];
+    let to_mail = [of_jobs("process send_email"), request, CALLER.to_owned()];
+    let mail = |spans: &[Span]| {
+        let sent = of_trace(spans, TRACE_ID).into_iter().find(|span| span.name == "process send_email");
+        sent.map(|span| hex(&span.span_id)).unwrap_or_default()
+    };
+    let are_told = |spans: &[Span]| {
+        collector.way_up(spans, attempt) == to_webhook && collector.way_up(spans, &mail(spans)) == to_mail
+    };
+    collector.wait_until("way to the webhook and to the mail", are_told).await;
+    let received = eventually("the mail", async || server.received().first().cloned()).await;
+    assert_eq!(received.to, ["ada@example.com"]);
+    stop_all(members).await;
 }
 
 #[tokio::test]
 async fn mutations_over_a_socket_are_traced_one_by_one() {
     let (collector, receiver) = (Collector::start().await, Receiver::start().await);
     let process = traced(&collector).await;
-    endpoint(&process, &receiver).await;
+    endpoint(&process.rest(), &receiver).await;
     let keys = &process.demo;
     let headers = json!({"x-stack-access-type": "server", "x-stack-project-id": keys.project_id,
         "x-stack-secret-server-key": keys.server});
