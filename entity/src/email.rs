@@ -93,7 +93,7 @@ pub struct Model {
     pub is_queued: bool,
     /// When it looks again whether it is its turn; while it is on its way, when the try that a dead process left is over.
     pub capacity_slot_at: Option<Timestamp>,
-    /// The job that looks then.
+    /// The job that looks then, or that sends it.
     pub waiting_job_id: Option<JobId>,
     /// Claim of the worker that sends.
     pub sending_claim_id: Option<Uuid>,

@@ -58,8 +58,9 @@ pub async fn connect(settings: &Settings, clock: Option<Arc<dyn Clock>>) -> Resu
 /// the time is over.
 fn naming_database(settings: &Settings, error: Error) -> Error {
     let url = settings.database_url.expose_secret().parse::<Url>().ok().filter(|_| may_come_back(&error));
+    let url = url.filter(|url| url.scheme().starts_with("postgres"));
     match url.as_ref().and_then(|url| Some((url.host_str()?, url.port().unwrap_or(5432)))) {
-        Some((host, port)) if !host.is_empty() => {
+        Some((host, port)) => {
             Error::internal(format!("the database at {host}:{port} (POSTERN_DATABASE_URL) does not answer: {error}"))
         }
         _ => error,

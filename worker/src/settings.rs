@@ -40,8 +40,8 @@ impl Default for Settings {
             general: LaneSettings { slots: 16, timeout, lease },
             // Most of them wait for mail servers; the domain lets few of one project at a time.
             // Rendering twice and a server that answers at the last moment take more than a minute together.
-            // Others of the project wait for what a dead worker had on its way until its jobs are taken over.
-            mail: LaneSettings { slots: 32, timeout: 2 * timeout, lease: Duration::from_secs(10) },
+            // A lease that is lost while a mail server is talked to costs a repeated mail: an outage of the database is sat out.
+            mail: LaneSettings { slots: 32, timeout: 2 * timeout, lease },
             // Each is the line of an endpoint and mostly waits; a turn with slow receivers goes on for minutes.
             // What waits for an endpoint waits until its line is taken over from a dead worker; taken over from one that only
             // slept, it costs a repeated attempt under the same id.

@@ -143,7 +143,15 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
 /// PgBouncer tells whatever goes wrong in it or behind it as a breach of the protocol (SQLSTATE 08P01), in words only:
 /// that the server is away, which passes, and that it does not know us, which does not.
 fn refused_behind_pooler(text: &str) -> bool {
-    ["authentication failed", "no such user", "no such database"].iter().any(|refusal| text.contains(refusal))
+    const REFUSALS: [&str; 6] = [
+        "authentication failed",
+        "no such user",
+        "no such database",
+        "login rejected",
+        "does not exist",
+        "no pg_hba.conf entry",
+    ];
+    REFUSALS.iter().any(|refusal| text.contains(refusal))
 }
 
 /// Whether the database may be there later, as it is: it does not answer, is starting or stopping (SQLSTATE class 57P), has
@@ -199,6 +207,8 @@ mod tests {
             "server login failed: FATAL: password authentication failed for user \"postern\""
         ));
         assert!(refused_behind_pooler("no such database: postern"));
+        assert!(refused_behind_pooler("server login failed: FATAL: database \"postern\" does not exist"));
+        assert!(!refused_behind_pooler("server login failed: FATAL: the database system is starting up"));
         assert!(!refused_behind_pooler("server conn crashed?"));
         assert!(!refused_behind_pooler("query_wait_timeout"));
     }

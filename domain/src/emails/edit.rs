@@ -8,7 +8,7 @@ use sea_orm::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    compose,
+    capacity, compose,
     enqueue::{MAX_ADDRESSES, Recipient},
     library,
     outbox::{OutboxEmail, not_found, require_server},
@@ -93,6 +93,10 @@ pub async fn update(deps: &Deps, actor: &Actor, id: EmailId, change: UpdateEmail
             let changes = columns(deps, &row, change)?;
             if !apply(&tx, &row, changes).await? {
                 return refuse(not_editable(&row));
+            }
+            // It may have been the next one.
+            if row.capacity_slot_at.is_some() {
+                capacity::pass_on(&tx, deps, &row.project_id, deps.now()).await?;
             }
             if !change.cancel && change.is_paused != Some(true) {
                 compose::enqueue_job(&tx, deps, &row.project_id, row.id, Priority::High).await?;

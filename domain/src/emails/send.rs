@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use postern_entity::{Timestamp, email};
-use sea_orm::ActiveValue::Set;
+use sea_orm::ActiveValue::{NotSet, Set};
 use uuid::Uuid;
 
 use super::{
@@ -56,6 +56,9 @@ async fn give_up(tx: &Tx, deps: &Deps, job: &SendEmail) -> Result<()> {
     };
     let now = deps.now();
     count("failed");
+    if row.capacity_slot_at.is_some() {
+        capacity::pass_on(tx, deps, &row.project_id, now).await?;
+    }
     if row.rendered_at.is_some() {
         return end_at_once(tx, deps, &row, &MailError::new(MailErrorKind::Unknown, WHY), now).await.map(drop);
     }
@@ -159,35 +162,43 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
                 let started_at = started_at.min(now);
                 let cut_off_at = started_at.plus_millis(CUT_OFF_AFTER_MILLIS);
                 if cut_off_at > now {
-                    leave_to_time(&tx, deps, &row, started_at, cut_off_at, now).await?;
+                    leave_to_time(&tx, deps, &row, lease, started_at, now).await?;
                     return Ok(Begun::NotBefore(cut_off_at));
                 }
                 if !note_cut_off(&tx, deps, &mut row, now).await? {
                     return Ok(Begun::Ended("failed"));
                 }
             }
-            decide(&tx, deps, row, route, lease, now).await
+            let has_waited = row.capacity_slot_at.is_some();
+            let begun = decide(&tx, deps, row, route, lease, now).await?;
+            if has_waited && matches!(begun, Begun::Ended(_)) {
+                capacity::pass_on(&tx, deps, &email.project_id, now).await?;
+            }
+            Ok(begun)
         })
         .await
 }
 
-/// Notes that whoever tries to send the mail has lost its job, and is dead or was stopped: others need not wait for that try,
-/// though the mail itself must until it is cut off.
+/// Notes since when somebody tries to send the mail. If it is whoever had this job before, that one has lost it, and is dead or
+/// was stopped: others need not wait for that try, though the mail itself must until it is cut off. (A mail that was edited
+/// has a second job.)
 async fn leave_to_time(
     tx: &Tx,
     deps: &Deps,
     row: &email::Model,
+    lease: &Lease,
     started_at: Timestamp,
-    cut_off_at: Timestamp,
     now: Timestamp,
 ) -> Result<()> {
+    let is_lost = row.waiting_job_id == Some(lease.job_id);
+    let cut_off_at = started_at.plus_millis(CUT_OFF_AFTER_MILLIS);
     let changes = email::ActiveModel {
         started_sending_at: Set(Some(started_at)),
-        capacity_slot_at: Set(Some(cut_off_at)),
+        capacity_slot_at: if is_lost { Set(Some(cut_off_at)) } else { NotSet },
         ..Default::default()
     };
     store::update(tx, row, now, changes).await?;
-    capacity::pass_on(tx, deps, &row.project_id, now).await
+    if is_lost { capacity::pass_on(tx, deps, &row.project_id, now).await } else { Ok(()) }
 }
 
 /// When a mail may be handed over. Only what somebody put off waits: a mail that was to leave at once does not wait until
@@ -258,6 +269,7 @@ async fn decide(
     let changes = email::ActiveModel {
         is_queued: Set(true),
         capacity_slot_at: Set(None),
+        waiting_job_id: Set(Some(lease.job_id)),
         started_sending_at: Set(Some(now)),
         sending_claim_id: Set(Some(claim_id)),
         next_send_retry_at: Set(None),
@@ -296,7 +308,7 @@ async fn skip(tx: &Tx, row: &email::Model, reason: SkipReason, now: Timestamp) -
 /// Leaves a mail in the local mailbox. Its content stays sealed in the row until it is deleted there.
 async fn catch(tx: &Tx, deps: &Deps, row: &email::Model, to: &[String], now: Timestamp) -> Result<Begun> {
     let changes = email::ActiveModel {
-        sealed_content: sea_orm::ActiveValue::NotSet,
+        sealed_content: NotSet,
         started_sending_at: Set(Some(now)),
         sending_claim_id: Set(Some(Uuid::new_v4())),
         mailbox_recipients: Set(Some(store::mailbox_recipients(to))),
@@ -399,7 +411,8 @@ async fn save(
         Heard::Nothing => capacity::note_silence(tx, project_id, now).await,
         Heard::Taken | Heard::Refusal => {
             capacity::note_answer(tx, project_id).await?;
-            capacity::pass_on(tx, deps, project_id, now).await
+            // By the time of this transaction, which may have waited for the database.
+            capacity::pass_on(tx, deps, project_id, deps.now()).await
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Claiming jobs and keeping them: batches, leases, fencing numbers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_entity::{JobId, ProjectId};
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde_json::Value;
 
-use super::{Lane, Lease, Priority, ending::placeholders, time};
+use super::{Lane, Lease, Priority, ending::placeholders, lease::Term, time};
 use crate::{
     Deps, Result,
     db::{Backend, Tx, statement},
@@ -91,9 +91,9 @@ pub async fn claim(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let claimer = Claimer { lane, worker, lease };
     deps.db
         .write(async |tx| {
+            let claimer = Claimer { lane, worker, lease, ends: Instant::now() + lease };
             let mut claimed = claim_suspects(deps, &tx, claimer, suspects, limit).await?;
             for priority in Priority::ALL {
                 let left = limit.saturating_sub(claimed.len());
@@ -113,6 +113,8 @@ struct Claimer<'a> {
     lane: Lane,
     worker: &'a str,
     lease: Duration,
+    /// No later than by the clock of the database.
+    ends: Instant,
 }
 
 async fn claim_suspects(
@@ -169,10 +171,10 @@ async fn claim_rows(
         time::millis(claimer.lease).into(),
     ];
     let rows = tx.query_all_raw(statement(&**tx, &sql, values)).await?;
-    rows.iter().map(claimed).collect()
+    rows.iter().map(|row| claimed(row, claimer.ends)).collect()
 }
 
-fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
+fn claimed(row: &QueryResult, ends: Instant) -> Result<Option<Claimed>> {
     let job_id = JobId(row.try_get("", "id")?);
     let kind: String = row.try_get("", "kind")?;
     let attempts: i32 = row.try_get("", "attempts")?;
@@ -189,6 +191,7 @@ fn claimed(row: &QueryResult) -> Result<Option<Claimed>> {
         max_attempts: u16::try_from(max_attempts).unwrap_or(u16::MAX),
         fence: row.try_get("", "fence")?,
         takeovers: row.try_get("", "takeovers")?,
+        term: Term::until(ends),
     };
     let cause: Option<String> = row.try_get("", "traceparent")?;
     let cause = cause.and_then(|cause| cause.parse().ok());
@@ -214,8 +217,10 @@ pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Ren
     let Some(leases) = leases.get(..leases.len().min(MAX_BATCH)).filter(|leases| !leases.is_empty()) else {
         return Ok(Renewal::default());
     };
-    deps.db
+    let (renewal, ends) = deps
+        .db
         .write(async |tx| {
+            let ends = Instant::now() + lease;
             let held = held(&tx, leases).await?;
             let now = time::now_sql(deps);
             let skip = if tx.backend() == Backend::Postgres { " FOR UPDATE OF job SKIP LOCKED" } else { "" };
@@ -231,9 +236,13 @@ pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Ren
             let rows = tx.query_all_raw(statement(&*tx, &sql, values)).await?;
             let renewed = rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect::<Result<_>>()?;
             let lost = leases.iter().map(|lease| lease.job_id).filter(|job_id| !held.contains(job_id)).collect();
-            Ok(Renewal { renewed, lost })
+            Ok((Renewal { renewed, lost }, ends))
         })
-        .await
+        .await?;
+    for lease in leases.iter().filter(|lease| renewal.renewed.contains(&lease.job_id)) {
+        lease.term.extend(ends);
+    }
+    Ok(renewal)
 }
 
 /// Gives claimed jobs back: due at once, for whoever comes first. `started` says whether the run counts as an attempt.

@@ -1,6 +1,10 @@
 //! The lease a worker holds on a job, and committing an effect together with the job's end.
 
-use std::time::Duration;
+use std::{
+    hash::{Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use postern_entity::{JobId, ProjectId};
 use sea_orm::ConnectionTrait;
@@ -26,6 +30,37 @@ pub struct Lease {
     pub(super) fence: i64,
     /// How many attempts in a row never ended before this one.
     pub(super) takeovers: i32,
+    pub(super) term: Term,
+}
+
+/// Until when a lease lasts by the clock of this process, which all its clones know. No part of what tells leases apart.
+#[derive(Clone, Debug)]
+pub(super) struct Term(Arc<Mutex<Instant>>);
+
+impl Term {
+    pub(super) fn until(end: Instant) -> Self {
+        Self(Arc::new(Mutex::new(end)))
+    }
+
+    pub(super) fn extend(&self, end: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+
+    fn is_over(&self) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) <= Instant::now()
+    }
+}
+
+impl PartialEq for Term {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Term {}
+
+impl Hash for Term {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Lease {
@@ -33,6 +68,13 @@ impl Lease {
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt >= self.max_attempts
+    }
+
+    /// Whether its time is up unless it was renewed without this process hearing of it: somebody else may have the job.
+    /// Asked before what cannot be taken back and must not come late, such as a webhook that others follow.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.term.is_over()
     }
 
     /// Whether the two attempts before this one never ended. It may be the job that kills its process, so a worker runs few

@@ -35,7 +35,7 @@ pub use job::{Job, Lane, Priority};
 pub use lease::{Lease, LeaseLost, finish_in, give_up_in, retry_in};
 pub use postern_entity::job::JobState;
 pub use result::JobResult;
-pub(crate) use standing::{Wake, hold_all, put_off_all, wake_all};
+pub(crate) use standing::{Wake, hasten_all, hold_all, put_off_all, wake_all};
 pub(crate) use time::{now_in, now_sql};
 
 #[cfg(test)]

@@ -110,6 +110,33 @@ pub(crate) async fn hold_all(tx: &Tx, leases: &[&Lease]) -> Result<BTreeSet<JobI
     Ok(held)
 }
 
+/// Lets those of these jobs that would wait for longer run after these times. A row that somebody holds at this moment is
+/// left to them: whoever changes a job of somebody else must not wait for it.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn hasten_all(deps: &Deps, tx: &Tx, jobs: &[(JobId, Duration)]) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let now = time::now_sql(deps);
+    let skip = if tx.backend() == Backend::Postgres { " FOR UPDATE OF job SKIP LOCKED" } else { "" };
+    let sql = format!(
+        "WITH late AS MATERIALIZED (SELECT id, v.column2 AS wait FROM job, (VALUES {}) AS v WHERE id = v.column1 \
+         AND state = 'pending' AND due_at > {now} + v.column2{skip}) \
+         UPDATE job SET due_at = {now} + late.wait FROM late WHERE job.id = late.id",
+        placeholders(jobs.len(), 2)
+    );
+    if tx.execute_raw(statement(&**tx, &sql, waits(jobs))).await?.rows_affected() > 0 {
+        tx.raise(Signal::Jobs);
+    }
+    Ok(())
+}
+
+fn waits(jobs: &[(JobId, Duration)]) -> Vec<sea_orm::Value> {
+    jobs.iter().flat_map(|(id, after)| [id.0.into(), time::millis(*after).into()]).collect()
+}
+
 /// Lets jobs that wait run after these times instead.
 ///
 /// # Errors
@@ -123,9 +150,7 @@ pub(crate) async fn put_off_all(deps: &Deps, tx: &Tx, jobs: &[(JobId, Duration)]
         time::now_sql(deps),
         placeholders(jobs.len(), 2)
     );
-    let values: Vec<sea_orm::Value> =
-        jobs.iter().flat_map(|(id, after)| [id.0.into(), time::millis(*after).into()]).collect();
-    tx.execute_raw(statement(&**tx, &sql, values)).await?;
+    tx.execute_raw(statement(&**tx, &sql, waits(jobs))).await?;
     tx.raise(Signal::Jobs);
     Ok(())
 }

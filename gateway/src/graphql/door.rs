@@ -312,11 +312,14 @@ impl Operations for Conversation {
         self.door.answers(caller, request.data(in_force), self.way)
     }
 
+    async fn stopping(&self) {
+        self.door.gateway().stopping.cancelled().await;
+    }
+
     async fn ended(&self, caller: &Caller) -> Ended {
-        let parts = &self.door.0;
         tokio::select! {
-            () = parts.live.gone(caller) => Ended::CallerGone,
-            () = parts.gateway.stopping.cancelled() => Ended::Stopping,
+            () = self.door.0.live.gone(caller) => Ended::CallerGone,
+            () = self.stopping() => Ended::Stopping,
         }
     }
 }

@@ -62,6 +62,9 @@ pub(crate) trait Operations: Clone + Send + Sync + 'static {
     /// it is in force.
     fn run(&self, caller: &Self::Caller, request: Request, in_force: InForce) -> BoxStream<'static, Response>;
 
+    /// Resolves when the process stops.
+    fn stopping(&self) -> impl Future<Output = ()> + Send;
+
     /// Resolves when a connection of the caller must end.
     fn ended(&self, caller: &Self::Caller) -> impl Future<Output = Ended> + Send;
 }
@@ -160,7 +163,11 @@ fn shortened(reason: &str) -> Utf8Bytes {
 async fn converse<D: Operations>(socket: &mut WebSocket, door: &D, headers: HeaderMap) -> End {
     // On the heap, or every socket would keep room for it to its end.
     let handshake = Box::pin(handshake(socket, door, headers));
-    let caller = match timeout(INIT_TIMEOUT, handshake).await {
+    let greeted = tokio::select! {
+        greeted = timeout(INIT_TIMEOUT, handshake) => greeted,
+        () = door.stopping() => return going_away(),
+    };
+    let caller = match greeted {
         Ok(Ok(caller)) => caller,
         Ok(Err(end)) => return end,
         Err(_) => return End::Close(4408, "Connection initialisation timeout".into()),
@@ -240,6 +247,10 @@ fn with_payload(mut headers: HeaderMap, payload: serde_json::Value) -> Result<He
         }
     }
     Ok(headers)
+}
+
+fn going_away() -> End {
+    End::Close(GOING_AWAY, "Going away".into())
 }
 
 fn invalid(text: impl Into<Cow<'static, str>>) -> End {
@@ -343,7 +354,7 @@ impl Running {
                 return end;
             }
         }
-        End::Close(GOING_AWAY, "Going away".into())
+        going_away()
     }
 
     async fn tell(&mut self, socket: &mut WebSocket, id: String, answer: Option<Response>) -> Result<(), End> {

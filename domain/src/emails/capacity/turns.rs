@@ -188,8 +188,8 @@ pub(super) async fn update_quota(tx: &Tx, project_id: &ProjectId, changes: email
     Ok(())
 }
 
-/// A mail has come back from its way: as many of the next ones as there is room for look as soon as the rate lets them. What
-/// this misses they find by themselves, later.
+/// A mail has come back from its way, or out of the line: as many of the next ones as there is room for look as soon as the
+/// rate lets them. What this misses they find by themselves, later.
 ///
 /// # Errors
 /// Those of the database.
@@ -215,7 +215,7 @@ pub(in crate::emails) async fn pass_on(tx: &Tx, deps: &Deps, project_id: &Projec
         jobs.extend(id.map(|id| (JobId(id), wait)));
         at = at.plus_millis(interval_millis);
     }
-    queue::put_off_all(deps, tx, &jobs).await
+    queue::hasten_all(deps, tx, &jobs).await
 }
 
 /// The server of the project answered, whatever it said.

@@ -35,7 +35,10 @@ async fn claim(bench: &TestBench, lease: Duration) -> Vec<queue::Claimed> {
 
 /// Lets a worker have begun to send the mail.
 async fn on_its_way(bench: &TestBench, id: EmailId) {
+    let jobs = postern_entity::job::Entity::find().all(bench.deps.db.read()).await.unwrap();
+    let job = jobs.into_iter().find(|job| job.payload.to_string().contains(&id.to_string())).unwrap();
     let changes = email::ActiveModel {
+        waiting_job_id: Set(Some(job.id)),
         started_sending_at: Set(Some(bench.deps.now())),
         sending_claim_id: Set(Some(uuid::Uuid::new_v4())),
         is_queued: Set(true),
@@ -90,6 +93,7 @@ async fn when_one_has_gone_the_next_go_at_once_in_their_order() {
         assert_eq!(queued(&bench).await, 0, "the clock has not moved");
         // Of the same moment, they go by their ids.
         behind.sort();
+        assert_eq!(bench.mailer.sent().len(), behind.len());
         for (mail, id) in bench.mailer.sent().iter().zip(&behind) {
             assert!(mail.message_id.contains(&id.to_string()), "{} is not of {id}", mail.message_id);
         }

@@ -340,6 +340,10 @@ async fn attempt(
         Some(payload) => {
             let trigger = if delivery.once { AttemptTrigger::Manual } else { AttemptTrigger::Scheduled };
             let parcel = Parcel { delivery: &delivery, target: &target, payload: &payload, trigger };
+            // Who has the line by now may be further; this one must not arrive after what it sends.
+            if lease.is_over() {
+                return Err(Error::internal(LeaseLost));
+            }
             let tried = traced(&delivery, &message).run(post::attempt(deps, &parcel)).await?;
             judged(deps.now(), &delivery, &message.event_type, false, tried)
         }

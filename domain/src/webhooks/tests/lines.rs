@@ -205,6 +205,30 @@ async fn a_line_is_one_workers_at_a_time_and_what_comes_during_its_turn_is_not_l
 }
 
 #[tokio::test]
+async fn a_worker_whose_lease_may_be_over_sends_nothing() {
+    on_each_database(|bench| async move {
+        let hooks = Hooks::on(&bench).await;
+        hooks.message().await;
+        let none = std::time::Duration::ZERO;
+        let suspects = queue::Suspects::Any;
+        let mine = queue::claim(hooks.deps(), Lane::Webhooks, "slow", 1, none, suspects).await.unwrap().remove(0);
+        let ending = hooks.deliver(&mine).await;
+        assert_eq!(
+            (ending.outcome(&mine.lease), hooks.requests().len()),
+            ("retry", 0),
+            "another worker may be further"
+        );
+        // All who know the lease hear that it was renewed.
+        let known = mine.lease.clone();
+        let renewal = queue::renew(hooks.deps(), &[mine.lease.clone()], LEASE).await.unwrap();
+        assert_eq!((renewal.renewed, known.is_over()), (vec![known.job_id], false));
+        let ending = hooks.deliver(&mine).await;
+        assert_eq!((ending.failure(), hooks.requests().len()), (None, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_gone_is_disabled_at_once_and_its_owners_are_told() {
     on_each_database(|bench| async move {
         let hooks = Hooks::on(&bench).await;

@@ -57,6 +57,10 @@ impl Operations for FakeDoor {
         }
     }
 
+    async fn stopping(&self) {
+        std::future::pending().await
+    }
+
     async fn ended(&self, _: &String) -> Ended {
         tokio::select! {
             () = self.gone.notified() => Ended::CallerGone,
