@@ -220,7 +220,7 @@ async fn a_worker_whose_lease_may_be_over_sends_nothing() {
         );
         // All who know the lease hear that it was renewed.
         let known = mine.lease.clone();
-        let renewal = queue::renew(hooks.deps(), &[mine.lease.clone()], LEASE).await.unwrap();
+        let renewal = queue::renew(hooks.deps(), std::slice::from_ref(&mine.lease), LEASE).await.unwrap();
         assert_eq!((renewal.renewed, known.is_over()), (vec![known.job_id], false));
         let ending = hooks.deliver(&mine).await;
         assert_eq!((ending.failure(), hooks.requests().len()), (None, 1));
