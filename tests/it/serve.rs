@@ -214,7 +214,7 @@ async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_an
     }
     let mut busy = Socket::connect_at(&url, server).await;
     // Nobody can write a user meanwhile.
-    let mut alone = ConnectOptions::new(&past_pooler(&database));
+    let mut alone = ConnectOptions::new(past_pooler(&database));
     alone.max_connections(1);
     let alone = Database::connect(alone).await.unwrap();
     let lock = if database.starts_with("sqlite") {
