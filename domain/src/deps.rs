@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     db::{Backend, Db},
     error::Result,
+    items::ItemChanges,
     passwords::Passwords,
     ports::{
         http::HttpClient, mail::Mailer, oauth::Providers, rates::Rates, sandbox::Sandbox, stripe::Stripe,
@@ -33,6 +34,8 @@ pub struct Deps {
     pub sessions: Sessions,
     /// Users that are being read.
     pub users: Users,
+    /// Items that are being changed.
+    pub item_changes: ItemChanges,
     /// Password hashing.
     pub passwords: Passwords,
     /// Mail servers.

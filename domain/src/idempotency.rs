@@ -100,8 +100,7 @@ impl Deps {
     where
         T: Clone + Serialize + DeserializeOwned + Send + Sync,
     {
-        api_keys::may(actor, operation)?;
-        if actor.idempotency.is_none() {
+        if may_share(actor, operation)? {
             self.db.add(rows).await?;
             return Ok(outcome);
         }
@@ -112,6 +111,16 @@ impl Deps {
         })
         .await
     }
+}
+
+/// Whether a mutation that the actor asks for may share statements and transactions with those of others: it comes without a
+/// key, whose row must become durable with it and nothing else.
+///
+/// # Errors
+/// `FORBIDDEN` as of [`Deps::mutate`].
+pub(crate) fn may_share(actor: &Actor, operation: &'static str) -> Result<bool> {
+    api_keys::may(actor, operation)?;
+    Ok(actor.idempotency.is_none())
 }
 
 /// One use of a key.

@@ -127,6 +127,12 @@ impl Traced {
         CURRENT.scope(self.context, work.instrument(self.span))
     }
 
+    /// The same for work that waits for nothing.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _entered = self.span.enter();
+        CURRENT.sync_scope(self.context, work)
+    }
+
     /// The same for work that answers many times.
     pub fn stream<T: 'static>(self, work: BoxStream<'static, T>) -> BoxStream<'static, T> {
         Box::pin(TracedStream { traced: self, work })
@@ -143,8 +149,7 @@ impl<T> Stream for TracedStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let Self { traced, work } = &mut *self;
-        let _entered = traced.span.enter();
-        CURRENT.sync_scope(traced.context, || work.as_mut().poll_next(cx))
+        traced.within(|| work.as_mut().poll_next(cx))
     }
 }
 

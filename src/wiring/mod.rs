@@ -10,6 +10,7 @@ use std::sync::Arc;
 use postern_domain::{
     Deps, Error, Result,
     db::{Address, Db, may_come_back},
+    items::ItemChanges,
     passwords::Passwords,
     ports::{http::HttpClient, rates::Rates, stripe::Stripe, svix::SvixServer},
     projects::Projects,
@@ -87,6 +88,7 @@ async fn connect_with(settings: &Settings, clock: Option<Arc<dyn Clock>>, redis:
         projects: Projects::new(&signals),
         sessions: Sessions::new(&signals),
         users: Users::default(),
+        item_changes: ItemChanges::default(),
         db: Db::connect(address, signals).await?,
         clock: Arc::clone(&clock),
         keyring: keyring(settings)?,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::{
         self,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
+use tokio::time::timeout;
 
 use super::{Backend, Db, Reader, refusal::sqlstate};
 use crate::{
@@ -21,8 +22,8 @@ use crate::{
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What SQLite answers when that was not long enough (sqlite.org/rescode.html).
 const SQLITE_BUSY: &str = "5";
-/// How long anybody waits for a connection.
-pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long anybody waits for a connection, or for what is done for several at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that lay idle for longer is tried before it is used: the server may be gone since. Trying each one every time
 /// would cost as much as most queries.
 const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
@@ -56,6 +57,16 @@ impl<'a> Address<'a> {
     pub fn direct(url: &'a str, max_connections: u32) -> Self {
         Self { url, max_connections, pooled: false }
     }
+}
+
+/// Work that others wait behind, given up after `patience`: a connection may be dead without a word. Nobody knows then whether
+/// the work was done.
+///
+/// # Errors
+/// Those of the work; that the database is out of reach.
+pub(crate) async fn patiently<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = timeout(patience, work).await;
+    done.unwrap_or_else(|_| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into()))
 }
 
 /// Begins a transaction that writes. Through a pooler it may get a connection that others have had before: it has statements
@@ -134,7 +145,7 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
     options
         .max_connections(max_connections)
         .min_connections(0)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(PATIENCE)
         .test_before_acquire_if_idle_for(TRIED_AFTER_IDLE)
         .sqlx_logging(false);
     options

@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{begin, connect::ACQUIRE_TIMEOUT};
+use super::{begin, connect::PATIENCE};
 use crate::{
     error::{Error, Result},
     signal::{Raised, Signals},
@@ -61,7 +61,7 @@ impl Groups {
 
     /// Waits for the writer. Answers the operation's own transaction: a savepoint where others are in the group already.
     pub(super) async fn turn(&self, writer: &DatabaseConnection) -> Result<(DatabaseTransaction, Turn)> {
-        let open = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.open).lock_owned()).await;
+        let open = timeout(PATIENCE, Arc::clone(&self.open).lock_owned()).await;
         let open = open.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         let (groups, writer) = (self.clone(), writer.clone());
         to_its_end(async move {

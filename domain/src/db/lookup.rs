@@ -10,10 +10,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sea_orm::{ConnAcquireErr, DbErr};
-use tokio::time::timeout;
 
-use super::{Reader, connect::ACQUIRE_TIMEOUT};
+use super::{PATIENCE, Reader, patiently};
 use crate::{batch::Batcher, error::Result};
 
 /// The most rows of one statement. A power of two.
@@ -41,10 +39,10 @@ where
 {
     /// Over this query.
     pub(crate) fn new(fetch: Fetch<K, V>) -> Self {
-        Self::with_patience(fetch, ACQUIRE_TIMEOUT)
+        Self::with_patience(fetch, PATIENCE)
     }
 
-    /// A statement that takes longer is given up: others wait behind it, and a connection may be dead without a word.
+    /// A statement that takes longer is given up.
     fn with_patience(fetch: Fetch<K, V>, patience: Duration) -> Self {
         Self { fetch, patience, batcher: Arc::default() }
     }
@@ -60,9 +58,8 @@ where
             Batcher::start(MAX_KEYS, move |asked: Vec<(Reader, K)>| async move {
                 let (readers, keys): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
                 let Some(reader) = readers.first() else { return Ok(Vec::new()) };
-                let found = timeout(patience, fetch(reader, &padded(&keys))).await;
-                let found = found.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
-                let found: HashMap<K, V> = found?.into_iter().collect();
+                let found = patiently(patience, fetch(reader, &padded(&keys))).await?;
+                let found: HashMap<K, V> = found.into_iter().collect();
                 Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
             })
         });
@@ -71,7 +68,7 @@ where
 }
 
 /// The keys, and the last one again until their number is a power of two.
-fn padded<K: Clone>(keys: &[K]) -> Vec<K> {
+pub(crate) fn padded<K: Clone>(keys: &[K]) -> Vec<K> {
     let mut keys = keys.to_vec();
     if let Some(last) = keys.last().cloned() {
         keys.resize(keys.len().next_power_of_two(), last);

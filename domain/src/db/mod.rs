@@ -34,15 +34,16 @@ use sea_orm::{
 
 use connect::begin;
 pub use connect::{Address, may_come_back};
+pub(crate) use connect::{PATIENCE, patiently};
 use group::{Groups, Turn, to_its_end};
 pub(crate) use kept::{KeptLookup, KeptQuery, constant};
-pub(crate) use lookup::{Fetched, Lookup};
+pub(crate) use lookup::{Fetched, Lookup, padded};
 pub(crate) use operation::{AsText, Operation, Outcome};
 pub(crate) use prune::{PRUNE_BATCH, prune};
 pub use reader::Reader;
-pub(crate) use refusal::lock_timed_out;
 use refusal::lost_race;
 pub use refusal::violates_unique;
+pub(crate) use refusal::{is_refused, lock_timed_out};
 use rows::Additions;
 pub(crate) use rows::NewRows;
 

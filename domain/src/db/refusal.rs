@@ -2,6 +2,9 @@
 
 use sea_orm::{DbErr, RuntimeErr};
 
+use super::may_come_back;
+use crate::error::Error;
+
 /// Whether the transaction failed only because another one was in its way.
 pub(super) fn lost_race(error: &DbErr) -> bool {
     matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
@@ -16,6 +19,11 @@ pub(super) fn sqlstate(error: &DbErr) -> Option<String> {
         return None;
     };
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+/// Whether the database itself said no, so that nothing was done. Of a lost connection nobody knows.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    !may_come_back(error) && matches!(error, Error::Database(error) if sqlstate(error).is_some())
 }
 
 /// Whether a statement of PostgreSQL gave up waiting for a lock (SQLSTATE 55P03).

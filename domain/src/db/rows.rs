@@ -1,27 +1,19 @@
-//! New rows of several tables that become durable together. On PostgreSQL they are one statement, which needs no transaction
-//! around it, and what many requests add at the same time is one statement too: one round trip and one commit for all of
-//! them. On SQLite operations share commits anyway (`group.rs`).
+//! Rows of several tables, new ones and such as replace others, that become durable together. On PostgreSQL they are one
+//! statement, which needs no transaction around it, and what many requests add at the same time is one statement too: one
+//! round trip and one commit for all of them. On SQLite operations share commits anyway (`group.rs`).
 //!
 //! PostgreSQL gets the rows of a table as one JSON text. So there is one statement to prepare for each set of tables,
-//! however many rows there are.
+//! however many rows there are. SQLite gets them in powers of two, for the same reason.
 
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, EntityName, EntityTrait,
-    IdenStatic, IntoActiveModel, Iterable, Value,
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, EntityName, EntityTrait, IdenStatic,
+    IntoActiveModel, Iterable, PrimaryKeyToColumn, Value,
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 
-use tokio::time::timeout;
-
-use super::{
-    Backend, Db, Tx,
-    connect::ACQUIRE_TIMEOUT,
-    may_come_back,
-    refusal::{lost_race, sqlstate},
-    statement,
-};
+use super::{Backend, Db, PATIENCE, Tx, is_refused, patiently, refusal::lost_race, statement};
 use crate::{
     batch::Batcher,
     error::{Error, Result},
@@ -30,11 +22,13 @@ use crate::{
 
 /// How many additions may share a statement.
 const MAX_SHARED: usize = 64;
+/// How many rows of a table one statement of SQLite writes. A power of two.
+const MAX_ROWS: usize = 64;
 
 /// What gathers additions on PostgreSQL.
 pub(super) type Additions = Batcher<Arc<NewRows>, Result<()>>;
 
-/// Rows to be added, in an order in which each refers to earlier ones only, and the signals to be told once they are there.
+/// Rows to be written, in an order in which each refers to earlier ones only, and the signals to be told once they are there.
 #[derive(Clone, Default)]
 pub(crate) struct NewRows {
     tables: Vec<Table>,
@@ -46,12 +40,50 @@ struct Table {
     name: &'static str,
     /// Those that the rows set; the others get their defaults.
     columns: Vec<&'static str>,
+    /// Where a row with the same key may be there.
+    replaced: Replaced,
     rows: Vec<Vec<Value>>,
+}
+
+/// By which key a row may be there, and what is replaced of it; both empty where there must be none.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Replaced {
+    key: Vec<&'static str>,
+    columns: Vec<&'static str>,
+}
+
+impl Replaced {
+    /// The end of the statement. Both databases know it.
+    fn clause(&self) -> String {
+        if self.key.is_empty() {
+            return String::new();
+        }
+        let sets = self.columns.iter().map(|column| format!("\"{column}\" = excluded.\"{column}\""));
+        let sets = sets.collect::<Vec<_>>().join(", ");
+        format!(" ON CONFLICT ({}) DO UPDATE SET {sets}", quoted(&self.key))
+    }
 }
 
 impl NewRows {
     /// Adds a row.
     pub(crate) fn add<A>(&mut self, row: impl IntoActiveModel<A>)
+    where
+        A: ActiveModelTrait,
+    {
+        self.push(row, Replaced::default());
+    }
+
+    /// Adds a row, or replaces `columns` in the row with the same primary key. No row may be put twice.
+    pub(crate) fn put<A>(&mut self, row: impl IntoActiveModel<A>, columns: &[<A::Entity as EntityTrait>::Column])
+    where
+        A: ActiveModelTrait,
+    {
+        let key = <A::Entity as EntityTrait>::PrimaryKey::iter().map(|part| part.into_column().as_str()).collect();
+        let columns = columns.iter().map(IdenStatic::as_str).collect();
+        self.push(row, Replaced { key, columns });
+    }
+
+    fn push<A>(&mut self, row: impl IntoActiveModel<A>, replaced: Replaced)
     where
         A: ActiveModelTrait,
     {
@@ -61,9 +93,14 @@ impl NewRows {
             ActiveValue::NotSet => None,
         });
         let (columns, values) = set.unzip();
-        match self.tables.iter_mut().find(|table| table.name == name && table.columns == columns) {
-            Some(table) => table.rows.push(values),
-            None => self.tables.push(Table { name, columns, rows: vec![values] }),
+        let new = Table { name, columns, replaced, rows: vec![values] };
+        self.merge(new);
+    }
+
+    fn merge(&mut self, new: Table) {
+        match self.tables.iter_mut().find(|known| known.takes_as(&new)) {
+            Some(known) => known.rows.extend(new.rows),
+            None => self.tables.push(new),
         }
     }
 
@@ -74,12 +111,7 @@ impl NewRows {
 
     /// Adds rows that were gathered elsewhere, after those that are here.
     pub(crate) fn append(&mut self, later: Self) {
-        for table in later.tables {
-            match self.tables.iter_mut().find(|known| known.name == table.name && known.columns == table.columns) {
-                Some(known) => known.rows.extend(table.rows),
-                None => self.tables.push(table),
-            }
-        }
+        later.tables.into_iter().for_each(|table| self.merge(table));
         self.raised.extend([&later.raised]);
     }
 
@@ -88,16 +120,18 @@ impl NewRows {
         self.raised.raise(signal);
     }
 
-    /// Adds the rows within a transaction.
+    /// Writes the rows within a transaction.
     ///
     /// # Errors
     /// Those of the database.
     pub(crate) async fn write(self, tx: &Tx) -> Result<()> {
         match tx.backend() {
             Backend::Sqlite => {
-                for table in self.tables {
-                    let text = table.with_values();
-                    tx.execute_raw(statement(&**tx, &text, table.rows.into_iter().flatten())).await?;
+                for table in &self.tables {
+                    for rows in in_powers_of_two(&table.rows) {
+                        let text = table.with_values(rows.len());
+                        tx.execute_raw(statement(&**tx, &text, rows.iter().flatten().cloned())).await?;
+                    }
                 }
             }
             Backend::Postgres => write_as_json(&**tx, [&self]).await?,
@@ -108,12 +142,27 @@ impl NewRows {
 }
 
 impl Table {
-    /// With a place for each value.
-    fn with_values(&self) -> String {
-        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        let rows = vec![row; self.rows.len()].join(", ");
-        format!("INSERT INTO \"{}\" ({}) VALUES {rows}", self.name, quoted(&self.columns))
+    /// Whether rows of the other one can be written as rows of this one.
+    fn takes_as(&self, other: &Self) -> bool {
+        self.name == other.name && self.columns == other.columns && self.replaced == other.replaced
     }
+
+    /// With a place for each value of so many rows.
+    fn with_values(&self, count: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let (columns, rows) = (quoted(&self.columns), vec![row; count].join(", "));
+        format!("INSERT INTO \"{}\" ({columns}) VALUES {rows}{}", self.name, self.replaced.clause())
+    }
+}
+
+/// Parts of which each is as long as a power of two says, up to [`MAX_ROWS`].
+fn in_powers_of_two<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = 1 << rows.len().min(MAX_ROWS).checked_ilog2()?;
+        let (part, rest) = rows.split_at(length);
+        rows = rest;
+        Some(part)
+    })
 }
 
 fn quoted(columns: &[&str]) -> String {
@@ -122,8 +171,7 @@ fn quoted(columns: &[&str]) -> String {
 
 /// The rows of one table, of one or several additions.
 struct Together<'a> {
-    name: &'static str,
-    columns: &'a [&'static str],
+    table: &'a Table,
     rows: Vec<&'a [Value]>,
 }
 
@@ -132,9 +180,9 @@ impl<'a> Together<'a> {
         let mut tables: Vec<Self> = Vec::new();
         for table in additions.into_iter().flat_map(|addition| &addition.tables) {
             let rows = table.rows.iter().map(Vec::as_slice);
-            match tables.iter_mut().find(|known| known.name == table.name && known.columns == table.columns) {
+            match tables.iter_mut().find(|known| known.table.takes_as(table)) {
                 Some(known) => known.rows.extend(rows),
-                None => tables.push(Self { name: table.name, columns: &table.columns, rows: rows.collect() }),
+                None => tables.push(Self { table, rows: rows.collect() }),
             }
         }
         tables
@@ -142,14 +190,15 @@ impl<'a> Together<'a> {
 
     /// With one place for all rows, the `number`th of the statement.
     fn insert(&self, number: usize) -> String {
-        let (name, columns) = (self.name, quoted(self.columns));
+        let (name, columns) = (self.table.name, quoted(&self.table.columns));
         let rows = format!("json_populate_recordset(NULL::\"{name}\", ${number}::json)");
-        format!("INSERT INTO \"{name}\" ({columns}) SELECT {columns} FROM {rows}")
+        format!("INSERT INTO \"{name}\" ({columns}) SELECT {columns} FROM {rows}{}", self.table.replaced.clause())
     }
 
     /// The rows as objects.
     fn json(&self) -> Result<String> {
-        let objects: Vec<_> = self.rows.iter().map(|values| Object { columns: self.columns, values }).collect();
+        let columns = &self.table.columns;
+        let objects: Vec<_> = self.rows.iter().map(|values| Object { columns, values }).collect();
         serde_json::to_string(&objects).map_err(Error::internal)
     }
 }
@@ -206,8 +255,7 @@ impl Db {
     pub(crate) async fn add(&self, rows: NewRows) -> Result<()> {
         let rows = Arc::new(rows);
         if self.backend == Backend::Postgres && !self.reader.pooled {
-            let additions =
-                self.additions.get_or_init(|| gather(self.writer.clone(), self.signals.clone(), ACQUIRE_TIMEOUT));
+            let additions = self.additions.get_or_init(|| gather(self.writer.clone(), self.signals.clone(), PATIENCE));
             match additions.get(Arc::clone(&rows)).await? {
                 // Run again below, as often as it takes.
                 Err(Error::Database(error)) if lost_race(&error) => {}
@@ -225,8 +273,7 @@ impl Db {
     }
 }
 
-/// A statement that takes longer than `patience` is given up: others wait behind it, and a connection may be dead without a
-/// word. Nobody knows then whether it was carried out.
+/// A statement that takes longer than `patience` is given up.
 fn gather(writer: DatabaseConnection, signals: Signals, patience: Duration) -> Additions {
     Batcher::start(MAX_SHARED, move |additions: Vec<Arc<NewRows>>| {
         let (writer, signals) = (writer.clone(), signals.clone());
@@ -247,8 +294,7 @@ async fn add_together(
     additions: &[Arc<NewRows>],
     outcomes: &mut Vec<Result<()>>,
 ) {
-    let written = timeout(patience, write_as_json(writer, additions.iter().map(|addition| &**addition))).await;
-    match written.unwrap_or_else(|_| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into())) {
+    match patiently(patience, write_as_json(writer, additions.iter().map(|addition| &**addition))).await {
         Ok(()) => {
             // Here and not by those who asked: they may have gone away, and others must hear of it.
             let mut raised = Raised::default();
@@ -267,11 +313,6 @@ async fn add_together(
             outcomes.extend(additions.iter().map(|_| Err(Error::Shared(Arc::clone(&error)))));
         }
     }
-}
-
-/// Whether the database itself said no, so that nothing was added. Of a lost connection nobody knows.
-fn is_refused(error: &Error) -> bool {
-    !may_come_back(error) && matches!(error, Error::Database(error) if sqlstate(error).is_some())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Customer, CustomerType,
     ledger::{Ends, FIRST_PLACE, Grant, Ledger, Source},
-    store,
+    store::{self, Key},
 };
 use crate::{
     Deps, ItemBalanceId, ItemChangeId, ProjectId, Timestamp,
@@ -71,6 +71,11 @@ impl Balance {
 
     pub(super) fn id(&self) -> ItemBalanceId {
         self.row.id
+    }
+
+    pub(super) fn key(&self) -> Key {
+        let item_balance::Model { project_id, customer_type, customer_id, item_id, .. } = self.row.clone();
+        Key { project_id, customer_type, customer_id, item_id }
     }
 
     pub(super) fn customer(&self) -> Customer {
@@ -149,24 +154,18 @@ impl Balance {
         events::add(deps, rows, event);
     }
 
-    /// Writes down what the balance has become, with the rows that tell of it. Answers how many rows were touched. The caller
-    /// holds the balance.
-    pub(super) async fn save(mut self, tx: &Tx, told: NewRows) -> Result<usize> {
+    /// Adds the rows of what the balance has become; answers the grants that are to be removed.
+    fn settle(mut self, rows: &mut NewRows) -> Vec<(ItemBalanceId, i64)> {
         let (mut gone, mut over): (Vec<_>, Vec<_>) = self.gone().partition(|grant| !grant.ends.is_over(self.ledger.at));
         // What was used up must go now: its end has not come, so it would still count.
         let staying = over.split_off(over.len().min(MAX_REMOVED)).len();
         gone.append(&mut over);
-        let gone: Vec<i64> = gone.into_iter().map(|grant| grant.place).collect();
-        let grants: Vec<_> = self.changed_grants().map(|grant| self.grant_row(grant)).collect();
-        let sources: Vec<_> = self.changed_sources().map(|source| self.source_row(source)).collect();
+        let gone = gone.into_iter().map(|grant| (self.row.id, grant.place)).collect();
         self.settle_row(staying);
-        let touched = 1 + gone.len() + grants.len() + sources.len() + told.count();
-        store::remove_grants(tx, self.row.id, &gone).await?;
-        store::put_grants(tx, grants).await?;
-        store::put_sources(tx, sources).await?;
-        store::update(tx, &self.row).await?;
-        told.write(tx).await?;
-        Ok(touched)
+        store::put(rows, &self.row);
+        self.changed_grants().for_each(|grant| store::put_grant(rows, self.grant_row(grant)));
+        self.changed_sources().for_each(|source| store::put_source(rows, self.source_row(source)));
+        gone
     }
 
     /// Adds the rows of a balance that nobody can have by now, since its customer is being made.
@@ -244,6 +243,17 @@ pub(super) struct Entry {
     pub(super) description: Option<String>,
     pub(super) source_key: Option<String>,
     pub(super) made_by: &'static str,
+}
+
+/// Writes down what the balances have become, with the rows that tell of it. Answers how many rows were touched. The caller
+/// holds the balances.
+pub(super) async fn save(tx: &Tx, balances: impl IntoIterator<Item = Balance>, told: NewRows) -> Result<usize> {
+    let mut rows = told;
+    let gone: Vec<_> = balances.into_iter().flat_map(|balance| balance.settle(&mut rows)).collect();
+    let touched = gone.len() + rows.count();
+    store::remove_grants(tx, &gone).await?;
+    rows.write(tx).await?;
+    Ok(touched)
 }
 
 /// The balance of a customer, held until the transaction ends. The first change of a customer makes it.

@@ -1,22 +1,27 @@
 //! Changing what a customer has, for servers.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use postern_entity::item_change::ItemChangeKind;
 use serde_json::json;
 
 use super::{
     Customer, Item, MAX_QUANTITY,
-    balance::{self, Entry},
+    balance::{self, Balance, Entry},
     customer::require_item,
+    store::Key,
 };
 use crate::{
     Actor, Code, Deps, Failure, Timestamp,
     db::NewRows,
     error::{Result, refuse},
+    idempotency::may_share,
+    trace::{self, Traced},
     validation::Violations,
 };
 
+/// Under which name keys are kept of it.
+const OPERATION: &str = "items.change";
 /// The longest description, in characters.
 pub const MAX_DESCRIPTION_CHARS: usize = 1_000;
 /// How many grants with ends of their own a customer may have of an item at a time. What ends at the same instant, and what
@@ -59,44 +64,89 @@ pub async fn change(
     check(customer, &change)?;
     let project_id = &actor.project_id;
     let item = require_item(deps, project_id, customer, item_id).await?;
-    let (item, change) = (&item, &change);
-    deps.mutate(actor, "items.change", |tx| async move {
+    let asked = Arc::new(Asked {
+        key: Key {
+            project_id: project_id.clone(),
+            customer_type: customer.kind(),
+            customer_id: customer.id().to_owned(),
+            item_id: item_id.to_owned(),
+        },
+        change,
+        made_by: actor.level.as_str(),
+        cause: trace::carry_on(),
+    });
+    let (asked, answer) =
+        (&asked, &|quantity| Item { id: item_id.to_owned(), display_name: item.display_name.clone(), quantity });
+    if may_share(actor, OPERATION)?
+        && let Some(outcome) = deps.item_changes.make(deps, Arc::clone(asked)).await?
+    {
+        return outcome.map(answer);
+    }
+    deps.mutate(actor, OPERATION, |tx| async move {
         let mut balance = balance::hold(deps, &tx, project_id, customer, item_id).await?;
+        let mut told = NewRows::default();
+        let quantity = asked.make(deps, &mut balance, &mut told)?;
+        balance::save(&tx, [balance], told).await?;
+        Ok(answer(quantity))
+    })
+    .await
+}
+
+/// A change that was found to be possible, as far as that can be said without its balance.
+pub(super) struct Asked {
+    key: Key,
+    change: ItemChange,
+    made_by: &'static str,
+    /// What the event of the change is caused by.
+    cause: Traced,
+}
+
+impl Asked {
+    /// Of which balance.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Makes the change of this balance, which is held, and adds the rows that tell of it; answers the quantity after it. What is
+    /// refused leaves no more than that the balance has come to the present.
+    ///
+    /// # Errors
+    /// `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`, `BAD_REQUEST`.
+    pub(super) fn make(&self, deps: &Deps, balance: &mut Balance, told: &mut NewRows) -> Result<i64> {
+        let change = &self.change;
         balance.advance(deps.now());
         let quantity = i128::from(balance.ledger.balance()) + i128::from(change.delta);
         if quantity < 0 && !change.allow_negative {
-            return refuse(insufficient(item_id, customer, change.delta));
+            return refuse(insufficient(&self.key.item_id, &balance.customer(), change.delta));
         }
         if quantity.abs() > i128::from(MAX_QUANTITY) {
             return refuse(Failure::bad_request(format!(
                 "Nobody can have or owe more than {MAX_QUANTITY} of an item."
             )));
         }
-        balance.ledger.change(change.delta, change.expires_at.map(Timestamp::millis));
-        if change.delta > 0 && balance.ledger.grants.len() > MAX_OPEN_GRANTS {
+        let mut ledger = balance.ledger.clone();
+        ledger.change(change.delta, change.expires_at.map(Timestamp::millis));
+        if change.delta > 0 && ledger.grants.len() > MAX_OPEN_GRANTS {
             return refuse(Failure::bad_request(format!(
                 "The customer has {MAX_OPEN_GRANTS} grants of this item that end at different times. Let some end at the \
                  same time."
             )));
         }
-        let mut told = NewRows::default();
+        balance.ledger = ledger;
         balance.add_entry(
-            &mut told,
+            told,
             Entry {
                 kind: ItemChangeKind::Manual,
                 delta: change.delta,
                 expires_at: change.expires_at,
                 description: change.description.clone(),
                 source_key: None,
-                made_by: actor.level.as_str(),
+                made_by: self.made_by,
             },
         );
-        balance.add_event(deps, &mut told);
-        let quantity = balance.ledger.balance();
-        balance.save(&tx, told).await?;
-        Ok(Item { id: item_id.to_owned(), display_name: item.display_name.clone(), quantity })
-    })
-    .await
+        self.cause.within(|| balance.add_event(deps, told));
+        Ok(balance.ledger.balance())
+    }
 }
 
 fn check(customer: &Customer, change: &ItemChange) -> Result<()> {

@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{balance::MAX_REMOVED, store};
+use super::{
+    balance::{self, MAX_REMOVED},
+    store,
+};
 use crate::{Deps, db::NewRows, error::Result};
 
 /// How many balances one transaction looks at.
@@ -37,7 +40,7 @@ pub async fn fold_step(deps: &Deps) -> Result<bool> {
                     balance.add_event(deps, &mut told);
                 }
                 is_more |= balance.over() > MAX_REMOVED;
-                touched += balance.save(&tx, told).await?;
+                touched += balance::save(&tx, [balance], told).await?;
             }
             Ok(is_more)
         })

@@ -10,7 +10,7 @@
 //!   with what it granted, and its key is never used twice.
 //!
 //! `ledger/` is the fold, `balance.rs` its rows, `customer.rs` who customers are and who may look at them, `change.rs` and
-//! `read.rs` what callers do, `sources.rs` what purchases do, `fold.rs` what the worker does, `seats.rs` how many people a
+//! `read.rs` what callers do, `together.rs` how changes share transactions, `sources.rs` what purchases do, `fold.rs` what the worker does, `seats.rs` how many people a
 //! team of project `internal` may be.
 
 mod balance;
@@ -23,6 +23,7 @@ mod read;
 pub mod seats;
 mod sources;
 mod store;
+mod together;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ pub use self::{
     ledger::MAX_QUANTITY,
     read::{get, list, of_customers},
     sources::{Expires, Interval, IntervalUnit, Lasting, NewSource, end_in, grant_in, lasting_in, live_in, rescale_in},
+    together::ItemChanges,
 };
 
 /// What a customer has of an item; also its form on the wire.

@@ -121,7 +121,7 @@ pub async fn grant_in(
         }
         balance.advance(deps.now());
         let told = start(deps, &mut balance, source.1);
-        balance.save(tx, told).await?;
+        balance::save(tx, [balance], told).await?;
     }
     Ok(())
 }
@@ -225,7 +225,7 @@ pub async fn end_in(
         if balance.has_changed() {
             balance.add_event(deps, &mut told);
         }
-        balance.save(tx, told).await?;
+        balance::save(tx, [balance], told).await?;
     }
     Ok(())
 }
@@ -313,7 +313,7 @@ pub async fn rescale_in(
             balance.add_entry(&mut told, entry_of(&later));
             balance.ledger.start(later);
         }
-        balance.save(tx, told).await?;
+        balance::save(tx, [balance], told).await?;
     }
     Ok(repeated)
 }

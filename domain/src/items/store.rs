@@ -1,24 +1,33 @@
 //! Queries of balances, their open grants and sources, and the ledger; each is scoped by project. None begins a transaction.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use postern_entity::{item_balance, item_grant, item_source};
 use sea_orm::{
-    ActiveValue::{Set, Unchanged},
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, Iterable,
     QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Value,
-    sea_query::{LockBehavior, LockType, OnConflict, SelectStatement},
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, SelectStatement},
 };
+use serde::Serialize;
 
 use super::{Customer, CustomerType, balance::Balance, sources::Lasting};
 use crate::{
     ItemBalanceId, ProjectId, Timestamp,
-    db::{Backend, Tx, statement},
-    error::Result,
+    db::{Backend, NewRows, Tx, padded, statement},
+    error::{Error, Result},
 };
 
 /// How many ids one statement asks for; below what either database takes.
 const MAX_IDS: usize = 1000;
+
+/// By whom and what a balance is found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Key {
+    pub(super) project_id: ProjectId,
+    pub(super) customer_type: CustomerType,
+    pub(super) customer_id: String,
+    pub(super) item_id: String,
+}
 
 /// The balance of a customer, held until the transaction ends.
 pub(super) async fn lock(
@@ -32,6 +41,36 @@ pub(super) async fn lock(
         QueryTrait::query(&mut select).lock(LockType::NoKeyUpdate);
     }
     Ok(select.one(&**tx).await?)
+}
+
+/// The balances that are there of these customers and items, whatever their projects, held until the transaction ends: in
+/// the order of their keys, so that those who hold several do not wait for each other.
+///
+/// # Errors
+/// Those of the database; on PostgreSQL the one that [`lock_timed_out`](crate::db::lock_timed_out) tells, when somebody else
+/// holds one of them for longer than `patience`.
+pub(super) async fn lock_each(tx: &Tx, keys: &[&Key], patience: Duration) -> Result<Vec<item_balance::Model>> {
+    let columns = columns::<item_balance::Entity>("", Some("balance"));
+    // One text, however many are wanted.
+    let sql = match tx.backend() {
+        Backend::Postgres => {
+            tx.execute_unprepared(&format!("SET LOCAL lock_timeout = '{}ms'", patience.as_millis())).await?;
+            format!(
+                "SELECT {columns} FROM json_to_recordset($1::json) \
+                 AS wanted(project_id text, customer_type text, customer_id text, item_id text) \
+                 JOIN item_balance AS balance USING (project_id, customer_type, customer_id, item_id) \
+                 ORDER BY project_id, customer_type, customer_id, item_id FOR NO KEY UPDATE OF balance"
+            )
+        }
+        Backend::Sqlite => {
+            let same = |column: &str| format!("balance.{column} = wanted.value ->> '{column}'");
+            let same = ["project_id", "customer_type", "customer_id", "item_id"].map(same).join(" AND ");
+            format!("SELECT {columns} FROM json_each($1) AS wanted CROSS JOIN item_balance AS balance ON {same}")
+        }
+    };
+    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
+    let rows = tx.query_all_raw(statement(&**tx, &sql, [keys.into()])).await?;
+    Ok(rows.iter().map(|row| item_balance::Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
 /// Adds a balance, unless there is one of the same customer and item.
@@ -150,7 +189,7 @@ pub(super) async fn with_open(
     let (with_grants, with_sources) = (ids(|row| row.open_grants > 0), ids(|row| row.open_sources > 0));
     let mut grants: HashMap<ItemBalanceId, Vec<item_grant::Model>> = HashMap::new();
     for ids in with_grants.chunks(MAX_IDS) {
-        let of_balances = item_grant::Column::BalanceId.is_in(ids.iter().copied());
+        let of_balances = item_grant::Column::BalanceId.is_in(padded(ids));
         for grant in item_grant::Entity::find().filter(of_balances).all(connection).await? {
             grants.entry(grant.balance_id).or_default().push(grant);
         }
@@ -158,7 +197,7 @@ pub(super) async fn with_open(
     let mut sources: HashMap<ItemBalanceId, Vec<item_source::Model>> = HashMap::new();
     for ids in with_sources.chunks(MAX_IDS) {
         let select = item_source::Entity::find()
-            .filter(item_source::Column::BalanceId.is_in(ids.iter().copied()))
+            .filter(item_source::Column::BalanceId.is_in(padded(ids)))
             .filter(item_source::Column::NextAt.is_not_null())
             .order_by_asc(item_source::Column::Place);
         for source in select.all(connection).await? {
@@ -208,23 +247,15 @@ pub(super) async fn source(
 }
 
 /// Writes the row of a balance that is held.
-pub(super) async fn update(tx: &Tx, row: &item_balance::Model) -> Result<()> {
-    let changed = item_balance::ActiveModel {
-        id: Unchanged(row.id),
-        debt: Set(row.debt),
-        folded_at: Set(row.folded_at),
-        next_place: Set(row.next_place),
-        open_grants: Set(row.open_grants),
-        open_sources: Set(row.open_sources),
-        due_at: Set(row.due_at),
-        ..Default::default()
-    };
-    item_balance::Entity::update(changed).exec_without_returning(&**tx).await?;
-    Ok(())
+pub(super) fn put(rows: &mut NewRows, row: &item_balance::Model) {
+    use item_balance::Column;
+    let changed =
+        [Column::Debt, Column::FoldedAt, Column::NextPlace, Column::OpenGrants, Column::OpenSources, Column::DueAt];
+    rows.put(row.clone(), &changed);
 }
 
-/// Adds or replaces grants.
-pub(super) async fn put_grants(tx: &Tx, rows: Vec<item_grant::Model>) -> Result<()> {
+/// Adds or replaces a grant.
+pub(super) fn put_grant(rows: &mut NewRows, row: item_grant::Model) {
     use item_grant::Column;
     let replaced = [
         Column::Remaining,
@@ -235,38 +266,22 @@ pub(super) async fn put_grants(tx: &Tx, rows: Vec<item_grant::Model>) -> Result<
         Column::PartQuantity,
         Column::PartInterval,
     ];
-    for rows in rows.chunks(MAX_IDS / 10) {
-        item_grant::Entity::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model))
-            .on_conflict(OnConflict::columns([Column::BalanceId, Column::Place]).update_columns(replaced).to_owned())
-            .exec_without_returning(&**tx)
-            .await?;
-    }
-    Ok(())
+    rows.put(row, &replaced);
 }
 
-/// Removes grants that are over or used up.
-pub(super) async fn remove_grants(tx: &Tx, balance_id: ItemBalanceId, places: &[i64]) -> Result<()> {
-    for places in places.chunks(MAX_IDS) {
-        item_grant::Entity::delete_many()
-            .filter(item_grant::Column::BalanceId.eq(balance_id))
-            .filter(item_grant::Column::Place.is_in(places.iter().copied()))
-            .exec(&**tx)
-            .await?;
-    }
-    Ok(())
-}
-
-/// Adds sources, or writes how far they have come.
-pub(super) async fn put_sources(tx: &Tx, rows: Vec<item_source::Model>) -> Result<()> {
+/// Adds a source, or writes how far it has come.
+pub(super) fn put_source(rows: &mut NewRows, row: item_source::Model) {
     use item_source::Column;
-    for rows in rows.chunks(MAX_IDS / 10) {
-        item_source::Entity::insert_many(rows.iter().cloned().map(IntoActiveModel::into_active_model))
-            .on_conflict(
-                OnConflict::columns([Column::BalanceId, Column::Place])
-                    .update_columns([Column::Interval, Column::EndsAt, Column::Granted, Column::NextAt])
-                    .to_owned(),
-            )
-            .exec_without_returning(&**tx)
+    rows.put(row, &[Column::Interval, Column::EndsAt, Column::Granted, Column::NextAt]);
+}
+
+/// Removes grants that are over or used up: by their balance and place.
+pub(super) async fn remove_grants(tx: &Tx, gone: &[(ItemBalanceId, i64)]) -> Result<()> {
+    let key = [item_grant::Column::BalanceId, item_grant::Column::Place];
+    for gone in gone.chunks(MAX_IDS) {
+        item_grant::Entity::delete_many()
+            .filter(Expr::tuple(key.map(Expr::col)).in_tuples(gone.iter().copied()))
+            .exec(&**tx)
             .await?;
     }
     Ok(())

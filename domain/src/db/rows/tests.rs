@@ -6,7 +6,10 @@ use serde_json::json;
 use tokio::task::yield_now;
 
 use super::*;
-use crate::testing::{TestBench, on_each_database};
+use crate::{
+    db::may_come_back,
+    testing::{TestBench, on_each_database},
+};
 
 /// A row of a table where it disturbs nobody.
 fn consumer(name: &str) -> NewRows {
@@ -115,6 +118,51 @@ async fn every_value_arrives_as_it_was() {
         db.add(NewRows::default()).await.unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_put_is_added_or_replaced_in_the_columns_named() {
+    on_each_database(|bench| async move {
+        let db = &bench.deps.db;
+        let all = |position: i64, updated_at: i64| {
+            let mut rows = NewRows::default();
+            for number in 0..70 {
+                let (name, updated_at) = (format!("{number:02}"), Timestamp(updated_at));
+                let row = event_consumer::Model { name, position: position + number, updated_at };
+                rows.put(row, &[event_consumer::Column::Position]);
+            }
+            rows
+        };
+        for (position, updated_at) in [(100, 1), (500, 2)] {
+            let rows = all(position, updated_at);
+            db.write(|tx| {
+                let rows = rows.clone();
+                async move { rows.write(&tx).await }
+            })
+            .await
+            .unwrap();
+            let mut found = event_consumer::Entity::find().all(db.read()).await.unwrap();
+            found.retain(|row| row.name.len() == 2);
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+            let seen: Vec<_> = found.iter().map(|row| (row.position, row.updated_at)).collect();
+            // The time is not among what is replaced.
+            let expected: Vec<_> = (0..70).map(|number| (position + number, Timestamp(1))).collect();
+            assert_eq!(seen, expected);
+        }
+        // One that is only added must not be there.
+        let error = db.add(consumer("00")).await.unwrap_err();
+        assert!(is_refused(&error), "{error}");
+    })
+    .await;
+}
+
+#[test]
+fn sqlite_gets_few_different_statements() {
+    let rows: Vec<_> = (0..150).collect();
+    let parts: Vec<_> = in_powers_of_two(&rows).collect();
+    assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [64, 64, 16, 4, 2]);
+    assert_eq!(parts.concat(), rows);
+    assert_eq!(in_powers_of_two(&[0; 0]).count(), 0);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::{DAY, by, calls, calls_of, custom, owing, project, refusal, rows, tol
 use crate::{
     Code, TeamId,
     actor::IdempotencyKey,
+    db::NewRows,
     items::{Customer, CustomerType, Item, ItemChange, MAX_OPEN_GRANTS, MAX_QUANTITY, change, get, list, of_customers},
     projects::default_settings,
     teams::{self, CreateTeam},
@@ -277,8 +278,10 @@ async fn grants_with_ends_of_their_own_are_bounded() {
             .deps
             .db
             .write(|tx| async move {
-                crate::items::store::insert(&tx, balance.clone()).await?;
-                crate::items::store::put_grants(&tx, rows.clone()).await
+                let mut new = NewRows::default();
+                new.add(balance.clone());
+                rows.iter().for_each(|row| new.add(row.clone()));
+                new.write(&tx).await
             })
             .await
             .unwrap();

@@ -4,6 +4,7 @@ mod changing;
 mod folding;
 mod seats;
 mod sources;
+mod together;
 
 use postern_entity::{item_balance, item_change, item_grant, item_source};
 use sea_orm::{EntityTrait, PaginatorTrait};
