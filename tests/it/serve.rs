@@ -1,50 +1,34 @@
 //! The command itself: its first start, its second, its end, and starts that are refused.
 
-use std::{path::Path, process::Output, time::Duration};
+use std::path::Path;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::{Child, Command},
+    process::Command,
     time::timeout,
 };
 
-use crate::support::{database_url, free_address, past_pooler, process::postern, socket::Socket};
+use crate::support::{
+    database_url, past_pooler,
+    process::{PATIENCE, Process, Started, postern, run},
+    socket::Socket,
+};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn run(mut command: Command) -> Output {
-    timeout(PATIENCE, command.output()).await.unwrap().unwrap()
-}
-
-/// Starts it and reads what it says until it runs; then ends it by `signal` and reads the rest.
+/// Starts it and waits until it runs; then ends it by `signal`. Answers all that it said.
 async fn start_and_end(data: &Path, database: &str, signal: &str) -> String {
     start_and_end_of(postern(data, database, &[]), signal).await
 }
 
-async fn start_and_end_of(mut command: Command, signal: &str) -> String {
-    let mut child = command.spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("`postern keys` makes a new set.") {
-        let read = timeout(PATIENCE, out.read_line(&mut said)).await.unwrap().unwrap();
-        assert!(read > 0, "it ended early: {said}{}", errors(child).await);
-    }
-    let id = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
-    timeout(PATIENCE, out.read_to_string(&mut said)).await.unwrap().unwrap();
-    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
-    assert!(status.success(), "{status}: {said}");
+async fn start_and_end_of(command: Command, signal: &str) -> String {
+    let mut started = Started::new(command);
+    started.until_it_says("`postern keys` makes a new set.").await;
+    started.signal(signal).await;
+    let said = started.ended().await.out;
     assert!(said.ends_with("Stopped.\n"), "{said}");
     said
-}
-
-async fn errors(mut child: Child) -> String {
-    let mut text = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut text).await.unwrap();
-    text
 }
 
 #[tokio::test]
@@ -60,15 +44,13 @@ async fn keys_are_shown_at_the_first_start_only_and_both_signals_end_it_clean() 
         assert!(!second.contains(secret), "{second}");
     }
     let keys = run(postern(data.path(), &database, &["keys"])).await;
-    let keys = String::from_utf8(keys.stdout).unwrap();
     for part in ["internal", "pck_", "ssk_", "sak_"] {
-        assert!(keys.contains(part), "{part} is not in {keys}");
+        assert!(keys.out.contains(part), "{part} is not in {keys:?}");
     }
     let unknown = run(postern(data.path(), &database, &["keys", "no-such-project"])).await;
-    assert_eq!(unknown.status.code(), Some(2));
+    assert_eq!(unknown.code, Some(2));
     let doctor = run(postern(data.path(), &database, &["doctor"])).await;
-    let said = String::from_utf8(doctor.stdout).unwrap();
-    assert!(doctor.status.success() && said.contains("migrations: all applied"), "{said}");
+    assert!(doctor.code == Some(0) && doctor.out.contains("migrations: all applied"), "{doctor:?}");
 }
 
 #[tokio::test]
@@ -78,15 +60,15 @@ async fn a_refused_start_names_the_settings_and_ends_with_2() {
     let mut command = postern(data.path(), &database, &["serve"]);
     command.env("POSTERN_PUBLIC_URL", "https://auth.example.com").env("POSTERN_ACCESS_TOKEN_SECONDS", "soon");
     let refused = run(command).await;
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.code, Some(2));
+    let said = refused.errors;
     for name in ["POSTERN_SERVER_SECRET is missing", "POSTERN_SMTP_URL is missing", "POSTERN_ACCESS_TOKEN_SECONDS"] {
         assert!(said.contains(name), "{name} is not in {said}");
     }
     let command = postern(data.path(), "mysql://secret-user:secret-password@host/db", &["serve"]);
     let refused = run(command).await;
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.code, Some(2));
+    let said = refused.errors;
     assert!(said.contains("POSTERN_DATABASE_URL") && !said.contains("secret-password"), "{said}");
 }
 
@@ -102,20 +84,20 @@ async fn a_server_secret_is_replaced_step_by_step() {
     };
     start_and_end_of(with(&[], &old), "-TERM").await;
     let alone = run(with(&["rotate"], &new)).await;
-    let said = String::from_utf8(alone.stderr).unwrap();
-    assert_eq!(alone.status.code(), Some(1));
+    let said = alone.errors;
+    assert_eq!(alone.code, Some(1));
     assert!(said.contains("secrets of the installation") && said.contains("POSTERN_SERVER_SECRET"), "{said}");
     let both = format!("{new},{old}");
     for expected in ["secrets of the installation", "There was nothing to seal again."] {
         let rotated = run(with(&["rotate"], &both)).await;
-        let said = String::from_utf8(rotated.stdout).unwrap();
-        assert!(rotated.status.success() && said.contains(expected), "{said}");
+        let said = rotated.out;
+        assert!(rotated.code == Some(0) && said.contains(expected), "{said}");
         assert!(said.contains("may be taken out of POSTERN_SERVER_SECRET"), "{said}");
         assert!(!said.contains(&new) && !said.contains(&old));
     }
     start_and_end_of(with(&[], &new), "-TERM").await;
     let last = run(with(&["rotate"], &new)).await;
-    assert!(last.status.success() && String::from_utf8(last.stdout).unwrap().contains("the one server secret"));
+    assert!(last.code == Some(0) && last.out.contains("the one server secret"));
 }
 
 #[tokio::test]
@@ -127,33 +109,15 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_from_the_future', 0)";
     sea_orm::ConnectionTrait::execute_unprepared(&connection, newer).await.unwrap();
     let refused = run(postern(data.path(), &database, &["serve"])).await;
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8(refused.stderr).unwrap().contains("m9999_from_the_future"));
-}
-
-/// Reads lines until one holds this text, and answers what follows it in that line.
-async fn after(out: &mut BufReader<tokio::process::ChildStdout>, text: &str) -> String {
-    loop {
-        let mut line = String::new();
-        assert!(timeout(PATIENCE, out.read_line(&mut line)).await.unwrap().unwrap() > 0, "it ended early");
-        if let Some((_, rest)) = line.split_once(text) {
-            return rest.trim().to_owned();
-        }
-    }
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.errors.contains("m9999_from_the_future"));
 }
 
 #[tokio::test]
 async fn a_request_under_way_is_answered_while_new_ones_are_sent_elsewhere() {
-    let data = tempfile::TempDir::new().unwrap();
-    let database = database_url(data.path()).await;
-    let (address, admin) = (free_address(), free_address());
-    let mut command = postern(data.path(), &database, &[]);
-    command.env("POSTERN_LISTEN", address.to_string()).env("POSTERN_ADMIN_LISTEN", admin.to_string());
-    let mut child = command.spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    after(&mut out, "Demo project").await;
-    let project = after(&mut out, "project id").await;
-    let key = after(&mut out, "publishable key").await;
+    let process = Process::start(&[]).await;
+    let address = process.url.trim_start_matches("http://");
+    let (project, key) = (&process.demo.project_id, &process.demo.client);
 
     let body = r#"{"email": "ada@example.com", "password": "correct horse"}"#;
     let (begun, rest) = body.split_at(10);
@@ -172,10 +136,8 @@ async fn a_request_under_way_is_answered_while_new_ones_are_sent_elsewhere() {
     }
     connection.write_all(begun.as_bytes()).await.unwrap();
 
-    let id = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-    postern::wiring::install_crypto_provider();
-    while reqwest::get(format!("http://{admin}/readyz")).await.unwrap().text().await.unwrap() != "stopping\n" {
+    process.terminate().await;
+    while reqwest::get(format!("{}/readyz", process.admin_url)).await.unwrap().text().await.unwrap() != "stopping\n" {
         tokio::task::yield_now().await;
     }
     while TcpStream::connect(address).await.is_ok() {
@@ -186,38 +148,27 @@ async fn a_request_under_way_is_answered_while_new_ones_are_sent_elsewhere() {
         read_some(&mut connection, &mut answer).await;
     }
     assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
-    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
-    assert!(status.success(), "{status}");
+    process.ended().await;
 }
 
 #[tokio::test]
 async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_answered() {
-    let data = tempfile::TempDir::new().unwrap();
-    let database = database_url(data.path()).await;
-    let (address, admin) = (free_address(), free_address());
-    let mut command = postern(data.path(), &database, &[]);
-    command.env("POSTERN_LISTEN", address.to_string()).env("POSTERN_ADMIN_LISTEN", admin.to_string());
-    let mut child = command.spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    after(&mut out, "Demo project").await;
-    let project = after(&mut out, "project id").await;
-    let key = after(&mut out, "secret key").await;
-
-    let url = format!("http://{address}");
+    let process = Process::start(&[]).await;
+    let (project, key) = (&process.demo.project_id, &process.demo.server);
     let server =
         json!({"x-stack-access-type": "server", "x-stack-project-id": project, "x-stack-secret-server-key": key});
     let mut idle = Vec::new();
     for _ in 0..20 {
-        let mut socket = Socket::connect_at(&url, server.clone()).await;
+        let mut socket = Socket::connect_at(&process.url, server.clone()).await;
         socket.subscribe("1", "subscription { events { type } }", json!({})).await;
         idle.push(socket);
     }
-    let mut busy = Socket::connect_at(&url, server).await;
+    let mut busy = Socket::connect_at(&process.url, server).await;
     // Nobody can write a user meanwhile.
-    let mut alone = ConnectOptions::new(past_pooler(&database));
+    let mut alone = ConnectOptions::new(past_pooler(&process.database));
     alone.max_connections(1);
     let alone = Database::connect(alone).await.unwrap();
-    let lock = if database.starts_with("sqlite") {
+    let lock = if process.database.starts_with("sqlite") {
         r#"BEGIN IMMEDIATE"#
     } else {
         r#"BEGIN; LOCK TABLE "user" IN EXCLUSIVE MODE"#
@@ -228,8 +179,7 @@ async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_an
     busy.say(json!({"type": "ping"})).await;
     assert_eq!(busy.hear().await["type"], "pong", "the mutation before it was taken");
 
-    let id = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    process.terminate().await;
     for socket in idle {
         assert_eq!(socket.closed().await, 1001);
     }
@@ -237,8 +187,7 @@ async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_an
     assert_eq!(busy.hear_data().await["createUser"]["user"]["displayName"], "Ada");
     assert_eq!(busy.hear().await["type"], "complete");
     assert_eq!(busy.closed().await, 1001);
-    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
-    assert!(status.success(), "{status}");
+    process.ended().await;
 }
 
 async fn read_some(connection: &mut TcpStream, into: &mut String) {

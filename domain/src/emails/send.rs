@@ -1,12 +1,15 @@
 //! The job `SendEmail`: brings a mail as far as it can get now. State is saved before the mail leaves; what came of it is
 //! saved together with the end of the job.
 
+mod cut_off;
+
 use std::time::Duration;
 
 use postern_entity::{Timestamp, email};
 use sea_orm::ActiveValue::{NotSet, Set};
 use uuid::Uuid;
 
+use self::cut_off::{CUT_OFF_AFTER_MILLIS, leave_to_time, note_cut_off};
 use super::{
     capacity::{self, Turn},
     failure::{self, Failed},
@@ -20,14 +23,11 @@ use super::{
 use crate::{
     db::Tx,
     deps::Deps,
-    error::{Error, Result},
+    error::Result,
     events::{self, EventKind, NewEvent},
     ports::mail::{Accepted, MailError, MailErrorKind, MailServer},
     queue::{Ending, Lease, LeaseLost},
 };
-
-/// A try that has not ended after this long was cut off: the time in which a mailer must be done, and some more.
-const CUT_OFF_AFTER_MILLIS: i64 = 60 * 1000;
 
 /// How long a mail waits while others of its project are rendered: as long as a few of them take.
 const RENDER_AGAIN_MILLIS: std::ops::Range<u64> = 200..800;
@@ -179,53 +179,12 @@ async fn begin(deps: &Deps, lease: &Lease, email: &email::Model, route: &Route) 
         .await
 }
 
-/// Notes since when somebody tries to send the mail. If it is whoever had this job before, that one has lost it, and is dead or
-/// was stopped: others need not wait for that try, though the mail itself must until it is cut off. (A mail that was edited
-/// has a second job.)
-async fn leave_to_time(
-    tx: &Tx,
-    deps: &Deps,
-    row: &email::Model,
-    lease: &Lease,
-    started_at: Timestamp,
-    now: Timestamp,
-) -> Result<()> {
-    let is_lost = row.waiting_job_id == Some(lease.job_id);
-    let cut_off_at = started_at.plus_millis(CUT_OFF_AFTER_MILLIS);
-    let changes = email::ActiveModel {
-        started_sending_at: Set(Some(started_at)),
-        capacity_slot_at: if is_lost { Set(Some(cut_off_at)) } else { NotSet },
-        ..Default::default()
-    };
-    store::update(tx, row, now, changes).await?;
-    if is_lost { capacity::pass_on(tx, deps, &row.project_id, now).await } else { Ok(()) }
-}
-
 /// When a mail may be handed over. Only what somebody put off waits: a mail that was to leave at once does not wait until
 /// the clock of its gateway, which may be ahead, is reached here; nor a retry longer than retries wait.
 fn due_at(row: &email::Model, now: Timestamp) -> Timestamp {
     let put_off = (row.scheduled_at > row.created_at).then_some(row.scheduled_at);
     let retry = row.next_send_retry_at.filter(|at| *at <= now.plus_millis(failure::LONGEST_WAIT_MILLIS));
     put_off.max(retry).unwrap_or(now)
-}
-
-/// Counts a try that nobody ended: its process died, or was stopped. The server may have taken the mail, so the next try
-/// may be a duplicate, under the same `Message-ID`. Answers whether there is a next try.
-async fn note_cut_off(tx: &Tx, deps: &Deps, row: &mut email::Model, now: Timestamp) -> Result<bool> {
-    let error = MailError::new(MailErrorKind::Interrupted, "the try was cut off; the server may have taken the mail");
-    let Failed { mut changes, retry_at } = failure::failed(row, &error, now);
-    if retry_at.is_some() {
-        // Nothing was wrong with mail or server: no reason to wait.
-        changes.next_send_retry_at = Set(Some(now));
-    }
-    store::update(tx, row, now, changes).await?;
-    if retry_at.is_none() {
-        tell(tx, deps, row, EventKind::EmailFailed).await?;
-        return Ok(false);
-    }
-    let again = store::find(&**tx, &row.project_id, row.id).await?;
-    *row = again.ok_or_else(|| Error::internal("a locked mail vanished"))?;
-    Ok(true)
 }
 
 async fn decide(

@@ -34,6 +34,8 @@ pub use self::{
 pub use postern_entity::project::Model as Project;
 
 use self::cache::{Changes, ProjectCache};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::project::bare_row;
 #[cfg(test)]
 pub(crate) use self::project::default_settings;
 use crate::{

@@ -254,7 +254,7 @@ fn require_admin(actor: &Actor) -> Result<()> {
 }
 
 /// A project that is nothing yet but its name.
-pub(super) fn bare_row(id: ProjectId, display_name: String, now: Timestamp) -> Project {
+pub(crate) fn bare_row(id: ProjectId, display_name: String, now: Timestamp) -> Project {
     Project {
         id,
         display_name,

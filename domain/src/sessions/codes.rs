@@ -6,9 +6,9 @@
 //! callers exactly one succeeds. An effect that is refused uses the code up all the same.
 
 mod kind;
+mod text;
 
 use std::{
-    fmt,
     future::Future,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -19,73 +19,24 @@ use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-pub use self::kind::CodeKind;
+pub(super) use self::text::head_and_tail;
+use self::text::tail;
+pub use self::{kind::CodeKind, text::OneTimeCode};
 use crate::{
     Actor, Code, Deps, ProjectId, Timestamp, UserId, VerificationCodeId,
     db::{self, Tx},
     error::{Error, Failure, Result, refuse},
-    random::{TOKEN_LENGTH, hash_token, random_token},
+    random::{hash_token, random_token},
 };
 
-/// Characters in front of the tail.
-const HEAD_CHARS: usize = 6;
 /// Uses and checks of one tail that are counted before every further one is refused.
 const MAX_ATTEMPTS: i32 = 20;
 /// How long an expired code is still known, so that it is called expired and not unknown.
 const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
-
-/// A code as somebody typed or followed it: lower-cased, of the right length. `Debug` does not show it.
-#[derive(Clone)]
-pub struct OneTimeCode(SecretString);
-
-impl OneTimeCode {
-    /// # Errors
-    /// `SCHEMA_ERROR` when it does not have 45 characters.
-    pub fn parse(text: &str) -> Result<Self> {
-        // Bytes first: counting the characters of a megabyte would be work for nothing.
-        if text.len() > TOKEN_LENGTH * 4 || text.chars().count() != TOKEN_LENGTH {
-            return refuse(Failure::schema(format!("code must have exactly {TOKEN_LENGTH} characters")));
-        }
-        Ok(Self(text.to_lowercase().into()))
-    }
-
-    fn hash(&self) -> Vec<u8> {
-        hash_token(self.0.expose_secret())
-    }
-
-    fn tail_hash(&self) -> Vec<u8> {
-        hash_token(tail(self.0.expose_secret()))
-    }
-
-    /// The characters in front of the tail.
-    pub(super) fn head(&self) -> &str {
-        head_and_tail(&self.0).0
-    }
-}
-
-impl fmt::Debug for OneTimeCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OneTimeCode(hidden)")
-    }
-}
-
-fn tail(code: &str) -> &str {
-    split(code).1
-}
-
-/// What a person types, and what the caller who asked for the code knows of it.
-pub(super) fn head_and_tail(code: &SecretString) -> (&str, &str) {
-    split(code.expose_secret())
-}
-
-fn split(code: &str) -> (&str, &str) {
-    let at = code.char_indices().nth(HEAD_CHARS).map_or(code.len(), |(at, _)| at);
-    code.split_at_checked(at).unwrap_or((code, ""))
-}
 
 /// A code to be made.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use postern_entity::{JobId, ProjectId, SessionId, Timestamp, UserId, config_override, event, job, project};
+use postern_entity::{JobId, ProjectId, SessionId, Timestamp, UserId, config_override, event, job};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     sea_query::OnConflict,
@@ -35,7 +35,7 @@ use crate::{
     deps::Deps,
     items::ItemChanges,
     passwords::Passwords,
-    projects::Projects,
+    projects::{self, Projects},
     secrets::{Keyring, MIN_SERVER_SECRET_BYTES},
     sessions::Sessions,
     settings::{
@@ -123,23 +123,7 @@ impl TestBench {
 
     /// The same with a chosen id.
     pub async fn insert_project_with_id(&self, id: ProjectId) -> ProjectId {
-        let row = project::Model {
-            id: id.clone(),
-            display_name: "Test".to_owned(),
-            description: String::new(),
-            logo_url: None,
-            logo_full_url: None,
-            logo_dark_mode_url: None,
-            logo_full_dark_mode_url: None,
-            is_production_mode: false,
-            is_development_environment: false,
-            owner_team_id: None,
-            onboarding_status: "completed".to_owned(),
-            onboarding_state: None,
-            created_at: START,
-            updated_at: START,
-            deleted_at: None,
-        };
+        let row = projects::bare_row(id.clone(), "Test".to_owned(), START);
         self.deps
             .db
             .write(|tx| {
@@ -288,6 +272,7 @@ where
 mod tests {
     use std::time::Duration;
 
+    use postern_entity::project;
     use serde_json::json;
 
     use super::*;

@@ -2,8 +2,8 @@
 
 use tempfile::TempDir;
 
-use super::{Place, end};
-use crate::support::database_url;
+use super::Place;
+use crate::support::{database_url, process::run};
 
 const FILE: &str = r#"
 [branch.auth.otp]
@@ -84,14 +84,14 @@ async fn a_start_applies_the_file_of_the_settings_or_is_refused() {
     ] {
         let mut start = place.command(&[command]);
         start.env("POSTERN_CONFIG_FILE", file);
-        let refused = end(start).await;
+        let refused = run(start).await;
         assert!(refused.code == Some(2) && refused.errors.contains(part), "{command}: {refused:?}");
         assert!(refused.errors.contains(file.file_name().unwrap().to_str().unwrap()), "{refused:?}");
     }
     for _ in 0..2 {
         let mut migrate = place.command(&["migrate"]);
         migrate.env("POSTERN_CONFIG_FILE", &right);
-        let done = end(migrate).await;
+        let done = run(migrate).await;
         assert_eq!(done.code, Some(0), "{done:?}");
     }
     let same = place.run(&["config", "apply", right.to_str().unwrap()]).await;

@@ -3,30 +3,17 @@
 mod config;
 mod users;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tokio::{process::Command, time::timeout};
+use tokio::process::Command;
 
-use crate::support::process::postern;
-
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::process::{Ended, postern, run};
 
 /// An installation by its data and its database.
 struct Place {
     data: TempDir,
     database: String,
-}
-
-/// What a command ended with.
-#[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    errors: String,
 }
 
 impl Place {
@@ -43,7 +30,7 @@ impl Place {
     }
 
     async fn run(&self, arguments: &[&str]) -> Ended {
-        end(self.command(arguments)).await
+        run(self.command(arguments)).await
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -59,12 +46,6 @@ impl Place {
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
-}
-
-async fn end(mut command: Command) -> Ended {
-    let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), out: text(output.stdout), errors: text(output.stderr) }
 }
 
 /// An SQLite database in a directory, whatever the shape of this run.

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{process::Command, task::yield_now, time::timeout};
 
-use super::{PATIENCE, Place, end, sqlite_in};
-use crate::support::{App, database_url, process::postern};
+use super::{Place, sqlite_in};
+use crate::support::{
+    App, database_url,
+    process::{PATIENCE, postern, run},
+};
 
 fn lines(users: &[Value]) -> String {
     users.iter().map(|user| format!("{user}\n")).collect()
@@ -52,7 +55,7 @@ async fn users_are_imported_beside_a_running_server_and_sign_in() {
         let arguments = ["import", "users", file.to_str().unwrap(), "--project", &app.demo.project_id];
         let mut command = beside(&app, &data, &arguments);
         command.env("FIREBASE_SIGNER_KEY", signer_key);
-        end(command)
+        run(command)
     };
     let first = import().await;
     assert_eq!((first.code, first.out.as_str()), (Some(1), ""), "{first:?}");

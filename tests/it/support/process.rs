@@ -1,11 +1,11 @@
 //! The command itself as a process of its own: what it counts and logs is its alone.
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
     task::JoinHandle,
     time::timeout,
 };
@@ -15,7 +15,8 @@ use super::{
     database_url, free_address, pooler_setting,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Enough for commands that read or write thousands of users.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `postern` with these arguments, its data in `data`, on ports that are free.
 pub(crate) fn postern(data: &Path, database: &str, arguments: &[&str]) -> Command {
@@ -35,14 +36,77 @@ pub(crate) fn postern(data: &Path, database: &str, arguments: &[&str]) -> Comman
     command
 }
 
+/// What a command ended with.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) errors: String,
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(mut command: Command) -> Ended {
+    let output = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), out: text(output.stdout), errors: text(output.stderr) }
+}
+
+/// A command that goes on until it is told to end.
+pub(crate) struct Started {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    /// What was read of that.
+    said: String,
+    /// What it logs, read all the time so that it never waits for us.
+    log: JoinHandle<String>,
+}
+
+impl Started {
+    pub(crate) fn new(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out, said: String::new(), log }
+    }
+
+    /// Waits until it has said this.
+    pub(crate) async fn until_it_says(&mut self, text: &str) {
+        while !self.said.contains(text) {
+            let read = timeout(PATIENCE, self.out.read_line(&mut self.said)).await.unwrap().unwrap();
+            if read == 0 {
+                panic!("it ended early: {}{}", self.said, (&mut self.log).await.unwrap());
+            }
+        }
+    }
+
+    pub(crate) async fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    }
+
+    /// Waits until it has ended as it should.
+    pub(crate) async fn ended(mut self) -> Ended {
+        timeout(PATIENCE, self.out.read_to_string(&mut self.said)).await.unwrap().unwrap();
+        let status = timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        let errors = timeout(PATIENCE, self.log).await.unwrap().unwrap();
+        let ended = Ended { code: status.code(), out: self.said, errors };
+        assert!(status.success(), "{status}: {ended:?}");
+        ended
+    }
+}
+
 /// A running `postern serve` on a fresh database.
 pub(crate) struct Process {
     pub(crate) url: String,
     pub(crate) admin_url: String,
     pub(crate) demo: Keys,
-    child: Child,
-    /// What it logs, read all the time so that it never waits for us.
-    log: JoinHandle<String>,
+    pub(crate) database: String,
+    started: Started,
     _data: TempDir,
 }
 
@@ -60,23 +124,10 @@ impl Process {
             .env("POSTERN_ADMIN_LISTEN", admin_address.to_string())
             .env("POSTERN_PUBLIC_URL", &url)
             .envs(settings.iter().copied());
-        let mut child = command.spawn().unwrap();
-        let mut errors = child.stderr.take().unwrap();
-        let log = tokio::spawn(async move {
-            let mut text = String::new();
-            errors.read_to_string(&mut text).await.unwrap();
-            text
-        });
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
-        while !said.contains("Try it:") {
-            let read = timeout(PATIENCE, out.read_line(&mut said)).await.unwrap().unwrap();
-            if read == 0 {
-                panic!("it ended early: {said}{}", log.await.unwrap());
-            }
-        }
-        let demo = demo_keys(&said);
-        Self { url, admin_url: admin_url(admin_address), demo, child, log, _data: data }
+        let mut started = Started::new(command);
+        started.until_it_says("Try it:").await;
+        let demo = demo_keys(&started.said);
+        Self { url, admin_url: format!("http://{admin_address}"), demo, database, started, _data: data }
     }
 
     /// Calls the demo project.
@@ -84,17 +135,21 @@ impl Process {
         Client::new(&self.url, &self.demo)
     }
 
-    /// Ends it, and answers what it logged.
-    pub(crate) async fn stop(mut self) -> String {
-        let id = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-        assert!(timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().success());
-        timeout(PATIENCE, self.log).await.unwrap().unwrap()
+    /// Tells it to end.
+    pub(crate) async fn terminate(&self) {
+        self.started.signal("-TERM").await;
     }
-}
 
-fn admin_url(address: SocketAddr) -> String {
-    format!("http://{address}")
+    /// Waits until it has ended, and answers what it logged.
+    pub(crate) async fn ended(self) -> String {
+        self.started.ended().await.errors
+    }
+
+    /// Ends it, and answers what it logged.
+    pub(crate) async fn stop(self) -> String {
+        self.terminate().await;
+        self.ended().await
+    }
 }
 
 /// The demo project as the first start shows it.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     database_url,
-    process::{Process, postern},
+    process::{Process, postern, run},
     svix::{Fault, SvixServer},
 };
 
@@ -89,7 +89,7 @@ async fn the_doctor_says_whether_the_server_answers_and_takes_the_token() {
     let data = tempfile::TempDir::new().unwrap();
     let database = database_url(data.path()).await;
     let server = SvixServer::start(TOKEN).await;
-    assert!(postern(data.path(), &database, &["migrate"]).status().await.unwrap().success());
+    assert_eq!(run(postern(data.path(), &database, &["migrate"])).await.code, Some(0));
     let nowhere = format!("http://{}", crate::support::free_address());
     for (url, token, expected) in [
         (&server.url(), TOKEN, "ok    svix: http://127.0.0.1"),
@@ -98,12 +98,10 @@ async fn the_doctor_says_whether_the_server_answers_and_takes_the_token() {
     ] {
         let mut doctor = postern(data.path(), &database, &["doctor"]);
         doctor.env("POSTERN_SVIX_URL", url).env("POSTERN_SVIX_TOKEN", token);
-        let output = doctor.output().await.unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(said.contains(expected), "{expected} is not in {said}");
-        assert_eq!(output.status.success(), expected.starts_with("ok"), "{said}");
-        let logged = String::from_utf8(output.stderr).unwrap();
-        assert!(!said.contains(TOKEN) && !logged.contains(TOKEN), "{said}{logged}");
+        let ended = run(doctor).await;
+        assert!(ended.out.contains(expected), "{expected} is not in {ended:?}");
+        assert_eq!(ended.code == Some(0), expected.starts_with("ok"), "{ended:?}");
+        assert!(!ended.out.contains(TOKEN) && !ended.errors.contains(TOKEN), "{ended:?}");
     }
 }
 
@@ -113,9 +111,9 @@ async fn one_setting_without_the_other_refuses_the_start() {
     let database = database_url(data.path()).await;
     let mut serve = postern(data.path(), &database, &[]);
     serve.env("POSTERN_SVIX_TOKEN", TOKEN);
-    let output = serve.output().await.unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    let refused = run(serve).await;
+    assert_eq!(refused.code, Some(2));
+    let said = refused.errors;
     assert!(said.contains("POSTERN_SVIX_URL is missing") && !said.contains(TOKEN), "{said}");
 }
 

@@ -52,8 +52,8 @@ pub(in crate::emails) enum Turn {
     NotBefore(Timestamp),
 }
 
-/// What is on its way, with a process that lives as far as anybody knows (`leave_to_time` in `send.rs`). It begins with the
-/// condition of the index `email_on_its_way`, word by word.
+/// What is on its way, with a process that lives as far as anybody knows (`leave_to_time` in `send/cut_off.rs`). It begins with
+/// the condition of the index `email_on_its_way`, word by word.
 const ON_ITS_WAY: &str = "started_sending_at IS NOT NULL AND finished_sending_at IS NULL AND capacity_slot_at IS NULL";
 /// What waits for its turn, and has not missed it. It begins with the condition of the index `email_waiting`, word by word.
 const WAITS: &str = "is_queued AND started_sending_at IS NULL AND NOT is_paused AND capacity_slot_at >";

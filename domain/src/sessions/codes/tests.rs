@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join_all;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::*;
