@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod commands;
+mod database_loss;
 mod gateways;
 mod limits;
 mod redis_loss;

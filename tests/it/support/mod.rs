@@ -10,6 +10,7 @@ pub(crate) mod smtp;
 pub(crate) mod socket;
 #[cfg(feature = "svix")]
 pub(crate) mod svix;
+pub(crate) mod wire;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
