@@ -8,3 +8,4 @@ mod database_loss;
 mod gateways;
 mod limits;
 mod redis_loss;
+mod waking;
