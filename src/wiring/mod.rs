@@ -150,3 +150,6 @@ pub fn redis(settings: &Settings) -> Result<Option<Redis>> {
     let name: String = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Redis::new(url.expose_secret(), &name).map(Some).map_err(Error::internal)
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,8 +178,14 @@ async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_an
         .await;
     busy.say(json!({"type": "ping"})).await;
     assert_eq!(busy.hear().await["type"], "pong", "the mutation before it was taken");
+    // Opened last: whoever does not say who it is within ten seconds is sent away for that.
+    let mut greeting = Socket::open(&url).await;
+    greeting.say(json!({"type": "ping"})).await;
+    assert_eq!(greeting.hear().await["type"], "pong", "it is taken, and has not said who it is");
+    idle.push(greeting);
 
     process.terminate().await;
+    // At once: the drain waits for the one that is busy.
     for socket in idle {
         assert_eq!(socket.closed().await, 1001);
     }

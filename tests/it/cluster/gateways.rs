@@ -63,18 +63,29 @@ async fn config_and_keys_changed_at_one_gateway_hold_at_the_other() {
     app.stop().await;
 }
 
+/// Several times: without a signal a session is looked at every 5 s, which may happen to be now, but not one time after the
+/// other. The middle one counts, for a machine with too much to do may be late once or twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_revoked_at_one_gateway_ends_its_sockets_at_the_other() {
+async fn a_session_revoked_at_one_gateway_ends_its_sockets_at_the_other_within_a_second() {
     if !on_postgres() {
         return;
     }
     let app = App::builder().more_gateways(1).start().await;
-    let (ada, payload) = signed_up(&app, "ada@example.com").await;
-    let socket = Socket::connect_at(&app.url_at(0), user_headers(&app, &payload)).await;
-    data(ada.graphql("mutation { signOut { id } }", Value::Null).await.json(200));
-    let started = Instant::now();
-    assert_eq!(socket.closed().await, 4403);
-    assert!(started.elapsed() < AT_ONCE);
+    let mut waits = Vec::new();
+    for round in 0..5 {
+        let (ada, payload) = signed_up(&app, &format!("ada{round}@example.com")).await;
+        let socket = Socket::connect_at(&app.url_at(0), user_headers(&app, &payload)).await;
+        data(ada.graphql("mutation { signOut { id } }", Value::Null).await.json(200));
+        let started = Instant::now();
+        assert_eq!(socket.closed().await, 4403);
+        waits.push(started.elapsed());
+        // Nor does it open anything there any more, though its access token has not expired.
+        let at_other = app.rest_at(0).client().user(payload["accessToken"].as_str().unwrap());
+        let refused = at_other.graphql("{ me { id } }", Value::Null).await.json(401);
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "ACCESS_TOKEN_EXPIRED");
+    }
+    waits.sort();
+    assert!(waits[2] < Duration::from_secs(1), "{waits:?}");
     app.stop().await;
 }
 

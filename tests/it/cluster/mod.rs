@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod commands;
+mod database_loss;
 mod gateways;
 mod limits;
 mod redis_loss;
+mod waking;

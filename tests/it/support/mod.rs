@@ -10,6 +10,7 @@ pub(crate) mod smtp;
 pub(crate) mod socket;
 #[cfg(feature = "svix")]
 pub(crate) mod svix;
+pub(crate) mod wire;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -59,6 +60,7 @@ pub(crate) struct Builder {
     settings: BTreeMap<String, String>,
     clock: Option<Arc<dyn Clock>>,
     more_gateways: usize,
+    without_worker: bool,
 }
 
 impl App {
@@ -149,6 +151,13 @@ impl Builder {
         self
     }
 
+    /// Starts no worker: the test runs the jobs. Clustered shape only.
+    pub(crate) fn without_worker(mut self) -> Self {
+        assert!(on_postgres(), "in the embedded shape the worker is in the one process");
+        self.without_worker = true;
+        self
+    }
+
     /// Starts on a database of its own, in the shape that `POSTERN_TEST_SHAPE` names.
     pub(crate) async fn start(mut self) -> App {
         wiring::install_crypto_provider();
@@ -205,7 +214,9 @@ impl Builder {
         for _ in 0..self.more_gateways {
             others.push(start(Role::Gateway, Some("127.0.0.1:0")).await);
         }
-        others.push(start(Role::Worker, None).await);
+        if !self.without_worker {
+            others.push(start(Role::Worker, None).await);
+        }
         for process in others.iter().chain([&running]) {
             until_connected(process).await;
         }

@@ -1,12 +1,20 @@
 //! `/metrics` on the admin address.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use postern_domain::{
+    Timestamp,
+    time::{Clock, SystemClock},
+    trace,
+};
 use reqwest::Method;
 use serde_json::json;
 
 use super::exposition::Exposition;
-use crate::support::{process::Process, receiver::Receiver, socket::Socket};
+use crate::{
+    graphql::signed_up,
+    support::{App, process::Process, receiver::Receiver, socket::Socket},
+};
 
 /// What a caller may choose, so that it is found again wherever it ends up.
 const MARK: &str = "mark7f3a";
@@ -164,4 +172,39 @@ async fn callers_choose_no_label_and_no_number_of_series() {
         }
     }
     process.stop().await;
+}
+
+/// The trace of those for whom a [`BreakingClock`] breaks.
+const BREAKING_TRACE: u128 = 0x0bad_c10c_0bad_c10c_0bad_c10c_0bad_c10c;
+
+/// The system's clock. Panics where it is asked in the midst of a request of that trace.
+struct BreakingClock;
+
+impl Clock for BreakingClock {
+    fn now(&self) -> Timestamp {
+        let breaks = trace::current().is_some_and(|context| context.trace_id == BREAKING_TRACE);
+        assert!(!breaks, "the clock broke");
+        SystemClock.now()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_request_only_and_is_counted_as_our_fault() {
+    let app = App::builder().clock(Arc::new(BreakingClock)).start().await;
+    let (ada, _) = signed_up(&app, "ada@example.com").await;
+    let admin_url = format!("http://{}", app.running.admin_address);
+    // Counted together with all other servers of this process. None of them has requests that panic.
+    let faults = async || {
+        let labels = [("door", "http"), ("code", "INTERNAL_SERVER_ERROR")];
+        Exposition::of(&admin_url).await.value("postern_errors_total", &labels).unwrap_or_default()
+    };
+    let before = faults().await;
+    let broken = ada.with("traceparent", &format!("00-{BREAKING_TRACE:032x}-00f067aa0ba902b7-01"));
+    let by_rest = broken.get("/users/me").await;
+    by_rest.header("x-stack-request-id");
+    assert!(!by_rest.refused_with_text(500).contains("clock"));
+    broken.graphql("{ me { id } }", json!({})).await.refused_with_text(500);
+    assert_eq!(faults().await, before + 2.0);
+    ada.get("/users/me").await.json(200);
+    app.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What operators see of a running process, each test with processes of its own.
+//! What operators see of a running process, each test with processes of its own but one, which hands in a clock.
 
 mod exposition;
 mod installation;

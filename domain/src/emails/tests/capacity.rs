@@ -49,7 +49,7 @@ async fn on_its_way(bench: &TestBench, id: EmailId) {
 }
 
 /// Lets the server have taken it.
-async fn gone(bench: &TestBench, id: EmailId) {
+pub(super) async fn gone(bench: &TestBench, id: EmailId) {
     let changes = email::ActiveModel {
         finished_sending_at: Set(Some(bench.deps.now())),
         can_have_delivery_info: Set(Some(false)),
@@ -59,7 +59,7 @@ async fn gone(bench: &TestBench, id: EmailId) {
 }
 
 /// Has another worker begin to send as many mails as go at once, and puts some more, which then wait.
-async fn put_behind(
+pub(super) async fn put_behind(
     bench: &TestBench,
     project_id: &ProjectId,
     lease: Duration,

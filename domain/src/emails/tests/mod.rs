@@ -10,6 +10,7 @@ mod outbox;
 mod reports;
 mod retrying;
 mod sending;
+mod turns;
 
 use std::time::Duration;
 

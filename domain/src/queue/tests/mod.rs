@@ -2,6 +2,7 @@
 
 mod claiming;
 mod ending;
+mod hastening;
 mod leases;
 
 use std::{

@@ -58,7 +58,7 @@ impl Operations for FakeDoor {
     }
 
     async fn stopping(&self) {
-        std::future::pending().await
+        self.stop.notified().await;
     }
 
     async fn ended(&self, _: &String) -> Ended {
@@ -227,6 +227,16 @@ async fn a_lost_session_closes_with_4403_and_a_stopping_process_with_1001() {
         if gone { &door.gone } else { &door.stop }.notify_one();
         assert_eq!(closed(client).await.0, code);
     }
+}
+
+#[tokio::test]
+async fn who_has_not_said_yet_who_it_is_hears_that_the_process_stops() {
+    let door = FakeDoor::default();
+    let mut client = connect_with(door.clone(), Some(PROTOCOL)).await;
+    say(&mut client, json!({"type": "ping"})).await;
+    assert_eq!(hear(&mut client).await["type"], "pong", "the handshake has begun");
+    door.stop.notify_one();
+    assert_eq!(closed(client).await.0, 1001);
 }
 
 #[tokio::test]
