@@ -1,16 +1,13 @@
 //! Builds the router of all doors, with what every request passes through: an id, limits of size and time, CORS, and the
 //! rewriting of statuses that clients ask for. Each layer is paid for by every request, so there are few. The root serves it; tests call it too.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
-    http::{StatusCode, header},
-    middleware::from_fn_with_state,
+    http::header,
+    middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
 use postern_domain::{Deps, sessions::ClientInfo};
@@ -19,7 +16,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
-    timeout::TimeoutLayer,
 };
 
 use crate::{
@@ -32,8 +28,6 @@ use crate::{
 
 /// The longest body that any door reads.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// How long a request over plain HTTP may take. Live connections end by rules of their own.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What handlers share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -90,7 +84,7 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(pages::router(&gateway).layer(DefaultBodyLimit::max(MAX_BODY_BYTES)))
         .route("/health", get(health).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
         .route("/openapi.json", get(openapi).layer(CorsLayer::new().allow_origin(Any).allow_methods(Any)))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
+        .layer(from_fn(layers::in_time));
     Router::new()
         .merge(plain)
         .merge(graphql::router(gateway.clone()))

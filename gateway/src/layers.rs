@@ -1,6 +1,6 @@
 //! What requests pass through on their way in and out, around every handler.
 
-use std::{any::Any, sync::LazyLock};
+use std::{any::Any, sync::LazyLock, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,6 +13,7 @@ use postern_domain::{
     random::{base32, random_bytes},
     trace::{self, TRACEPARENT, TraceContext},
 };
+use tokio::time::timeout;
 use tracing::field;
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
     telemetry::count_error,
 };
 
+/// How long a request over plain HTTP may take. Live connections end by rules of their own.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Request headers that browsers may send, without the prefix of their family.
 const ALLOWED_FAMILY_HEADERS: [&str; 16] = [
     "project-id",
@@ -103,6 +106,17 @@ pub(crate) async fn every_request(State(gateway): State<Gateway>, mut request: R
 
 fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
     headers.get(TRACEPARENT)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Cuts off a request over plain HTTP that takes too long. The caller learns no more than that; the log says which one it was.
+pub(crate) async fn in_time(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!(limit_seconds = REQUEST_TIMEOUT.as_secs(), "a request took too long and was cut off");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
 }
 
 /// CORS as in the REST contract (wire requests-and-errors §7): any origin, never credentials. What browsers read of answers to

@@ -104,6 +104,7 @@ async fn read(readiness: &Readiness) -> String {
         gauge!("postern_database_up").set(if told.is_some() { 1.0 } else { 0.0 });
         if let Some(link) = readiness.redis() {
             gauge!("postern_redis_up").set(if link == Link::Up { 1.0 } else { 0.0 });
+            gauge!("postern_redis_refuses").set(if matches!(link, Link::Refused(_)) { 1.0 } else { 0.0 });
         }
         if let Some(told) = &told {
             set_told(told);
@@ -207,6 +208,7 @@ fn describe_read() {
     describe_gauge!("postern_build_info", "1, with the version.");
     describe_gauge!("postern_database_up", "Whether the database answered this scrape.");
     describe_gauge!("postern_redis_up", "Whether Redis is connected; no series without Redis.");
+    describe_gauge!("postern_redis_refuses", "Whether Redis is there and does not let this process in.");
     describe_gauge!("postern_queue_jobs", "Jobs in the queue of the installation.");
     describe_gauge!("postern_queue_oldest_due_seconds", Unit::Seconds, "For how long the oldest due job has waited.");
     describe_gauge!(

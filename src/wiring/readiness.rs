@@ -97,6 +97,7 @@ impl Readiness {
             None | Some(Link::Up) => "ok".to_owned(),
             Some(Link::Connecting) => "ok, but Redis is not connected yet: slower until it is".to_owned(),
             Some(Link::Away(_)) => "ok, but Redis is away: slower until it is back".to_owned(),
+            Some(Link::Refused(why)) => format!("ok, but Redis refuses us ({why}): slower until it lets us in"),
         })
     }
 }

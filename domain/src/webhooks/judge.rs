@@ -12,6 +12,7 @@ use super::{
     post::Tried,
     schedule::{self, Failed},
 };
+use crate::trace::{self, Traced};
 
 /// What a run came to for a delivery.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ pub(super) struct DeliveryResult {
     pub(super) attempt: Option<webhook_attempt::Model>,
     /// No receiver was found.
     pub(super) missed: bool,
+    /// Where it was found, in the log and in a trace. What follows from it belongs there, though it is written by a task that
+    /// works for many.
+    pub(super) traced: Traced,
 }
 
 impl DeliveryResult {
@@ -67,6 +71,11 @@ pub(super) enum Outcome {
     Dropped,
 }
 
+/// Which scheduled attempt the next one is, from 1.
+pub(super) fn next_number(delivery: &webhook_delivery::Model) -> u32 {
+    u32::try_from(delivery.attempts).unwrap_or(0).saturating_add(1)
+}
+
 /// What the attempt means. One by hand has no other after it.
 pub(super) fn judged(
     now: Timestamp,
@@ -77,7 +86,7 @@ pub(super) fn judged(
 ) -> DeliveryResult {
     let Tried { row, slow, missed, gone, retry_after } = tried;
     let by_hand = row.trigger_type == AttemptTrigger::Manual;
-    let number = u32::try_from(delivery.attempts).unwrap_or(0).saturating_add(1);
+    let number = next_number(delivery);
     let outcome = if row.succeeded {
         Outcome::Succeeded
     } else if gone {
@@ -110,5 +119,6 @@ pub(super) fn untried(delivery: &webhook_delivery::Model, event_type: &str, outc
         outcome,
         attempt: None,
         missed: false,
+        traced: trace::carry_on(),
     }
 }

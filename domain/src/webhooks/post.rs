@@ -13,6 +13,7 @@ use tracing::field;
 
 use super::{
     fan_out::time_ordered,
+    judge::next_number,
     signing::signature_headers,
     target::{Opened, Target},
 };
@@ -38,6 +39,8 @@ const SLOW_STATUSES: &[u16] = &[429, 502, 504];
 const AWAY_STATUS: u16 = 503;
 /// The answer of a receiver that wants nothing any more (RFC 9110 §15.5.11).
 const GONE: u16 = 410;
+/// What an attempt is counted as that the endpoint took.
+const SUCCEEDED: &str = "succeeded";
 
 /// What an attempt came to.
 pub(super) struct Tried {
@@ -60,7 +63,8 @@ pub(super) struct Parcel<'a> {
     pub(super) trigger: AttemptTrigger,
 }
 
-/// Makes one attempt.
+/// Makes one attempt. One that fails is told in the log, by whom it was for and how it ended: what an endpoint answers, and
+/// where it is, are its owner's business.
 pub(super) async fn attempt(deps: &Deps, parcel: &Parcel<'_>) -> Result<Tried> {
     let attempted_at = deps.now();
     let opened = match &parcel.target.opened {
@@ -72,6 +76,7 @@ pub(super) async fn attempt(deps: &Deps, parcel: &Parcel<'_>) -> Result<Tried> {
         }
     };
     let mut request = request(parcel, opened, attempted_at)?;
+    let number = (parcel.trigger == AttemptTrigger::Scheduled).then(|| next_number(parcel.delivery));
     let started = Instant::now();
     let span = tracing::info_span!(
         "webhook attempt",
@@ -80,6 +85,7 @@ pub(super) async fn attempt(deps: &Deps, parcel: &Parcel<'_>) -> Result<Tried> {
         otel.status_code = field::Empty,
         endpoint.id = %parcel.delivery.endpoint_id,
         message.id = %parcel.delivery.message_id,
+        delivery.attempt = number,
         http.response.status_code = field::Empty,
     );
     let answer = trace::begin(span.clone(), None).run(post(deps, &mut request)).await;
@@ -87,9 +93,13 @@ pub(super) async fn attempt(deps: &Deps, parcel: &Parcel<'_>) -> Result<Tried> {
         Ok(answer) => span.record("http.response.status_code", answer.status),
         Err(_) => span.record("otel.status_code", "ERROR"),
     };
+    let outcome = counted_as(&answer);
+    if outcome != SUCCEEDED {
+        span.in_scope(|| tracing::warn!(outcome, "a webhook endpoint did not take a message"));
+    }
     let duration_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
     metrics::histogram!("postern_webhook_attempt_duration_seconds").record(started.elapsed());
-    metrics::counter!("postern_webhook_attempts_total", "outcome" => counted_as(&answer)).increment(1);
+    metrics::counter!("postern_webhook_attempts_total", "outcome" => outcome).increment(1);
     Ok(tried(parcel, attempted_at, duration_ms, answer))
 }
 
@@ -126,7 +136,7 @@ fn request(parcel: &Parcel<'_>, opened: &Opened, attempted_at: Timestamp) -> Res
 /// What an attempt is counted as.
 fn counted_as(answer: &std::result::Result<OutgoingResponse, HttpError>) -> &'static str {
     match answer {
-        Ok(answer) if (200..300).contains(&answer.status) => "succeeded",
+        Ok(answer) if (200..300).contains(&answer.status) => SUCCEEDED,
         Ok(_) => "refused",
         Err(HttpError::Timeout) => "timeout",
         Err(HttpError::Connection(_)) => "unreachable",

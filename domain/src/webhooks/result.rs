@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 use postern_entity::{
-    ProjectId, Timestamp, WebhookEndpointId, webhook_attempt,
+    Timestamp, webhook_attempt,
     webhook_delivery::{self, Column, DeliveryState},
     webhook_endpoint,
 };
@@ -52,25 +52,24 @@ pub(super) async fn write_all(deps: &Deps, tx: &Tx, results: &[&DeliveryResult])
     write_failures_beside(tx, &beside).await?;
     // Found by hand to be there again, its line need not wait for the next look. Lines first, then endpoints: everybody locks
     // them in this order.
-    let back = beside.iter().filter(|result| result.succeeded());
-    line::wake(deps, tx, ends(back.copied())).await?;
+    let back = one_each(beside.iter().copied().filter(|result| result.succeeded()));
+    let back: Vec<_> = back.iter().map(|result| (&result.project_id, result.endpoint_id)).collect();
+    line::wake(deps, tx, back).await?;
     write_health(deps, tx, results).await?;
-    for (project_id, endpoint_id) in ends(results.iter().copied().filter(|result| result.outcome == Outcome::Gone)) {
-        disable::disable(deps, tx, project_id, endpoint_id, Reason::Gone).await?;
+    for result in one_each(results.iter().copied().filter(|result| result.outcome == Outcome::Gone)) {
+        disable_endpoint_of(deps, tx, result, Reason::Gone).await?;
     }
     let exhausted = |result: &&DeliveryResult| result.outcome == Outcome::Exhausted && result.number.is_some();
-    for (project_id, endpoint_id) in ends(results.iter().copied().filter(exhausted)) {
-        move_clock(deps, tx, project_id, endpoint_id).await?;
+    for result in one_each(results.iter().copied().filter(exhausted)) {
+        move_clock(deps, tx, result).await?;
     }
     notice::tell_all(deps, tx, results).await
 }
 
-/// The endpoints of results, each once.
-fn ends<'a>(
-    results: impl Iterator<Item = &'a DeliveryResult>,
-) -> impl Iterator<Item = (&'a ProjectId, WebhookEndpointId)> {
-    let ends: BTreeMap<_, _> = results.map(|result| (result.endpoint_id, &result.project_id)).collect();
-    ends.into_iter().map(|(endpoint_id, project_id)| (project_id, endpoint_id))
+/// One result of each endpoint among them, in the order of the endpoints.
+fn one_each<'a>(results: impl Iterator<Item = &'a DeliveryResult>) -> Vec<&'a DeliveryResult> {
+    let ends: BTreeMap<_, _> = results.map(|result| (result.endpoint_id, result)).collect();
+    ends.into_values().collect()
 }
 
 /// A success stands, whatever else was under way for the delivery.
@@ -148,12 +147,12 @@ async fn write_health(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Resu
     let well: BTreeSet<_> = tried().filter(|result| result.succeeded()).map(|result| result.endpoint_id).collect();
     store::clear_misses(tx, &answered).await?;
     store::stop_clocks(tx, well).await?;
-    let mut missed: BTreeMap<_, (&ProjectId, usize)> = BTreeMap::new();
+    let mut missed: BTreeMap<_, (&DeliveryResult, usize)> = BTreeMap::new();
     for result in tried().filter(|result| result.missed && !answered.contains(&result.endpoint_id)) {
-        missed.entry(result.endpoint_id).or_insert((&result.project_id, 0)).1 += 1;
+        missed.entry(result.endpoint_id).or_insert((*result, 0)).1 += 1;
     }
-    for (endpoint_id, (project_id, count)) in missed {
-        let Some(mut row) = store::endpoint_for_update(tx, project_id, endpoint_id).await? else { continue };
+    for (endpoint_id, (result, count)) in missed {
+        let Some(mut row) = store::endpoint_for_update(tx, &result.project_id, endpoint_id).await? else { continue };
         let before = health(&row);
         let after = before.after_misses(count, deps.now());
         if after != before {
@@ -162,7 +161,7 @@ async fn write_health(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Resu
         }
         // Few messages come to their last attempt there, so that nobody is there counts as much as one that was given up.
         if after.pauses > before.pauses {
-            move_clock(deps, tx, project_id, endpoint_id).await?;
+            move_clock(deps, tx, result).await?;
         }
     }
     Ok(())
@@ -172,14 +171,21 @@ fn health(row: &webhook_endpoint::Model) -> Health {
     Health { misses: row.misses, pauses: row.pauses, paused_until: row.paused_until }
 }
 
-/// Starts the endpoint's clock, or disables the endpoint when its time is over.
-async fn move_clock(deps: &Deps, tx: &Tx, project_id: &ProjectId, endpoint_id: WebhookEndpointId) -> Result<()> {
-    let Some(mut row) = store::endpoint_for_update(tx, project_id, endpoint_id).await? else { return Ok(()) };
+/// Starts the clock of the result's endpoint, or disables the endpoint when its time is over.
+async fn move_clock(deps: &Deps, tx: &Tx, result: &DeliveryResult) -> Result<()> {
+    let row = store::endpoint_for_update(tx, &result.project_id, result.endpoint_id).await?;
+    let Some(mut row) = row else { return Ok(()) };
     let now = deps.now();
     match after_exhausted(row.failing_since, now) {
         Clock::Start => row.failing_since = Some(now),
-        Clock::Disable => return disable::disable(deps, tx, project_id, endpoint_id, Reason::Failing).await,
+        Clock::Disable => return disable_endpoint_of(deps, tx, result, Reason::Failing).await,
         Clock::Keep => return Ok(()),
     }
     store::update_endpoint(tx, row).await
+}
+
+/// Disables the endpoint of a result. The log tells it with the job that found it, and so does the trace.
+async fn disable_endpoint_of(deps: &Deps, tx: &Tx, result: &DeliveryResult, reason: Reason) -> Result<()> {
+    let disabling = disable::disable(deps, tx, &result.project_id, result.endpoint_id, reason);
+    result.traced.clone().run(disabling).await
 }

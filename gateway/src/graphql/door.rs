@@ -266,8 +266,11 @@ impl Door {
     }
 }
 
+/// The answer to an operation that took too long. Called within its span, so that the log says which one it was.
 fn too_slow() -> Response {
-    let text = format!("The operation took longer than {} seconds.", TIME_LIMIT.as_secs());
+    let limit_seconds = TIME_LIMIT.as_secs();
+    tracing::warn!(limit_seconds, "a GraphQL operation took too long and was cut off");
+    let text = format!("The operation took longer than {limit_seconds} seconds.");
     Response::from_errors(vec![Error::door(DoorCode::Timeout, text).into_server_error()])
 }
 

@@ -1,17 +1,17 @@
 //! Carries signals between the processes of an installation: each publishes what happened in it and hears what happened in
 //! the others. Signals that may have been lost on the way are made up for by [`Signal::Missed`].
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use futures::StreamExt;
 use postern_domain::signal::{Listener, Signal, Signals};
-use redis::{AsyncCommands, Msg, RedisError};
+use redis::{AsyncCommands, Msg};
 use serde::{Deserialize, Serialize};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Link, Redis};
+use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Link, Redis, RedisFault, within};
 
 /// How many signals one message carries.
 const MAX_BATCH: usize = 100;
@@ -57,7 +57,7 @@ impl Redis {
             let Ok(text) = serde_json::to_string(&Message { from: me, signals }) else { continue };
             let published = within(ANSWER_TIMEOUT, commands.publish::<_, _, ()>(&channel, text)).await;
             if let Err(why) = &published {
-                tracing::debug!(why, "signals could not be published");
+                tracing::debug!(%why, "signals could not be published");
             }
             lost = published.is_err();
         }
@@ -66,13 +66,13 @@ impl Redis {
     async fn listen(&self, signals: &Signals, me: Uuid) {
         loop {
             let Err(why) = self.listen_once(signals, me).await;
-            self.set_link(Link::Away(why));
+            self.set_link(why.into());
             sleep(RETRY).await;
         }
     }
 
     /// Hears others until the connection is gone, and says why it is.
-    async fn listen_once(&self, signals: &Signals, me: Uuid) -> Result<std::convert::Infallible, String> {
+    async fn listen_once(&self, signals: &Signals, me: Uuid) -> Result<Infallible, RedisFault> {
         let mut connection = within(CONNECT_TIMEOUT, self.client.get_async_pubsub()).await?;
         within(ANSWER_TIMEOUT, connection.subscribe(self.channel())).await?;
         let (mut asking, mut messages) = connection.split();
@@ -85,7 +85,7 @@ impl Redis {
             tokio::select! {
                 message = messages.next() => match message {
                     Some(message) => hear(signals, &message, me),
-                    None => return Err("the connection was closed".to_owned()),
+                    None => return Err(RedisFault::Away("the connection was closed".to_owned())),
                 },
                 // A server that was stopped, or a network that swallows everything, closes nothing.
                 _ = pings.tick() => within(ANSWER_TIMEOUT, asking.ping::<()>()).await?,
@@ -119,13 +119,6 @@ async fn gather(told: &mut Listener) -> Vec<Signal> {
         }
     }
     signals
-}
-
-async fn within<T>(time: Duration, asked: impl Future<Output = Result<T, RedisError>>) -> Result<T, String> {
-    match timeout(time, asked).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err("it does not answer".to_owned()),
-    }
 }
 
 #[cfg(test)]

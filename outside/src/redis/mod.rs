@@ -4,7 +4,7 @@
 mod bus;
 mod rates;
 
-use std::{fmt, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use redis::{
     Client, ErrorKind, RedisError,
@@ -39,6 +39,8 @@ pub enum Link {
     Up,
     /// Not connected, and why.
     Away(String),
+    /// It is there and does not let us in, and why: a wrong password or right, which somebody must put right.
+    Refused(String),
 }
 
 /// Why Redis cannot be used.
@@ -80,10 +82,7 @@ impl Redis {
             let mut connection = self.client.get_multiplexed_async_connection().await?;
             redis::cmd("PING").query_async::<()>(&mut connection).await
         };
-        match timeout(CONNECT_TIMEOUT, ping).await {
-            Ok(answer) => answer.map_err(fault),
-            Err(_) => Err(RedisFault::Away("it does not answer".to_owned())),
-        }
+        within(CONNECT_TIMEOUT, ping).await
     }
 
     /// How the process stands with it now.
@@ -101,6 +100,9 @@ impl Redis {
                     Link::Away(why) => {
                         tracing::warn!(why, "Redis is away: everything goes on, more slowly; trying again");
                     }
+                    Link::Refused(why) => {
+                        tracing::warn!(why, "Redis refuses us: everything goes on, more slowly; trying again");
+                    }
                     Link::Connecting => {}
                 }
             }
@@ -117,9 +119,46 @@ impl fmt::Debug for Redis {
     }
 }
 
+impl From<RedisFault> for Link {
+    fn from(fault: RedisFault) -> Self {
+        match fault {
+            RedisFault::Refused(why) => Self::Refused(why),
+            RedisFault::Away(why) => Self::Away(why),
+        }
+    }
+}
+
+/// The answer, if it comes within this time.
+async fn within<T>(time: Duration, asked: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisFault> {
+    match timeout(time, asked).await {
+        Ok(answer) => answer.map_err(fault),
+        Err(_) => Err(RedisFault::Away("it does not answer".to_owned())),
+    }
+}
+
 /// Errors of the server carry no password: it echoes none.
 fn fault(error: RedisError) -> RedisFault {
     let refused = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
     if refused { RedisFault::Refused(error.to_string()) } else { RedisFault::Away(error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::ServerErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn who_does_not_let_us_in_is_told_from_who_is_away() {
+        let refused = [ErrorKind::AuthenticationFailed, ErrorKind::Server(ServerErrorKind::NoPerm)];
+        let away = [ErrorKind::Io, ErrorKind::Server(ServerErrorKind::BusyLoading)];
+        let link = |kind: ErrorKind| Link::from(fault(RedisError::from((kind, "as the test wants it"))));
+        for kind in refused {
+            assert!(matches!(link(kind), Link::Refused(_)), "{kind:?}");
+        }
+        for kind in away {
+            assert!(matches!(link(kind), Link::Away(_)), "{kind:?}");
+        }
+    }
 }

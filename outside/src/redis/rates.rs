@@ -28,7 +28,7 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Counts in Redis; within the process while Redis is away.
+/// Counts in Redis; within the process while Redis is away or refuses us.
 #[derive(Clone, Debug)]
 pub struct SharedRates {
     redis: Redis,
@@ -44,7 +44,7 @@ impl SharedRates {
 
     /// `None` when Redis could not be asked.
     async fn take_shared(&self, name: &str, quota: Quota) -> Option<Result<(), Duration>> {
-        if matches!(self.redis.link(), Link::Away(_)) {
+        if matches!(self.redis.link(), Link::Away(_) | Link::Refused(_)) {
             return None;
         }
         let burst = quota.burst.max(1);

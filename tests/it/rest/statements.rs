@@ -1,7 +1,11 @@
 //! Which SQL statements the requests that are made most take, once what every request asks for is kept: the project, its
 //! config, its key. One more would be noticed. Without a worker, whose statements would count too.
 
-use std::net::SocketAddr;
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use postern_domain::{
     Actor, Level,
@@ -15,6 +19,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::client::{Answer, Client, Keys};
+
+/// For how long at most what every request asks for is kept (design §6).
+const KEPT_FOR: Duration = Duration::from_secs(5);
+/// How often a machine may be too slow for that.
+const MAX_ROUNDS: usize = 10;
 
 /// A gateway alone, over a database that is watched, and the server of a new project.
 struct Scene {
@@ -50,9 +59,19 @@ impl Scene {
         (self.server.client().user(&token("access_token")), token("refresh_token"))
     }
 
-    /// Nothing is kept from now on, as when signals were lost; what the next request brings back is as young as can be.
-    fn forget(&self) {
-        self.signals.send(Signal::Missed);
+    /// What a round of requests comes to that begins with nothing kept, as when signals were lost. On a machine that stands
+    /// still for a while, what a round keeps may be too old before it ends, and is read once more: such a round says nothing,
+    /// and another one is made. `round` takes notes of statements only, for they are judged when the round counts.
+    async fn measured<T>(&self, round: impl AsyncFn() -> T) -> T {
+        for _ in 0..MAX_ROUNDS {
+            let began = Instant::now();
+            self.signals.send(Signal::Missed);
+            let outcome = round().await;
+            if began.elapsed() < KEPT_FOR {
+                return outcome;
+            }
+        }
+        panic!("no round ended before what it keeps was too old");
     }
 
     /// The statements that an answer takes, and the answer, which must be a good one.
@@ -83,17 +102,22 @@ async fn the_own_user_over_rest_is_all_that_is_read_for_it() {
         let scene = Scene::new(bench).await;
         let (ada, _) = scene.signed_in("ada@example.com").await;
         let (bob, _) = scene.signed_in("bob@example.com").await;
-        scene.forget();
-        let (first, _) = scene.ask(ada.get("/users/me")).await;
+        let round = async || {
+            let mut of_ada = Vec::new();
+            for _ in 0..3 {
+                of_ada.push(scene.ask(ada.get("/users/me")).await);
+            }
+            (of_ada, scene.ask(bob.get("/users/me")).await)
+        };
+        let (of_ada, (other, me)) = scene.measured(round).await;
+        let (first, _) = &of_ada[0];
         // That there is such a user is asked apart from what it is, and kept too.
-        assert_eq!(tables(&first), ["project", "config_override", "key_set", "user", "user"], "{first:#?}");
-        for _ in 0..2 {
-            let (next, me) = scene.ask(ada.get("/users/me")).await;
-            assert_eq!(tables(&next), ["user"], "{next:#?}");
+        assert_eq!(tables(first), ["project", "config_override", "key_set", "user", "user"], "{first:#?}");
+        for (next, me) in &of_ada[1..] {
+            assert_eq!(tables(next), ["user"], "{next:#?}");
             assert_eq!(me["primary_email"], "ada@example.com");
         }
         // Another one of the project brings nothing new but itself.
-        let (other, me) = scene.ask(bob.get("/users/me")).await;
         assert_eq!(tables(&other), ["user", "user"], "{other:#?}");
         assert_eq!(me["primary_email"], "bob@example.com");
     })
@@ -111,12 +135,11 @@ async fn the_own_user_over_graphql_and_its_session_are_all_that_is_read_for_it()
         for _ in 0..2 {
             scene.ask(me()).await;
         }
-        scene.forget();
-        let (first, _) = scene.ask(me()).await;
+        let round = async || [scene.ask(me()).await, scene.ask(me()).await, scene.ask(me()).await];
+        let [(first, _), next @ ..] = scene.measured(round).await;
         let expected = ["project", "config_override", "key_set", "user", "session", "user"];
         assert_eq!(tables(&first), expected, "{first:#?}");
-        for _ in 0..2 {
-            let (next, answer) = scene.ask(me()).await;
+        for (next, answer) in next {
             assert_eq!(tables(&next), ["session", "user"], "{next:#?}");
             assert_eq!(answer["data"]["me"]["primaryEmail"], "ada@example.com", "{answer}");
         }
@@ -131,16 +154,19 @@ async fn an_access_token_is_minted_from_its_session_and_user_and_nothing_is_writ
         let (_, refresh_token) = scene.signed_in("ada@example.com").await;
         let client = scene.server.client().with("x-stack-refresh-token", &refresh_token);
         let refresh = || client.post("/auth/sessions/current/refresh", json!({}));
-        scene.forget();
-        let (first, _) = scene.ask(refresh()).await;
+        let round = async || {
+            let (first, _) = scene.ask(refresh()).await;
+            let commits = scene.watch.commits();
+            let next = [scene.ask(refresh()).await, scene.ask(refresh()).await];
+            (first, next, scene.watch.commits() - commits)
+        };
+        let (first, next, commits) = scene.measured(round).await;
         assert_eq!(tables(&first), ["project", "config_override", "key_set", "session", "user"], "{first:#?}");
-        let commits = scene.watch.commits();
-        for _ in 0..2 {
-            let (next, answer) = scene.ask(refresh()).await;
+        for (next, answer) in next {
             assert_eq!(tables(&next), ["session", "user"], "{next:#?}");
             assert!(answer["access_token"].is_string(), "{answer}");
         }
-        assert_eq!(scene.watch.commits(), commits);
+        assert_eq!(commits, 0);
     })
     .await;
 }
@@ -149,21 +175,23 @@ async fn an_access_token_is_minted_from_its_session_and_user_and_nothing_is_writ
 async fn a_user_is_made_without_reading_anything_and_by_one_commit() {
     on_each_database(|bench| async move {
         let scene = Scene::new(bench).await;
-        let make = |address: &'static str| {
+        let number = Cell::new(0);
+        let make = async || {
+            number.set(number.get() + 1);
+            let address = format!("user{}@example.com", number.get());
             let user = json!({"primary_email": address, "primary_email_auth_enabled": true, "display_name": "User"});
-            scene.server.post("/users", user)
-        };
-        scene.forget();
-        let (first, _) = scene.ask(make("ada@example.com")).await;
-        assert_eq!(tables(&first)[..3], ["project", "config_override", "key_set"], "{first:#?}");
-        for address in ["bob@example.com", "eve@example.com"] {
             let commits = scene.watch.commits();
-            let (next, user) = scene.ask(make(address)).await;
+            let (statements, user) = scene.ask(scene.server.post("/users", user)).await;
+            assert_eq!(user["primary_email"], address);
+            (statements, scene.watch.commits() - commits)
+        };
+        let [(first, _), next @ ..] = scene.measured(async || [make().await, make().await, make().await]).await;
+        assert_eq!(tables(&first)[..3], ["project", "config_override", "key_set"], "{first:#?}");
+        for (next, commits) in next {
             assert_eq!(added_to(&next), ["user", "contact_channel", "event"], "{next:#?}");
             // PostgreSQL takes them as one statement, SQLite as one for each table.
             assert_eq!(next.len(), if scene.backend == Backend::Postgres { 1 } else { 3 }, "{next:#?}");
-            assert_eq!(scene.watch.commits(), commits + 1);
-            assert_eq!(user["primary_email"], address);
+            assert_eq!(commits, 1);
         }
     })
     .await;

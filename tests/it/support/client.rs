@@ -121,7 +121,19 @@ impl Client {
         self.begin(Method::POST, path, Some(body)).await
     }
 
-    async fn begin(&self, method: Method, path: &str, body: Option<(&str, String)>) -> reqwest::Response {
+    /// A POST below `/api/v1` whose body never comes.
+    pub(crate) async fn post_endlessly(&self, path: &str) -> Answer {
+        let never = reqwest::Body::wrap_stream(futures::stream::pending::<std::io::Result<bytes::Bytes>>());
+        let body = Some(("application/json", never));
+        Answer::read(self.begin(Method::POST, &format!("/api/v1{path}"), body).await).await
+    }
+
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, impl Into<reqwest::Body>)>,
+    ) -> reqwest::Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);

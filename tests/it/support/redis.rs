@@ -36,8 +36,21 @@ impl PrivateRedis {
 
     /// Starts it again at the same place, empty.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(self.port, self.password);
+        self.start_again_with(self.password).await;
+    }
+
+    /// The same, and it asks for this password, which nobody has told those who use it.
+    pub(crate) async fn start_again_with(&mut self, password: &str) {
+        self.child = spawn(self.port, password);
         self.wait().await;
+    }
+
+    /// Has it carry out a command that is answered with `OK`.
+    pub(crate) fn command(&self, words: &[&str]) {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-p", &self.port.to_string(), "-a", self.password, "--no-auth-warning"]).args(words);
+        let output = cli.output().expect("redis-cli is there; `scripts/test` installs it");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "OK\n", "{output:?}");
     }
 
     /// Keeps it from doing anything while its connections stay open (SIGSTOP), or lets it go on (SIGCONT).

@@ -13,9 +13,9 @@ use sea_orm::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::AsyncReadExt,
-    process::{Child, Command},
-    task::JoinHandle,
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, ChildStderr, Command},
+    sync::watch,
     time::{sleep, timeout},
 };
 use uuid::Uuid;
@@ -92,12 +92,8 @@ impl Installation {
             .env("POSTERN_ADMIN_LISTEN", admin_address.to_string())
             .env("OTEL_SERVICE_NAME", format!("postern-{role}"));
         let mut child = command.spawn().unwrap();
-        let mut errors = child.stderr.take().unwrap();
-        let log = tokio::spawn(async move {
-            let mut text = String::new();
-            errors.read_to_string(&mut text).await.unwrap();
-            text
-        });
+        let (said, log) = watch::channel(String::new());
+        tokio::spawn(note(child.stderr.take().unwrap(), said));
         let mut member = Member { admin_url: format!("http://{admin_address}"), child, log };
         timeout(PATIENCE, member.until_ready()).await.unwrap();
         member
@@ -127,8 +123,13 @@ impl Installation {
         } else {
             format!("CREATE TRIGGER refuse BEFORE {deed} ON \"{table}\" BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END")
         };
+        self.execute(&sql).await;
+    }
+
+    /// Changes the database behind the back of its processes.
+    pub(super) async fn execute(&self, sql: &str) {
         let connection = self.connect().await;
-        connection.execute_unprepared(&sql).await.unwrap();
+        connection.execute_unprepared(sql).await.unwrap();
         connection.close().await.unwrap();
     }
 
@@ -190,8 +191,19 @@ impl Held {
 pub(super) struct Member {
     pub(super) admin_url: String,
     child: Child,
-    /// What it logs, read all the time so that it never waits for us.
-    log: JoinHandle<String>,
+    /// What it has logged so far.
+    log: watch::Receiver<String>,
+}
+
+/// Notes what a process logs, all the time so that it never waits for us.
+async fn note(errors: ChildStderr, said: watch::Sender<String>) {
+    let mut lines = BufReader::new(errors).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        said.send_modify(|log| {
+            log.push_str(&line);
+            log.push('\n');
+        });
+    }
 }
 
 impl Member {
@@ -204,10 +216,23 @@ impl Member {
                 return;
             }
             if self.child.try_wait().unwrap().is_some() {
-                panic!("it ended early: {}", (&mut self.log).await.unwrap());
+                panic!("it ended early: {}", self.whole_log().await);
             }
             sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Waits until what it has logged is as `wanted` says.
+    pub(super) async fn until_logged(&self, what: &str, wanted: impl FnMut(&String) -> bool) {
+        let mut log = self.log.clone();
+        let is_logged = matches!(timeout(PATIENCE, log.wait_for(wanted)).await, Ok(Ok(_)));
+        assert!(is_logged, "no {what} in {}", *self.log.borrow());
+    }
+
+    /// What it has logged when it has nothing more to say.
+    async fn whole_log(&mut self) -> String {
+        while self.log.changed().await.is_ok() {}
+        self.log.borrow().clone()
     }
 
     /// Ends it, and answers what it logged.
@@ -215,7 +240,7 @@ impl Member {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
         assert!(timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().success());
-        timeout(PATIENCE, self.log).await.unwrap().unwrap()
+        timeout(PATIENCE, self.whole_log()).await.unwrap()
     }
 }
 

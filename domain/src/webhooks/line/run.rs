@@ -344,8 +344,12 @@ async fn attempt(
             if lease.is_over() {
                 return Err(Error::internal(LeaseLost));
             }
-            let tried = traced(&delivery, &message).run(post::attempt(deps, &parcel)).await?;
-            judged(deps.now(), &delivery, &message.event_type, false, tried)
+            // Judged there too: what follows from it belongs into the same trace.
+            let trying = async {
+                let tried = post::attempt(deps, &parcel).await?;
+                Ok::<_, Error>(judged(deps.now(), &delivery, &message.event_type, false, tried))
+            };
+            traced(&delivery, &message).run(trying).await?
         }
     };
     let done = !matches!(result.outcome, Outcome::Retry { .. });
