@@ -56,11 +56,13 @@ async fn give_up(tx: &Tx, deps: &Deps, job: &SendEmail) -> Result<()> {
     };
     let now = deps.now();
     count("failed");
-    if row.capacity_slot_at.is_some() {
-        capacity::pass_on(tx, deps, &row.project_id, now).await?;
-    }
     if row.rendered_at.is_some() {
-        return end_at_once(tx, deps, &row, &MailError::new(MailErrorKind::Unknown, WHY), now).await.map(drop);
+        end_at_once(tx, deps, &row, &MailError::new(MailErrorKind::Unknown, WHY), now).await?;
+        if row.capacity_slot_at.is_some() {
+            // Only now: as long as it waits, it is itself the next one.
+            capacity::pass_on(tx, deps, &row.project_id, now).await?;
+        }
+        return Ok(());
     }
     let changes = email::ActiveModel {
         rendering_worker_id: Set(Some(Uuid::new_v4())),
