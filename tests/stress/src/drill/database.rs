@@ -17,7 +17,9 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let mut scene = Scene::start(Plan::new(shape).durable()).await?;
     scene.start_traffic(scale.load()).await?;
     let services = scene.stand.services.as_ref().context("a shape without PostgreSQL")?;
-    for _ in 0..scale.pick(2, 6) {
+    // A pooler lets each outage last for a quarter of a minute more.
+    let rounds = if shape == Shape::Pooled { scale.pick(1, 6) } else { scale.pick(2, 6) };
+    for _ in 0..rounds {
         sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
         services.cut_connections().await?;

@@ -24,7 +24,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let processes = match shape {
         // It pauses as a whole; its jobs find their leases run out when it goes on.
         Shape::Embedded => &scene.stand.gateways,
-        Shape::Clustered => &scene.stand.workers,
+        Shape::Clustered | Shape::Pooled => &scene.stand.workers,
     };
     for round in 0..scale.pick(processes.len(), 2 * processes.len()) {
         let process = processes.get(round % processes.len()).context("a shape without workers")?;

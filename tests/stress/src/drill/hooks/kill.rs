@@ -143,7 +143,7 @@ async fn kill_until(stand: &mut Stand, is_over: &AtomicBool, scale: Scale) -> Re
 fn victim(stand: &mut Stand, turn: usize) -> Option<&mut Postern> {
     let processes = match stand.shape {
         Shape::Embedded => &mut stand.gateways,
-        Shape::Clustered => &mut stand.workers,
+        Shape::Clustered | Shape::Pooled => &mut stand.workers,
     };
     let turn = turn % processes.len().max(1);
     processes.get_mut(turn)

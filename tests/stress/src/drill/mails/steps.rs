@@ -145,7 +145,7 @@ async fn round(stand: &mut Stand, all: &mut [Watched]) -> Result<Duration> {
 fn senders(stand: &mut Stand) -> impl Iterator<Item = &mut Postern> {
     let processes = match stand.shape {
         Shape::Embedded => &mut stand.gateways,
-        Shape::Clustered => &mut stand.workers,
+        Shape::Clustered | Shape::Pooled => &mut stand.workers,
     };
     processes.iter_mut()
 }
