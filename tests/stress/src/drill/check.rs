@@ -15,8 +15,8 @@ use super::{
 /// What a drill permits beyond the promises that hold always.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Permitted {
-    /// A process died or stood still, or could not write down what it had done: a webhook may be repeated under its id,
-    /// and a mail once per such moment under its `Message-ID`.
+    /// A process died or stood still, or could not write down what it had done: at each such moment a webhook may be repeated
+    /// once under its id, and a mail under its `Message-ID`.
     pub(super) repeats: bool,
     /// Clocks were wrong: how old a try is can be told only a minute after it was seen.
     pub(super) wrong_clocks: bool,
@@ -83,8 +83,8 @@ impl From<&Outcome> for Wanted {
     }
 }
 
-/// Judges a drill.
-pub(super) fn check(records: &[Record], observed: &Observed, permitted: Permitted) -> Findings {
+/// Judges a drill in which the servers were disturbed so often.
+pub(super) fn check(records: &[Record], disturbances: usize, observed: &Observed, permitted: Permitted) -> Findings {
     let with = |outcome: &Outcome| records.iter().filter(|record| record.outcome == *outcome).count();
     let mut findings = Findings {
         tried: records.len(),
@@ -99,6 +99,7 @@ pub(super) fn check(records: &[Record], observed: &Observed, permitted: Permitte
     events(found, records, observed);
     webhooks(found, observed, permitted);
     mails(found, records, observed, permitted);
+    too_often(found, observed, disturbances);
     findings
 }
 
@@ -244,6 +245,17 @@ fn webhooks(found: &mut Findings, observed: &Observed, permitted: Permitted) {
     }
     if found.repeated_hooks > 0 && !permitted.repeats {
         found.doubled.push(format!("{} webhooks under the same id", found.repeated_hooks));
+    }
+}
+
+/// Nothing comes again more often than the servers were disturbed.
+fn too_often(found: &mut Findings, observed: &Observed, disturbances: usize) {
+    let hooks = tally(observed.hooks.iter().filter(|hook| hook.path == HOOK_PATH).map(|hook| hook.id.as_str()));
+    let mails = tally(observed.mails.iter().map(|mail| mail.message_id.as_str()));
+    for (what, times) in [("webhook", hooks), ("mail", mails)] {
+        for (id, times) in times.into_iter().filter(|(_, times)| *times > disturbances + 1) {
+            found.doubled.push(format!("{what} {id} arrived {times} times over {disturbances} disturbances"));
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         let begun = Instant::now();
         services.cut_connections().await?;
         scene.history.disturbed_since(begun);
+        scene.until_answered().await;
 
         sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
@@ -31,6 +32,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         sleep(Duration::from_secs(scale.pick(1, 3))).await;
         services.revive(Service::Postgres).await?;
         scene.history.disturbed_since(begun);
+        scene.until_answered().await;
     }
     sleep(Duration::from_secs(2)).await;
     // What a worker has done and cannot write down in time runs again.

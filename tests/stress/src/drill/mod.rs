@@ -28,6 +28,7 @@ mod redis;
 mod report;
 mod scene;
 mod traffic;
+mod waits;
 
 use std::{collections::VecDeque, time::Duration};
 
