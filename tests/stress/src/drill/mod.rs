@@ -103,7 +103,8 @@ const DRILLS: &[Drill] = &[
     Drill { name: "kill-both", shapes: BOTH, run: |scale, shape| Box::pin(kill::both(scale, shape)) },
     Drill { name: "database", shapes: CLUSTERED, run: |scale, shape| Box::pin(database::run(scale, shape)) },
     Drill { name: "redis", shapes: CLUSTERED, run: |scale, shape| Box::pin(redis::run(scale, shape)) },
-    Drill { name: "paused-workers", shapes: BOTH, run: |scale, shape| Box::pin(paused::run(scale, shape)) },
+    Drill { name: "paused-workers", shapes: BOTH, run: |scale, shape| Box::pin(paused::in_turn(scale, shape)) },
+    Drill { name: "paused-together", shapes: CLUSTERED, run: |scale, shape| Box::pin(paused::together(scale, shape)) },
     Drill { name: "pool", shapes: BOTH, run: |scale, shape| Box::pin(pool::run(scale, shape)) },
     Drill { name: "poisoned", shapes: BOTH, run: |scale, shape| Box::pin(poisoned::run(scale, shape)) },
     Drill { name: "mail-steps", shapes: BOTH, run: |scale, shape| Box::pin(mails::steps(scale, shape)) },
@@ -118,7 +119,8 @@ const DRILLS: &[Drill] = &[
 
 /// Those that run through a pooler though nobody asked for it, from which scale on. A pooler tells of a database that is away in
 /// words of its own; from those who die or stand still within a transaction it takes back one of its few connections.
-const POOLED: &[(&str, Scale)] = &[("database", Scale::Small), ("kill-both", Scale::Full)];
+const POOLED: &[(&str, Scale)] =
+    &[("database", Scale::Small), ("kill-both", Scale::Full), ("paused-together", Scale::Full)];
 
 /// Which drills to run, and how.
 #[derive(Clone, Debug)]

@@ -98,6 +98,8 @@ pub(super) struct Observed {
     pub(super) messages: Vec<SeenMessage>,
     /// In the order in which they arrived.
     pub(super) hooks: Vec<SeenHook>,
+    /// Whether there is an endpoint that wants them in the order of the log.
+    pub(super) has_ordered: bool,
     pub(super) mails: Vec<SeenMail>,
     pub(super) outbox: Vec<OutboxMail>,
 }
@@ -126,6 +128,7 @@ impl Observed {
             followed: None,
             messages: messages(&client).await?,
             hooks: hooks.iter().map(|hook| seen_hook(hook, &scene.secret)).collect(),
+            has_ordered: scene.has_ordered,
             mails: scene
                 .mails
                 .delivered()

@@ -39,7 +39,7 @@ const COLUMNS: [&str; 12] = [
     "recovered",
     "seconds",
 ];
-const WIDTHS: [usize; 12] = [14, 10, 8, 7, 7, 8, 5, 8, 6, 8, 22, 8];
+const WIDTHS: [usize; 12] = [16, 10, 8, 7, 7, 8, 5, 8, 6, 8, 22, 8];
 
 impl Table {
     pub(super) fn new(scale: Scale) -> Self {

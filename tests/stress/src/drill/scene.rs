@@ -34,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(15);
 /// Where the endpoint of every drill is.
 pub(super) const HOOK_PATH: &str = "/hook";
+/// Where the one is that wants order.
+pub(super) const ORDERED_PATH: &str = "/ordered";
 
 /// An installation under observation.
 pub(super) struct Scene {
@@ -43,6 +45,8 @@ pub(super) struct Scene {
     pub(super) history: Arc<History>,
     /// That signs what the receiver gets.
     pub(super) secret: String,
+    /// Whether there is an endpoint at [`ORDERED_PATH`].
+    pub(super) has_ordered: bool,
     follower: Follower,
     traffic: Option<Traffic>,
 }
@@ -69,7 +73,15 @@ impl Scene {
         let secret = register(&stand, &receiver.url(HOOK_PATH), None).await?;
         let follower = Follower::start(&client).await?;
         let history = Arc::default();
-        Ok(Self { stand, receiver, mails, history, secret, follower, traffic: None })
+        Ok(Self { stand, receiver, mails, history, secret, has_ordered: false, follower, traffic: None })
+    }
+
+    /// Registers an endpoint that wants everything in order, before there is anything to tell.
+    pub(super) async fn add_ordered(&mut self) -> Result<()> {
+        let endpoint = json!({"url": self.receiver.url(ORDERED_PATH), "inOrder": true});
+        make_endpoint(&self.stand, endpoint).await?;
+        self.has_ordered = true;
+        Ok(())
     }
 
     /// How the drill's shape is run.

@@ -1,7 +1,7 @@
 use tokio::time::Instant;
 
 use super::{
-    super::readback::{OutboxMail, SeenEvent, SeenHook, SeenMail, SeenMessage},
+    super::readback::{OutboxMail, SeenEvent, SeenHook, SeenMail},
     *,
 };
 
@@ -51,6 +51,7 @@ fn good() -> (Vec<Record>, Observed) {
     let observed = Observed {
         users: vec![user("user-0", None, Some("renamed-1")), user("user-1", Some("a@b.c"), None)],
         hooks: messages.iter().map(hook).collect(),
+        has_ordered: false,
         messages,
         events,
         elsewhere: vec![3, 12],
@@ -144,6 +145,27 @@ fn each_disturbance_permits_one_repeat() {
         ["webhook msg-7 arrived 3 times over 1 disturbances", "mail <1> arrived 3 times over 1 disturbances"]
     );
     assert!(doubled(2).is_empty());
+}
+
+#[test]
+fn where_order_is_wanted_nothing_goes_back_and_nothing_is_missing() {
+    let arrived = |ids: &[&str]| {
+        let (records, mut observed) = good();
+        observed.has_ordered = true;
+        let hook =
+            |id: &&str| SeenHook { path: ORDERED_PATH.to_owned(), id: (*id).to_owned(), ..observed.hooks[0].clone() };
+        let ordered: Vec<_> = ids.iter().map(hook).collect();
+        observed.hooks.extend(ordered);
+        check(&records, 1, &observed, Permitted { repeats: true, ..Permitted::default() })
+    };
+    for ids in [&["msg-7", "msg-8", "msg-9"][..], &["msg-7", "msg-8", "msg-8", "msg-9"]] {
+        let found = arrived(ids);
+        assert!(found.is_good(), "{found:?}");
+    }
+    assert_eq!(arrived(&["msg-7", "msg-9", "msg-8"]).wrong, ["webhook msg-8 after msg-9 where order is wanted"]);
+    assert_eq!(arrived(&["msg-7", "msg-9"]).lost, ["webhook msg-8 where order is wanted"]);
+    let often = arrived(&["msg-7", "msg-7", "msg-8", "msg-8", "msg-9"]);
+    assert_eq!(often.wrong, ["2 webhooks came again where order is wanted, at most 1 may"]);
 }
 
 #[test]
