@@ -19,6 +19,7 @@ mod history;
 mod hooks;
 mod kill;
 mod mails;
+mod migrate;
 mod paused;
 mod payments;
 mod poisoned;
@@ -105,6 +106,7 @@ const DRILLS: &[Drill] = &[
     Drill { name: "redis", shapes: CLUSTERED, run: |scale, shape| Box::pin(redis::run(scale, shape)) },
     Drill { name: "paused-workers", shapes: BOTH, run: |scale, shape| Box::pin(paused::in_turn(scale, shape)) },
     Drill { name: "paused-together", shapes: CLUSTERED, run: |scale, shape| Box::pin(paused::together(scale, shape)) },
+    Drill { name: "migrate-kill", shapes: BOTH, run: |scale, shape| Box::pin(migrate::run(scale, shape)) },
     Drill { name: "pool", shapes: BOTH, run: |scale, shape| Box::pin(pool::run(scale, shape)) },
     Drill { name: "poisoned", shapes: BOTH, run: |scale, shape| Box::pin(poisoned::run(scale, shape)) },
     Drill { name: "mail-steps", shapes: BOTH, run: |scale, shape| Box::pin(mails::steps(scale, shape)) },

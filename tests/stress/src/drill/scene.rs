@@ -66,8 +66,12 @@ pub(super) struct Report {
 impl Scene {
     /// Starts everything.
     pub(super) async fn start(plan: Plan) -> Result<Self> {
+        Self::around(Stand::start(&plan).await?).await
+    }
+
+    /// Starts everything else around an installation that runs.
+    pub(super) async fn around(stand: Stand) -> Result<Self> {
         let (receiver, mails) = (Receiver::start().await?, MailListener::start().await?);
-        let stand = Stand::start(&plan).await?;
         let client = stand.client();
         stand.use_mail_server(&stand.project, &mails).await?;
         let secret = register(&stand, &receiver.url(HOOK_PATH), None).await?;
