@@ -40,7 +40,8 @@ const CONNECTIONS: usize = 32;
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Settings {
-    /// How Postern is run: one process on SQLite, or a gateway and a worker on PostgreSQL and Redis.
+    /// How Postern is run: one process on SQLite, or a gateway and a worker on PostgreSQL and Redis; these through a pooler, which
+    /// the floors go past.
     #[arg(long, value_enum, default_value_t = Shape::Embedded)]
     shape: Shape,
     /// Only these; everything but `build` when none is named.

@@ -23,7 +23,7 @@ struct Arguments {
     /// How long and how hard.
     #[arg(long, value_enum, default_value = "small")]
     scale: Scale,
-    /// Only in this shape; both when left out.
+    /// Only in this shape, and whatever can run there; when left out, in both shapes, and some through a pooler.
     #[arg(long, value_enum)]
     shape: Option<Shape>,
     /// How many drills run at once; the small scale runs several, because they spend most of their time waiting.
@@ -54,7 +54,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
     let order = Order {
         name: arguments.name,
         scale: arguments.scale,
-        shapes: arguments.shape.map_or_else(|| Shape::ALL.into(), |shape| vec![shape]),
+        shape: arguments.shape,
         at_once: arguments.at_once.unwrap_or(match arguments.scale {
             Scale::Small => 5,
             Scale::Full => 1,

@@ -8,15 +8,15 @@ use std::{
 
 use super::{
     history::{Deed, Outcome, Record},
-    readback::{Observed, SeenUser, USER_CREATED, USER_UPDATED, is_delivered},
-    scene::HOOK_PATH,
+    readback::{Observed, SeenMessage, SeenUser, USER_CREATED, USER_UPDATED, is_delivered},
+    scene::{HOOK_PATH, ORDERED_PATH},
 };
 
 /// What a drill permits beyond the promises that hold always.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Permitted {
-    /// A process died or stood still, or could not write down what it had done: a webhook may be repeated under its id,
-    /// and a mail once per such moment under its `Message-ID`.
+    /// A process died or stood still, or could not write down what it had done: at each such moment a webhook may be repeated
+    /// once under its id, and a mail under its `Message-ID`.
     pub(super) repeats: bool,
     /// Clocks were wrong: how old a try is can be told only a minute after it was seen.
     pub(super) wrong_clocks: bool,
@@ -83,8 +83,8 @@ impl From<&Outcome> for Wanted {
     }
 }
 
-/// Judges a drill.
-pub(super) fn check(records: &[Record], observed: &Observed, permitted: Permitted) -> Findings {
+/// Judges a drill in which the servers were disturbed so often.
+pub(super) fn check(records: &[Record], disturbances: usize, observed: &Observed, permitted: Permitted) -> Findings {
     let with = |outcome: &Outcome| records.iter().filter(|record| record.outcome == *outcome).count();
     let mut findings = Findings {
         tried: records.len(),
@@ -98,7 +98,9 @@ pub(super) fn check(records: &[Record], observed: &Observed, permitted: Permitte
     positions(found, observed);
     events(found, records, observed);
     webhooks(found, observed, permitted);
+    order(found, observed, disturbances);
     mails(found, records, observed, permitted);
+    too_often(found, observed, disturbances);
     findings
 }
 
@@ -244,6 +246,44 @@ fn webhooks(found: &mut Findings, observed: &Observed, permitted: Permitted) {
     }
     if found.repeated_hooks > 0 && !permitted.repeats {
         found.doubled.push(format!("{} webhooks under the same id", found.repeated_hooks));
+    }
+}
+
+/// At the endpoint that wants order every message arrives, and none after one that stands behind it in the log: what comes again
+/// comes directly after itself. It is the one at hand, so one for each disturbance.
+fn order(found: &mut Findings, observed: &Observed, disturbances: usize) {
+    if !observed.has_ordered {
+        return;
+    }
+    let positions: BTreeMap<_, _> = observed.events.iter().map(|event| (event.key(), event.position)).collect();
+    let messages = observed.messages.iter().filter(|message| is_delivered(&message.kind));
+    let place = |message: &SeenMessage| positions.get(&message.key()).copied();
+    let places: BTreeMap<_, _> = messages.filter_map(|message| Some((message.id.as_str(), place(message)?))).collect();
+    let (mut arrived, mut last, mut again) = (BTreeSet::new(), (i64::MIN, ""), 0_usize);
+    for hook in observed.hooks.iter().filter(|hook| hook.path == ORDERED_PATH) {
+        again += usize::from(!arrived.insert(hook.id.as_str()));
+        let Some(place) = places.get(hook.id.as_str()) else { continue };
+        if *place < last.0 {
+            found.wrong.push(format!("webhook {} after {} where order is wanted", hook.id, last.1));
+        }
+        last = (*place, hook.id.as_str());
+    }
+    for id in places.keys().filter(|id| !arrived.contains(*id)) {
+        found.lost.push(format!("webhook {id} where order is wanted"));
+    }
+    if again > disturbances {
+        found.wrong.push(format!("{again} webhooks came again where order is wanted, at most {disturbances} may"));
+    }
+}
+
+/// Nothing comes again more often than the servers were disturbed.
+fn too_often(found: &mut Findings, observed: &Observed, disturbances: usize) {
+    let hooks = tally(observed.hooks.iter().filter(|hook| hook.path == HOOK_PATH).map(|hook| hook.id.as_str()));
+    let mails = tally(observed.mails.iter().map(|mail| mail.message_id.as_str()));
+    for (what, times) in [("webhook", hooks), ("mail", mails)] {
+        for (id, times) in times.into_iter().filter(|(_, times)| *times > disturbances + 1) {
+            found.doubled.push(format!("{what} {id} arrived {times} times over {disturbances} disturbances"));
+        }
     }
 }
 

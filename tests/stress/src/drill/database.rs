@@ -17,11 +17,14 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let mut scene = Scene::start(Plan::new(shape).durable()).await?;
     scene.start_traffic(scale.load()).await?;
     let services = scene.stand.services.as_ref().context("a shape without PostgreSQL")?;
-    for _ in 0..scale.pick(2, 6) {
+    // A pooler lets each outage last for a quarter of a minute more.
+    let rounds = if shape == Shape::Pooled { scale.pick(1, 6) } else { scale.pick(2, 6) };
+    for _ in 0..rounds {
         sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
         services.cut_connections().await?;
         scene.history.disturbed_since(begun);
+        scene.until_answered().await;
 
         sleep(Duration::from_secs(3)).await;
         let begun = Instant::now();
@@ -29,6 +32,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         sleep(Duration::from_secs(scale.pick(1, 3))).await;
         services.revive(Service::Postgres).await?;
         scene.history.disturbed_since(begun);
+        scene.until_answered().await;
     }
     sleep(Duration::from_secs(2)).await;
     // What a worker has done and cannot write down in time runs again.

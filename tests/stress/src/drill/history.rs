@@ -56,7 +56,8 @@ pub(super) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Disturbance {
     pub(super) begun: Instant,
-    /// When everything that was broken stood again.
+    /// When everything that was broken stood again; of a kill, when the processes were dead, for whoever took over or was
+    /// started again is what is watched.
     pub(super) over: Instant,
 }
 
@@ -115,16 +116,28 @@ impl History {
     }
 }
 
-/// The longest time from a disturbance to the end of the first request that was made after it and acknowledged. `None`
+/// The longest time from the end of a disturbance until a request that was made since its beginning was acknowledged. `None`
 /// when one was followed by none, or when there was none.
 pub(super) fn answers_again(records: &[Record], disturbances: &[Disturbance]) -> Option<Duration> {
-    let first_after = |begun: Instant| {
-        let acknowledged =
-            records.iter().filter(|record| record.sent >= begun && record.outcome == Outcome::Acknowledged);
-        acknowledged.map(|record| record.ended.duration_since(begun)).min()
+    let first_after = |disturbance: &Disturbance| {
+        let Disturbance { begun, over } = *disturbance;
+        let acknowledged = records.iter().filter(|record| record.outcome == Outcome::Acknowledged);
+        let since = acknowledged.filter(|record| record.sent >= begun && record.ended >= over);
+        since.map(|record| record.ended.duration_since(over)).min()
     };
-    let each: Option<Vec<_>> = disturbances.iter().map(|disturbance| first_after(disturbance.begun)).collect();
+    let each: Option<Vec<_>> = disturbances.iter().map(first_after).collect();
     each?.into_iter().max()
+}
+
+/// What is wrong with how soon the doors answered again.
+pub(super) fn answers_too_late(records: &[Record], disturbances: &[Disturbance], within: Duration) -> Option<String> {
+    match answers_again(records, disturbances) {
+        Some(took) if took > within => {
+            Some(format!("the doors answered again after {took:.1?}, not within {within:?}"))
+        }
+        None if !disturbances.is_empty() => Some("nothing was acknowledged any more after a disturbance".to_owned()),
+        _ => None,
+    }
 }
 
 /// What an answer amounts to, with its JSON when it is a success: GraphQL's data, REST's body.
@@ -200,5 +213,14 @@ mod tests {
         assert_eq!(answers_again(&records, &disturbances), Some(Duration::from_secs(4)));
         let unanswered = Disturbance { begun: at(30), over: at(30) };
         assert_eq!(answers_again(&records, &[unanswered]), None);
+
+        // What was answered while it lasted does not count, nor does its length.
+        let long = Disturbance { begun: at(5), over: at(13) };
+        assert_eq!(answers_again(&records, &[long]), Some(Duration::from_secs(1)));
+        let within = |seconds| answers_too_late(&records, &disturbances, Duration::from_secs(seconds));
+        assert_eq!(within(4), None);
+        assert!(within(3).is_some_and(|why| why.contains("4.0s")), "{:?}", within(3));
+        assert!(answers_too_late(&records, &[unanswered], Duration::MAX).is_some());
+        assert_eq!(answers_too_late(&records, &[], Duration::ZERO), None);
     }
 }

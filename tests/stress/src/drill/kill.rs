@@ -47,13 +47,14 @@ async fn run(scale: Scale, shape: Shape, victims: Victims) -> Result<Report> {
         for process in &mut dead {
             process.kill().await?;
         }
+        // From here on whoever is left, or started again, has the time that is granted for what the dead had begun.
+        scene.history.disturbed_since(begun);
         for process in &mut dead {
             process.spawn()?;
         }
         for process in dead {
             process.wait_ready().await?;
         }
-        scene.history.disturbed_since(begun);
     }
     sleep(Duration::from_secs(2)).await;
     scene.end(Permitted { repeats: true, ..Permitted::default() }).await

@@ -2,7 +2,7 @@
 //! server takes. The others are done meanwhile; the poisoned ones are tried again and in the end given up, to be looked at.
 //!
 //! Giving up a webhook takes more than a day. In the embedded shape the clock is put forward (libfaketime) until it has
-//! passed; in the clustered shape, where the clock that counts is PostgreSQL's, only the first tries are seen.
+//! passed; on PostgreSQL, whose clock is the one that counts, only the first tries are seen.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -67,7 +67,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
     let took = all_arrive(&scene, &paths, changes).await.map(|over| over.duration_since(begun));
     let told = match shape {
         Shape::Embedded => given_up(&scene, &clock).await,
-        Shape::Clustered => tried_again(&scene).await,
+        Shape::Clustered | Shape::Pooled => tried_again(&scene).await,
     };
     let mut report = scene.end(Permitted { poison: true, ..Permitted::default() }).await?;
     match took {

@@ -52,7 +52,7 @@ pub(super) async fn run(scale: Scale, shape: Shape) -> Result<Report> {
         tokio::join!(clients(&scene, 1), release).1?;
         scene.history.disturbed_since(begun);
         clients(&scene, rounds).await;
-        if shape == Shape::Clustered {
+        if shape != Shape::Embedded {
             fill_up(&scene).await?;
             clients(&scene, rounds).await;
         }
@@ -125,7 +125,7 @@ async fn hold(scene: &Scene) -> Result<Held> {
             };
             connection.begin_with_options(options).await?
         }
-        Shape::Clustered => {
+        Shape::Clustered | Shape::Pooled => {
             let transaction = connection.begin().await?;
             // What every request here writes.
             transaction.execute_unprepared(r#"LOCK TABLE "user", event IN ACCESS EXCLUSIVE MODE"#).await?;

@@ -64,12 +64,14 @@ pub(super) struct SeenHook {
     pub(super) body: Bytes,
     /// What is wrong with its signature.
     pub(super) forged: Option<String>,
+    pub(super) at: Instant,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct SeenMail {
     pub(super) message_id: String,
     pub(super) to: Vec<String>,
+    pub(super) at: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +96,10 @@ pub(super) struct Observed {
     /// Behind which position somebody followed the log of the project live, and what was seen, in that order.
     pub(super) followed: Option<(i64, Vec<i64>)>,
     pub(super) messages: Vec<SeenMessage>,
+    /// In the order in which they arrived.
     pub(super) hooks: Vec<SeenHook>,
+    /// Whether there is an endpoint that wants them in the order of the log.
+    pub(super) has_ordered: bool,
     pub(super) mails: Vec<SeenMail>,
     pub(super) outbox: Vec<OutboxMail>,
 }
@@ -123,11 +128,12 @@ impl Observed {
             followed: None,
             messages: messages(&client).await?,
             hooks: hooks.iter().map(|hook| seen_hook(hook, &scene.secret)).collect(),
+            has_ordered: scene.has_ordered,
             mails: scene
                 .mails
                 .delivered()
                 .into_iter()
-                .map(|mail| SeenMail { message_id: mail.message_id, to: mail.to })
+                .map(|mail| SeenMail { message_id: mail.message_id, to: mail.to, at: mail.at })
                 .collect(),
             outbox: outbox(&client, "").await?,
         })
@@ -137,7 +143,7 @@ impl Observed {
 fn seen_hook(hook: &Hook, secret: &str) -> SeenHook {
     // Other endpoints of a drill have other secrets.
     let forged = hook.verify(secret).err().map(|error| error.to_string());
-    SeenHook { path: hook.path.clone(), id: hook.id.clone(), body: hook.body.clone(), forged }
+    SeenHook { path: hook.path.clone(), id: hook.id.clone(), body: hook.body.clone(), forged, at: hook.at }
 }
 
 pub(super) async fn users(client: &Client) -> Result<Vec<SeenUser>> {

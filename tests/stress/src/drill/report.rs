@@ -39,7 +39,7 @@ const COLUMNS: [&str; 12] = [
     "recovered",
     "seconds",
 ];
-const WIDTHS: [usize; 12] = [14, 10, 8, 7, 7, 8, 5, 8, 6, 8, 22, 8];
+const WIDTHS: [usize; 12] = [16, 10, 8, 7, 7, 8, 5, 8, 6, 8, 22, 8];
 
 impl Table {
     pub(super) fn new(scale: Scale) -> Self {
@@ -92,9 +92,10 @@ Each drill starts its own servers, works through REST, GraphQL, a webhook receiv
 and reads everything back. *tried*: changes asked for; *acked*: acknowledged; *unknown*: the answer was cut off or a fault; \
 *lost*, *doubled*: effects (users, events, webhooks, mails) that are missing, or there twice by their key; *wrong*: other \
 contradictions; *repeats*: webhooks + mails that arrived once more under the same id, which is permitted where a process \
-died between doing something and writing it down; *recovered*: the longest time from the \
-beginning of a disturbance until a request made after it was acknowledged / until all webhooks / all mails were done after the last disturbance was over and the last change \
-answered.";
+died between doing something and writing it down; *recovered*: the longest time from the end of a disturbance (of a kill: \
+from the kill) until a request made since its beginning was acknowledged / until all webhooks / all mails were done after the \
+last disturbance was over and the last change answered. Where the first of these is measured, all three have limits, and so \
+has the wait for each single webhook and mail after the last disturbance before it arrived.";
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,16 +10,23 @@ use tokio::time::{Instant, sleep};
 use super::{
     check::{self, Findings, Permitted},
     follower::Follower,
-    history::{Deed, History, Outcome, Record, answers_again},
+    history::{Deed, History, Outcome, Record, answers_again, answers_too_late},
     readback::{self, Observed, is_delivered},
     traffic::{Load, Traffic},
+    waits::Waits,
 };
 use crate::stand::{MailListener, Plan, Receiver, Shape, Stand};
 
 /// Within which time everything that a dead worker had begun must be done by another one (design §4).
-pub(super) const WEBHOOKS_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const DONE_WITHIN: Duration = Duration::from_secs(60);
 /// A mail whose try was cut off is tried again when the try is a minute old, because the server may have taken it.
 pub(super) const MAILS_WITHIN: Duration = Duration::from_secs(70);
+/// How soon the doors must answer once what was broken stands again, or a process is dead that is started again at once.
+/// Whoever is stuck lets go within ten seconds: that is the longest wait for a connection, and for an operation (design §3).
+/// As much again is for starts and passwords in a build for debugging, beside others.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+/// For so long PgBouncer leaves a server alone that it could not reach (its `server_login_retry`).
+const POOLER_RETRIES_AFTER: Duration = Duration::from_secs(15);
 /// How long the end is waited for before what is missing counts as lost.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(15);
 /// Where the endpoint of every drill is.
 pub(super) const HOOK_PATH: &str = "/hook";
+/// Where the one is that wants order.
+pub(super) const ORDERED_PATH: &str = "/ordered";
 
 /// An installation under observation.
 pub(super) struct Scene {
@@ -36,6 +45,8 @@ pub(super) struct Scene {
     pub(super) history: Arc<History>,
     /// That signs what the receiver gets.
     pub(super) secret: String,
+    /// Whether there is an endpoint at [`ORDERED_PATH`].
+    pub(super) has_ordered: bool,
     follower: Follower,
     traffic: Option<Traffic>,
 }
@@ -44,7 +55,7 @@ pub(super) struct Scene {
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     pub(super) findings: Findings,
-    /// The longest time until a request was answered again.
+    /// The longest time from the end of a disturbance until a request was acknowledged.
     pub(super) answers_again: Option<Duration>,
     /// How long after the last disturbance all webhooks, and all mails, were done.
     pub(super) done_again: [Duration; 2],
@@ -55,14 +66,26 @@ pub(super) struct Report {
 impl Scene {
     /// Starts everything.
     pub(super) async fn start(plan: Plan) -> Result<Self> {
+        Self::around(Stand::start(&plan).await?).await
+    }
+
+    /// Starts everything else around an installation that runs.
+    pub(super) async fn around(stand: Stand) -> Result<Self> {
         let (receiver, mails) = (Receiver::start().await?, MailListener::start().await?);
-        let stand = Stand::start(&plan).await?;
         let client = stand.client();
         stand.use_mail_server(&stand.project, &mails).await?;
         let secret = register(&stand, &receiver.url(HOOK_PATH), None).await?;
         let follower = Follower::start(&client).await?;
         let history = Arc::default();
-        Ok(Self { stand, receiver, mails, history, secret, follower, traffic: None })
+        Ok(Self { stand, receiver, mails, history, secret, has_ordered: false, follower, traffic: None })
+    }
+
+    /// Registers an endpoint that wants everything in order, before there is anything to tell.
+    pub(super) async fn add_ordered(&mut self) -> Result<()> {
+        let endpoint = json!({"url": self.receiver.url(ORDERED_PATH), "inOrder": true});
+        make_endpoint(&self.stand, endpoint).await?;
+        self.has_ordered = true;
+        Ok(())
     }
 
     /// How the drill's shape is run.
@@ -74,6 +97,23 @@ impl Scene {
     pub(super) async fn start_traffic(&mut self, load: Load) -> Result<()> {
         self.traffic = Some(Traffic::start(&self.stand.client(), &self.history, load).await?);
         Ok(())
+    }
+
+    /// Waits until something was acknowledged after the last disturbance, but no longer than that may take: whether it was is
+    /// judged at the end.
+    pub(super) async fn until_answered(&self) {
+        let Some(last) = self.history.disturbances().pop() else { return };
+        let deadline = Instant::now() + self.answers_within();
+        while answers_again(&self.history.records(), &[last]).is_none() && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn answers_within(&self) -> Duration {
+        match self.shape() {
+            Shape::Embedded | Shape::Clustered => ANSWERS_WITHIN,
+            Shape::Pooled => ANSWERS_WITHIN + POOLER_RETRIES_AFTER,
+        }
     }
 
     /// Stops the writers, waits until everything that follows is done, reads all of it back and judges.
@@ -112,14 +152,17 @@ impl Scene {
         let client = self.stand.client();
         let follower = std::mem::replace(&mut self.follower, Follower::start(&client).await?);
         observed.followed = Some(follower.end(last, FOLLOWED_WITHIN).await);
-        let mut findings = check::check(&records, &observed, permitted);
+        let mut findings = check::check(&records, disturbances.len(), &observed, permitted);
+        wrong.extend(answers_too_late(&records, &disturbances, self.answers_within()));
         let mails_within = MAILS_WITHIN * if permitted.wrong_clocks { 2 } else { 1 };
-        for (what, took, limit) in
-            [("webhooks", done_again[0], WEBHOOKS_WITHIN), ("mails", done_again[1], mails_within)]
-        {
-            if took > limit {
-                wrong.push(format!("{what} were done {took:.1?} after the last disturbance, not within {limit:?}"));
-            }
+        let [webhooks_done, mails_done] = done_again;
+        let webhooks = Waits::of_webhooks(&records, &observed, &disturbances);
+        let mails = Waits::of_mails(&records, &observed, &disturbances);
+        wrong.extend(too_slow("webhooks", webhooks_done, &webhooks, DONE_WITHIN));
+        wrong.extend(too_slow("mails", mails_done, &mails, mails_within));
+        let mut notes = Vec::new();
+        if !disturbances.is_empty() {
+            notes.extend(webhooks.note("webhooks").into_iter().chain(mails.note("mails")));
         }
         for process in self.stand.processes() {
             if let Some(status) = process.ended()? {
@@ -127,7 +170,7 @@ impl Scene {
             }
         }
         findings.wrong.extend(wrong);
-        Ok(Report { findings, answers_again: answers_again(&records, &disturbances), done_again, notes: Vec::new() })
+        Ok(Report { findings, answers_again: answers_again(&records, &disturbances), done_again, notes })
     }
 
     /// Waits until nothing is left to do, but no longer than patience lasts; what is missing then is found by the check.
@@ -174,6 +217,13 @@ impl Scene {
     }
 }
 
+/// What is wrong with how long it took until all effects of a sort were done, and each of them had arrived.
+fn too_slow(what: &str, took: Duration, waits: &Waits, within: Duration) -> impl Iterator<Item = String> {
+    let all = (took > within)
+        .then(|| format!("{what} were done {took:.1?} after the last disturbance, not within {within:?}"));
+    all.into_iter().chain(waits.too_long(what, within))
+}
+
 /// Ends a drill. What a failed one leaves is kept.
 pub(super) async fn conclude(mut stand: Stand, ended: Result<Report>) -> Result<Report> {
     let mut ended = ended;
@@ -200,9 +250,12 @@ pub(super) async fn conclude(mut stand: Stand, ended: Result<Report>) -> Result<
 
 /// Registers an endpoint; answers its secret.
 pub(super) async fn register(stand: &Stand, url: &str, types: Option<&[&str]>) -> Result<String> {
+    make_endpoint(stand, json!({"url": url, "filterTypes": types})).await
+}
+
+async fn make_endpoint(stand: &Stand, endpoint: Value) -> Result<String> {
     let mutation = "mutation($input: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $input) { secret } }";
-    let input = json!({"input": {"url": url, "filterTypes": types}});
-    let made = stand.client().admin().graphql(mutation, input).await?.data()?;
+    let made = stand.client().admin().graphql(mutation, json!({"input": endpoint})).await?.data()?;
     let secret = made.pointer("/createWebhookEndpoint/secret").and_then(Value::as_str);
     Ok(secret.context("an endpoint without a secret")?.to_owned())
 }

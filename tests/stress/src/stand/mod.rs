@@ -32,11 +32,13 @@ pub enum Shape {
     Embedded,
     /// Gateways and workers on PostgreSQL and Redis.
     Clustered,
+    /// The same, but PostgreSQL is reached through PgBouncer, which gives each transaction one of few connections.
+    Pooled,
 }
 
 impl Shape {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Embedded, Self::Clustered];
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Embedded, Self::Clustered, Self::Pooled];
 
     /// As on the command line.
     #[must_use]
@@ -44,6 +46,7 @@ impl Shape {
         match self {
             Self::Embedded => "embedded",
             Self::Clustered => "clustered",
+            Self::Pooled => "pooled",
         }
     }
 }
@@ -53,9 +56,9 @@ impl Shape {
 pub struct Plan {
     /// How Postern is run.
     pub shape: Shape,
-    /// How many gateways; only in the clustered shape.
+    /// How many gateways; one process in the embedded shape.
     pub gateways: usize,
-    /// How many workers; only in the clustered shape.
+    /// How many workers; none in the embedded shape.
     pub workers: usize,
     /// Settings of every process, by name. They win over those that a stand sets itself.
     pub settings: Vec<(String, String)>,
@@ -98,12 +101,14 @@ pub struct Stand {
     pub workers: Vec<Postern>,
     /// PostgreSQL and Redis; none in the embedded shape.
     pub services: Option<Services>,
-    /// The URL of the installation's database.
+    /// The URL of the installation's database, past a pooler.
     pub database_url: String,
     /// Keys of the project `internal`.
     pub internal: Keys,
     /// Keys of a project that was made for the run.
     pub project: Keys,
+    /// Those of every process.
+    settings: Vec<(String, String)>,
     dir: TempDir,
 }
 
@@ -113,25 +118,35 @@ impl Stand {
     /// # Errors
     /// When something does not start in time; the error names the log.
     pub async fn start(plan: &Plan) -> Result<Self> {
+        let mut stand = Self::prepare(plan).await?;
+        if let Err(error) = stand.open().await {
+            let kept = stand.keep();
+            return Err(error.context(format!("the stand did not start; its logs are in {}", kept.display())));
+        }
+        Ok(stand)
+    }
+
+    /// Starts what Postern needs, and nothing of Postern: the database is empty, and there is no project.
+    ///
+    /// # Errors
+    /// When PostgreSQL or Redis do not start.
+    pub async fn prepare(plan: &Plan) -> Result<Self> {
         install_crypto_provider();
-        let dir = TempDir::with_prefix("postern-stand.").context("a directory for the run")?;
-        let internal = setup::internal_keys();
-        let (services, database_url, redis_url) = match plan.shape {
-            Shape::Embedded => (None, format!("sqlite://{}", dir.path().join("postern.db").display()), None),
-            Shape::Clustered => {
-                let services = Services::start(plan.durable, plan.postgres_connections).await?;
-                let (database, redis) = (services.make_database().await?, services.redis_url.clone());
-                (Some(services), database, Some(redis))
-            }
+        let (shape, dir) = (plan.shape, TempDir::with_prefix("postern-stand.").context("a directory for the run")?);
+        let services = match shape {
+            Shape::Embedded => None,
+            Shape::Clustered | Shape::Pooled => Some(Services::start(plan.durable, plan.postgres_connections).await?),
         };
-        let port = free_port()?;
-        let common = setup::settings(plan, port, &database_url, redis_url.as_deref(), &internal);
-        let process = |role: Role, name: String| Postern::new(role, name, dir.path(), common.clone());
+        let database_url = make_database(services.as_ref(), dir.path(), "postern").await?;
+        let reached_by = way(shape, services.as_ref(), &database_url)?;
+        let redis_url = services.as_ref().map(|services| services.redis_url.as_str());
+        let (port, internal) = (free_port()?, setup::internal_keys());
+        let settings = setup::settings(plan, port, &reached_by, redis_url, &internal);
+        let process = |role: Role, name: String| Postern::new(role, name, dir.path(), settings.clone());
         let (mut gateways, mut workers) = (Vec::new(), Vec::new());
-        match plan.shape {
+        match shape {
             Shape::Embedded => gateways.push(process(Role::Serve, "postern".to_owned()).listening_on(port)?),
-            Shape::Clustered => {
-                process(Role::Migrate, "migrate".to_owned()).run_to_end().await?;
+            Shape::Clustered | Shape::Pooled => {
                 for number in 0..plan.gateways.max(1) {
                     let port = if number == 0 { port } else { free_port()? };
                     gateways.push(process(Role::Gateway, format!("gateway-{}", number + 1)).listening_on(port)?);
@@ -142,15 +157,23 @@ impl Stand {
             }
         }
         let project = Keys::default();
-        let mut stand = Self { shape: plan.shape, gateways, workers, services, database_url, internal, project, dir };
-        if let Err(error) = stand.bring_up().await {
-            let kept = stand.keep();
-            return Err(error.context(format!("the stand did not start; its logs are in {}", kept.display())));
-        }
-        Ok(stand)
+        Ok(Self { shape, gateways, workers, services, database_url, internal, project, settings, dir })
     }
 
-    async fn bring_up(&mut self) -> Result<()> {
+    async fn open(&mut self) -> Result<()> {
+        // The one process of the embedded shape migrates by itself.
+        if self.shape != Shape::Embedded {
+            self.migration("migrate", &self.database_url)?.run_to_end().await?;
+        }
+        self.bring_up().await
+    }
+
+    /// Starts all processes on a database that is migrated where they do not do so themselves, waits until they are ready, and
+    /// makes a project.
+    ///
+    /// # Errors
+    /// When something does not start in time; the error shows the end of its log.
+    pub async fn bring_up(&mut self) -> Result<()> {
         for process in self.processes() {
             process.spawn()?;
         }
@@ -159,6 +182,24 @@ impl Stand {
         }
         self.project = setup::make_project(&self.client_of(&self.internal)).await?;
         Ok(())
+    }
+
+    /// Makes an empty database beside the installation's. Answers its URL, past a pooler.
+    ///
+    /// # Errors
+    /// Those of PostgreSQL.
+    pub async fn make_database(&self, name: &str) -> Result<String> {
+        make_database(self.services.as_ref(), self.dir(), name).await
+    }
+
+    /// `postern migrate` for the database at this URL, not started yet. The name is that of its log.
+    ///
+    /// # Errors
+    /// When the URL names no database.
+    pub fn migration(&self, name: &str, database_url: &str) -> Result<Postern> {
+        let mut process = Postern::new(Role::Migrate, name.to_owned(), self.dir(), self.settings.clone());
+        process.set("POSTERN_DATABASE_URL", way(self.shape, self.services.as_ref(), database_url)?);
+        Ok(process)
     }
 
     /// Starts one more worker.
@@ -243,6 +284,22 @@ impl Stand {
             process.stop().await?;
         }
         Ok(())
+    }
+}
+
+/// An empty database: of the server, under a name of its own, or a file of this name, which is made by whoever opens it.
+async fn make_database(services: Option<&Services>, dir: &Path, name: &str) -> Result<String> {
+    match services {
+        None => Ok(format!("sqlite://{}", dir.join(format!("{name}.db")).display())),
+        Some(services) => services.make_database().await,
+    }
+}
+
+/// By which URL Postern reaches the database at another one.
+fn way(shape: Shape, services: Option<&Services>, database_url: &str) -> Result<String> {
+    match services {
+        Some(services) if shape == Shape::Pooled => services.through_pooler(database_url),
+        _ => Ok(database_url.to_owned()),
     }
 }
 

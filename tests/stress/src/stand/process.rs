@@ -195,12 +195,20 @@ impl Postern {
     /// Runs it until it ends by itself.
     ///
     /// # Errors
-    /// When it fails.
-    pub(super) async fn run_to_end(mut self) -> Result<()> {
+    /// When it fails, or has not ended within a minute.
+    pub async fn run_to_end(mut self) -> Result<()> {
         self.spawn()?;
-        let status = self.wait_within(READY_WITHIN).await?;
+        let status = self.wait_end().await?;
         ensure!(status.success(), "{} ended with {status}:\n{}", self.name, self.last_words());
         Ok(())
+    }
+
+    /// Waits until it has ended by itself. Answers how.
+    ///
+    /// # Errors
+    /// When it was not started, or has not ended within a minute.
+    pub async fn wait_end(&mut self) -> Result<ExitStatus> {
+        self.wait_within(READY_WITHIN).await
     }
 
     /// Sends it a signal.
@@ -212,14 +220,13 @@ impl Postern {
         kill_process(pid, signal).with_context(|| format!("{signal:?} to {}", self.name))
     }
 
-    /// kill -9, and waiting until it is gone.
+    /// kill -9, and waiting until it is gone. Answers how it ended: it may have been faster.
     ///
     /// # Errors
     /// When it does not run.
-    pub async fn kill(&mut self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::KILL)?;
-        self.wait_within(STOP_WITHIN).await?;
-        Ok(())
+        self.wait_within(STOP_WITHIN).await
     }
 
     /// SIGTERM, and waiting until it has drained.

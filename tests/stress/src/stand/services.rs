@@ -1,4 +1,4 @@
-//! Private PostgreSQL and Redis, started and mistreated through `scripts/services`.
+//! Private PostgreSQL, with PgBouncer before it, and Redis, started and mistreated through `scripts/services`.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,6 +33,8 @@ impl Service {
 pub struct Services {
     /// As superuser, to the database `postgres`.
     pub postgres_url: String,
+    /// The same through PgBouncer.
+    pub pooler_url: String,
     /// Without a password.
     pub redis_url: String,
     state: TempDir,
@@ -50,7 +52,8 @@ impl Services {
             .arg("start")
             .env("POSTERN_SERVICES_DURABLE", if durable { "1" } else { "0" })
             .env("POSTERN_SERVICES_CONNECTIONS", postgres_connections.to_string());
-        let mut services = Self { postgres_url: String::new(), redis_url: String::new(), state };
+        let mut services =
+            Self { postgres_url: String::new(), pooler_url: String::new(), redis_url: String::new(), state };
         let said = said(command).await?;
         let value = |name: &str| {
             let line =
@@ -58,6 +61,7 @@ impl Services {
             line.map(str::to_owned).with_context(|| format!("scripts/services did not tell {name}"))
         };
         services.postgres_url = value("POSTERN_TEST_POSTGRES_URL")?;
+        services.pooler_url = value("POSTERN_TEST_POOLER_URL")?;
         services.redis_url = value("POSTERN_TEST_REDIS_URL")?;
         Ok(services)
     }
@@ -69,8 +73,16 @@ impl Services {
     pub async fn make_database(&self) -> Result<String> {
         let name = format!("postern_{}", uuid::Uuid::new_v4().simple());
         self.sql(&format!("CREATE DATABASE {name}")).await?;
-        let server = self.postgres_url.rsplit_once('/').context("a URL without a database")?.0;
-        Ok(format!("{server}/{name}"))
+        of_server(&self.postgres_url, &name)
+    }
+
+    /// The way through PgBouncer to the database at this URL.
+    ///
+    /// # Errors
+    /// When the URL names no database.
+    pub fn through_pooler(&self, database_url: &str) -> Result<String> {
+        let name = database_url.rsplit_once('/').context("a URL without a database")?.1;
+        of_server(&self.pooler_url, name)
     }
 
     /// Sends a signal (`KILL`, `STOP`, `CONT`) to every process of a service.
@@ -138,6 +150,12 @@ impl Drop for Services {
             self.state.disable_cleanup(true);
         }
     }
+}
+
+/// The URL of this database of the server that another URL leads to.
+fn of_server(url: &str, database: &str) -> Result<String> {
+    let server = url.rsplit_once('/').context("a URL without a database")?.0;
+    Ok(format!("{server}/{database}"))
 }
 
 fn script_file() -> PathBuf {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Client, Keys, Plan};
+use super::{Client, Keys, Plan, Shape};
 
 /// A project's keys for longer than any run: 2100-01-01.
 const KEYS_EXPIRE_AT_MILLIS: i64 = 4_102_444_800_000;
@@ -17,7 +17,7 @@ pub(super) fn internal_keys() -> Keys {
     Keys { project_id: "internal".to_owned(), client: key("pck"), server: key("ssk"), admin: key("sak") }
 }
 
-/// The settings of every process.
+/// The settings of every process. The URL of the database is the one by which they reach it.
 pub(super) fn settings(
     plan: &Plan,
     port: u16,
@@ -29,6 +29,7 @@ pub(super) fn settings(
         ("POSTERN_DEV", "1"),
         ("POSTERN_PUBLIC_URL", &format!("http://localhost:{port}")),
         ("POSTERN_DATABASE_URL", database_url),
+        ("POSTERN_DATABASE_POOLER", if plan.shape == Shape::Pooled { "transaction" } else { "none" }),
         ("POSTERN_SERVER_SECRET", "a server secret that only drills and benchmarks use"),
         ("POSTERN_INTERNAL_PUBLISHABLE_CLIENT_KEY", &internal.client),
         ("POSTERN_INTERNAL_SECRET_SERVER_KEY", &internal.server),

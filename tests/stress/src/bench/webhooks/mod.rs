@@ -49,11 +49,11 @@ pub(crate) async fn measure(scene: &mut Scene, rounds: usize, waiting: u64) -> R
     }
     let one = match scene.stand.shape {
         Shape::Embedded => "the one process",
-        Shape::Clustered => "one worker",
+        Shape::Clustered | Shape::Pooled => "one worker",
     };
     let mut rows = bench.steady(scene, rounds, one).await?;
     rows.push(bench.backlog(scene, rounds, one).await?);
-    if scene.stand.shape == Shape::Clustered {
+    if scene.stand.shape != Shape::Embedded {
         scene.stand.add_worker().await?;
         rows.extend(bench.steady(scene, rounds, "two workers").await?);
         rows.push(bench.backlog(scene, rounds, "two workers").await?);

@@ -1,7 +1,7 @@
 use tokio::time::Instant;
 
 use super::{
-    super::readback::{OutboxMail, SeenEvent, SeenHook, SeenMail, SeenMessage},
+    super::readback::{OutboxMail, SeenEvent, SeenHook, SeenMail},
     *,
 };
 
@@ -44,12 +44,14 @@ fn good() -> (Vec<Record>, Observed) {
         id: message.id.clone(),
         body: message.marker.clone().into_bytes().into(),
         forged: None,
+        at: Instant::now(),
     };
-    let mail = |id: &str| SeenMail { message_id: id.to_owned(), to: vec!["a@b.c".to_owned()] };
+    let mail = |id: &str| SeenMail { message_id: id.to_owned(), to: vec!["a@b.c".to_owned()], at: Instant::now() };
     let sent = || OutboxMail { to: "a@b.c".to_owned(), status: "sent".to_owned(), is_open: false, errors: Vec::new() };
     let observed = Observed {
         users: vec![user("user-0", None, Some("renamed-1")), user("user-1", Some("a@b.c"), None)],
         hooks: messages.iter().map(hook).collect(),
+        has_ordered: false,
         messages,
         events,
         elsewhere: vec![3, 12],
@@ -64,7 +66,7 @@ fn good() -> (Vec<Record>, Observed) {
 fn found(change: impl FnOnce(&mut Vec<Record>, &mut Observed)) -> Findings {
     let (mut records, mut observed) = good();
     change(&mut records, &mut observed);
-    check(&records, &observed, Permitted::default())
+    check(&records, 0, &observed, Permitted::default())
 }
 
 #[test]
@@ -120,12 +122,50 @@ fn repeats_under_the_same_key_may_be_permitted() {
     let (records, mut observed) = good();
     observed.hooks.push(observed.hooks[0].clone());
     observed.mails.push(observed.mails[0].clone());
-    let found = check(&records, &observed, Permitted { repeats: true, ..Permitted::default() });
+    let found = check(&records, 1, &observed, Permitted { repeats: true, ..Permitted::default() });
     assert!(found.is_good(), "{found:?}");
     assert_eq!((found.repeated_hooks, found.repeated_mails), (1, 1));
     observed.hooks[3].body = "other".into();
-    let found = check(&records, &observed, Permitted { repeats: true, ..Permitted::default() });
+    let found = check(&records, 1, &observed, Permitted { repeats: true, ..Permitted::default() });
     assert_eq!(found.wrong, ["webhook msg-7 has two contents"]);
+}
+
+#[test]
+fn each_disturbance_permits_one_repeat() {
+    let (records, mut observed) = good();
+    for _ in 0..2 {
+        observed.hooks.push(observed.hooks[0].clone());
+        observed.mails.push(observed.mails[0].clone());
+    }
+    let doubled = |disturbances| {
+        check(&records, disturbances, &observed, Permitted { repeats: true, ..Permitted::default() }).doubled
+    };
+    assert_eq!(
+        doubled(1),
+        ["webhook msg-7 arrived 3 times over 1 disturbances", "mail <1> arrived 3 times over 1 disturbances"]
+    );
+    assert!(doubled(2).is_empty());
+}
+
+#[test]
+fn where_order_is_wanted_nothing_goes_back_and_nothing_is_missing() {
+    let arrived = |ids: &[&str]| {
+        let (records, mut observed) = good();
+        observed.has_ordered = true;
+        let hook =
+            |id: &&str| SeenHook { path: ORDERED_PATH.to_owned(), id: (*id).to_owned(), ..observed.hooks[0].clone() };
+        let ordered: Vec<_> = ids.iter().map(hook).collect();
+        observed.hooks.extend(ordered);
+        check(&records, 1, &observed, Permitted { repeats: true, ..Permitted::default() })
+    };
+    for ids in [&["msg-7", "msg-8", "msg-9"][..], &["msg-7", "msg-8", "msg-8", "msg-9"]] {
+        let found = arrived(ids);
+        assert!(found.is_good(), "{found:?}");
+    }
+    assert_eq!(arrived(&["msg-7", "msg-9", "msg-8"]).wrong, ["webhook msg-8 after msg-9 where order is wanted"]);
+    assert_eq!(arrived(&["msg-7", "msg-9"]).lost, ["webhook msg-8 where order is wanted"]);
+    let often = arrived(&["msg-7", "msg-7", "msg-8", "msg-8", "msg-9"]);
+    assert_eq!(often.wrong, ["2 webhooks came again where order is wanted, at most 1 may"]);
 }
 
 #[test]
@@ -135,10 +175,10 @@ fn places_of_events_elsewhere_are_no_gaps() {
         event.position += 1;
     }
     observed.followed = Some((6, vec![7, 9, 10]));
-    let found = check(&records, &observed, Permitted::default());
+    let found = check(&records, 0, &observed, Permitted::default());
     assert_eq!(found.wrong, ["position 9 follows 7"]);
     observed.elsewhere.push(8);
-    let found = check(&records, &observed, Permitted::default());
+    let found = check(&records, 0, &observed, Permitted::default());
     assert!(found.is_good(), "{found:?}");
 }
 
@@ -202,7 +242,7 @@ fn the_last_of_two_changes_is_known_only_when_one_followed_the_other() {
     let meanwhile = Record { marker: "renamed-2".to_owned(), ended: Instant::now(), ..first.clone() };
     let overlapping = Record { ended: Instant::now(), ..first.clone() };
     records.splice(1..2, [overlapping, meanwhile.clone()]);
-    let wrong = |records: &[Record]| check(records, &observed, Permitted::default()).wrong;
+    let wrong = |records: &[Record]| check(records, 0, &observed, Permitted::default()).wrong;
     assert!(!wrong(&records).iter().any(|wrong| wrong.contains("is called")), "{:?}", wrong(&records));
     records[2] = Record { sent: Instant::now(), ended: Instant::now(), ..meanwhile };
     assert!(wrong(&records).iter().any(|wrong| wrong.contains("is called renamed-1, not renamed-2")));

@@ -21,7 +21,7 @@ use crate::{
         figures::Figures,
         history::Disturbance,
         readback::{all, text},
-        scene::{Report, WEBHOOKS_WITHIN, conclude},
+        scene::{DONE_WITHIN, Report, conclude},
     },
     stand::{Client, Manner, Plan, Postern, Receiver, Shape, Stand},
 };
@@ -86,15 +86,15 @@ async fn drill(scale: Scale, stand: &mut Stand) -> Result<Report> {
     let is_free = |endpoint: &&Endpoint| !endpoint.in_order && endpoint.rate.is_none();
     let free = endpoints.iter().filter(is_free).filter_map(|endpoint| last_new(endpoint, &arrived));
     let recovered = free.max().map_or(PATIENCE, |last| last.saturating_duration_since(since));
-    if recovered > WEBHOOKS_WITHIN {
+    if recovered > DONE_WITHIN {
         findings
             .wrong
-            .push(format!("webhooks were done {recovered:.1?} after the last kill, not within {WEBHOOKS_WITHIN:?}"));
+            .push(format!("webhooks were done {recovered:.1?} after the last kill, not within {DONE_WITHIN:?}"));
     }
     let took = done.saturating_duration_since(since);
     let silence = |endpoint: &Endpoint| longest_silence(endpoint, &arrived);
     let silences: Vec<_> = endpoints.iter().map(silence).collect();
-    if let Some(longest) = silences.iter().max().filter(|longest| **longest > WEBHOOKS_WITHIN) {
+    if let Some(longest) = silences.iter().max().filter(|longest| **longest > DONE_WITHIN) {
         findings.wrong.push(format!("nothing arrived at an endpoint for {longest:.1?}, while changes were made"));
     }
     let times = delays(changes.iter(), &endpoints, &arrived);
@@ -143,7 +143,7 @@ async fn kill_until(stand: &mut Stand, is_over: &AtomicBool, scale: Scale) -> Re
 fn victim(stand: &mut Stand, turn: usize) -> Option<&mut Postern> {
     let processes = match stand.shape {
         Shape::Embedded => &mut stand.gateways,
-        Shape::Clustered => &mut stand.workers,
+        Shape::Clustered | Shape::Pooled => &mut stand.workers,
     };
     let turn = turn % processes.len().max(1);
     processes.get_mut(turn)
