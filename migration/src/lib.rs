@@ -34,6 +34,7 @@ mod m0023_payments;
 mod m0024_ways_in;
 mod m0025_oauth;
 mod m0026_turns;
+mod m0027_lean_indexes;
 
 /// One change a line.
 macro_rules! changes {
@@ -74,6 +75,7 @@ impl MigratorTrait for Migrator {
             m0024_ways_in
             m0025_oauth
             m0026_turns
+            m0027_lean_indexes
         }
     }
 }

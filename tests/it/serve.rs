@@ -179,7 +179,7 @@ async fn sockets_hear_that_the_process_goes_away_after_what_they_asked_for_is_an
     busy.say(json!({"type": "ping"})).await;
     assert_eq!(busy.hear().await["type"], "pong", "the mutation before it was taken");
     // Opened last: whoever does not say who it is within ten seconds is sent away for that.
-    let mut greeting = Socket::open(&url).await;
+    let mut greeting = Socket::open(&process.url).await;
     greeting.say(json!({"type": "ping"})).await;
     assert_eq!(greeting.hear().await["type"], "pong", "it is taken, and has not said who it is");
     idle.push(greeting);

@@ -15,7 +15,9 @@ use crate::{
     db::{NewRows, Tx},
     error::{Result, refuse},
     events::{self, EventKind, NewEvent},
-    teams, users,
+    teams,
+    time::time_ordered,
+    users,
 };
 
 /// How many rows of grants that are over one transaction removes. Those that stay count for nothing, and the balance stays
@@ -127,7 +129,7 @@ impl Balance {
     /// Adds the entry to the ledger's rows.
     pub(super) fn add_entry(&self, rows: &mut NewRows, entry: Entry) {
         rows.add(item_change::Model {
-            id: ItemChangeId::random(),
+            id: ItemChangeId(time_ordered(Timestamp(self.ledger.at))),
             balance_id: self.row.id,
             project_id: self.row.project_id.clone(),
             kind: entry.kind,

@@ -51,25 +51,29 @@ pub(super) async fn lock(
 /// holds one of them for longer than `patience`.
 pub(super) async fn lock_each(tx: &Tx, keys: &[&Key], patience: Duration) -> Result<Vec<item_balance::Model>> {
     let columns = columns::<item_balance::Entity>("", Some("balance"));
+    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
     // One text, however many are wanted.
-    let sql = match tx.backend() {
+    let statement = match tx.backend() {
         Backend::Postgres => {
-            tx.execute_unprepared(&format!("SET LOCAL lock_timeout = '{}ms'", patience.as_millis())).await?;
-            format!(
-                "SELECT {columns} FROM json_to_recordset($1::json) \
+            // The rows are locked last of all, so the patience counts already; it does until the transaction ends.
+            let sql = format!(
+                "SELECT {columns} FROM (SELECT set_config('lock_timeout', $2, true)) AS patience CROSS JOIN \
+                 json_to_recordset($1::json) \
                  AS wanted(project_id text, customer_type text, customer_id text, item_id text) \
                  JOIN item_balance AS balance USING (project_id, customer_type, customer_id, item_id) \
                  ORDER BY project_id, customer_type, customer_id, item_id FOR NO KEY UPDATE OF balance"
-            )
+            );
+            statement(&**tx, &sql, [keys.into(), format!("{}ms", patience.as_millis()).into()])
         }
         Backend::Sqlite => {
             let same = |column: &str| format!("balance.{column} = wanted.value ->> '{column}'");
             let same = ["project_id", "customer_type", "customer_id", "item_id"].map(same).join(" AND ");
-            format!("SELECT {columns} FROM json_each($1) AS wanted CROSS JOIN item_balance AS balance ON {same}")
+            let sql =
+                format!("SELECT {columns} FROM json_each($1) AS wanted CROSS JOIN item_balance AS balance ON {same}");
+            statement(&**tx, &sql, [keys.into()])
         }
     };
-    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
-    let rows = tx.query_all_raw(statement(&**tx, &sql, [keys.into()])).await?;
+    let rows = tx.query_all_raw(statement).await?;
     Ok(rows.iter().map(|row| item_balance::Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 

@@ -10,7 +10,6 @@ use postern_entity::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use uuid::{NoContext, Uuid};
 
 use super::{
     endpoint::texts,
@@ -26,6 +25,7 @@ use crate::{
     db::Tx,
     events::{self, LoggedEvent},
     queue,
+    time::time_ordered,
 };
 
 /// The cursor in the log.
@@ -216,11 +216,4 @@ pub(super) fn envelope(event_type: &str, data: &impl Serialize) -> Result<Vec<u8
         data: &'a D,
     }
     serde_json::to_vec(&Envelope { event_type, data }).map_err(Error::internal)
-}
-
-/// A UUID (version 7) of this moment: rows made together lie together in every index.
-pub(super) fn time_ordered(now: Timestamp) -> Uuid {
-    let seconds = u64::try_from(now.seconds()).unwrap_or(0);
-    let nanos = u32::try_from(now.millis().rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
 }

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tracing::field;
 
 use super::{
-    fan_out::time_ordered,
     judge::next_number,
     signing::signature_headers,
     target::{Opened, Target},
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     Deps, Result,
     ports::http::{HttpError, Method, OutgoingRequest, OutgoingResponse},
+    time::time_ordered,
     trace::{self, TRACEPARENT},
 };
 

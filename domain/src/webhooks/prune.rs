@@ -5,11 +5,11 @@ use postern_entity::{Timestamp, WebhookMessageId};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::fan_out::time_ordered;
 use crate::{
     Deps, Result,
     db::{Tx, statement},
     events::{EventKind, Left, jobs::EraseUserEvents},
+    time::time_ordered,
 };
 
 /// For how many days messages and attempts can be listed (wire/webhooks §7.3).

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     examples::example,
-    fan_out::{Recipient, delivery, envelope, time_ordered},
+    fan_out::{Recipient, delivery, envelope},
     jobs::DeliverWebhook,
     matching, no_such_endpoint, require_admin, store, svix,
 };
@@ -18,7 +18,9 @@ use crate::{
     db::Tx,
     error::{Error, Failure, Result, refuse},
     events::EventKind,
-    queue, trace,
+    queue,
+    time::time_ordered,
+    trace,
 };
 
 const TEST_TEXT: &str = "This is a test message. If you can read it, this endpoint works.";
