@@ -251,17 +251,15 @@ async fn a_stopping_process_answers_what_answers_once_before_it_goes_away() {
     say(&mut client, json!({"type": "ping"})).await;
     assert_eq!(hear(&mut client).await["type"], "pong", "all before it was taken");
     door.stop.notify_one();
-    // Once the process stops nothing that comes is read any more.
+    // Once the process stops nothing that comes is read any more; it may hear of that after this.
     say(&mut client, json!({"type": "ping"})).await;
     door.late.notify_one();
-    let heard = loop {
-        let heard = hear(&mut client).await;
-        if heard["type"] != "pong" {
-            break heard;
-        }
-    };
-    assert_eq!((&heard["type"], &heard["id"]), (&json!("next"), &json!("2")));
-    assert_eq!(hear(&mut client).await, json!({"type": "complete", "id": "2"}));
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(Some(hear(&mut client).await).filter(|heard| heard["type"] != "pong"));
+    }
+    assert_eq!((&heard[0]["type"], &heard[0]["id"]), (&json!("next"), &json!("2")));
+    assert_eq!(heard[1], json!({"type": "complete", "id": "2"}));
     assert_eq!(closed(client).await.0, 1001);
 }
 
