@@ -1,15 +1,15 @@
-//! Doing many small things at once that come one at a time: whatever gathers while batches are under way is the next
+//! Doing many small things at once that come one at a time: whatever gathers while one batch is under way is the next
 //! batch. So nothing waits when little is asked, and a busy moment costs few queries.
 
 use std::{fmt, future::Future, sync::Arc};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, Result};
 
 type Waiting<I, O> = (I, oneshot::Sender<Result<O>>);
 
-/// Hands items to tasks that work on batches of them. Cheap to clone; the tasks end with the last clone.
+/// Hands items to a task that works on batches of them. Cheap to clone; the task ends with the last clone.
 pub(crate) struct Batcher<I, O>(mpsc::Sender<Waiting<I, O>>);
 
 impl<I, O> Clone for Batcher<I, O> {
@@ -23,31 +23,27 @@ where
     I: Clone + Send + 'static,
     O: Send + 'static,
 {
-    /// Starts `width` tasks, each of which hands at most `limit` items at a time to `work`, which answers one outcome per item,
-    /// in their order. More than one where a batch waits for something (a disk) while the next could be worked on.
+    /// Starts a task that hands at most `limit` items at a time to `work`, which answers one outcome per item, in their
+    /// order.
     #[must_use]
-    pub(crate) fn start<F, Fut>(width: usize, limit: usize, work: F) -> Self
+    pub(crate) fn start<F, Fut>(limit: usize, work: F) -> Self
     where
-        F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
+        F: Fn(Vec<I>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Vec<O>>> + Send,
     {
         let limit = limit.max(1);
-        let (sender, receiver) = mpsc::channel::<Waiting<I, O>>(limit);
-        let (receiver, work) = (Arc::new(Mutex::new(receiver)), Arc::new(work));
-        for _ in 0..width.max(1) {
-            let (receiver, work) = (Arc::clone(&receiver), Arc::clone(&work));
-            tokio::spawn(async move {
-                let mut batch = Vec::with_capacity(limit);
-                while receiver.lock().await.recv_many(&mut batch, limit).await > 0 {
-                    // Those who stopped waiting are left out.
-                    batch.retain(|(_, answer)| !answer.is_closed());
-                    let (items, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-                    if !items.is_empty() {
-                        answer(work(items).await, answers);
-                    }
+        let (sender, mut receiver) = mpsc::channel::<Waiting<I, O>>(limit);
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(limit);
+            while receiver.recv_many(&mut batch, limit).await > 0 {
+                // Those who stopped waiting are left out.
+                batch.retain(|(_, answer)| !answer.is_closed());
+                let (items, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+                if !items.is_empty() {
+                    answer(work(items).await, answers);
                 }
-            });
-        }
+            }
+        });
         Self(sender)
     }
 
@@ -102,7 +98,7 @@ mod tests {
     async fn what_gathers_during_a_batch_is_the_next_batch() {
         let (sizes, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
         let (noted, waiting) = (Arc::clone(&sizes), Arc::clone(&gate));
-        let batcher = Batcher::start(1, 10, move |items: Vec<u32>| {
+        let batcher = Batcher::start(10, move |items: Vec<u32>| {
             noted.lock().unwrap().push(items.len());
             let gate = Arc::clone(&waiting);
             async move {
@@ -128,43 +124,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn as_many_batches_as_were_asked_for_are_under_way_at_once() {
-        let (running, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
-        let (noted, waiting) = (Arc::clone(&running), Arc::clone(&gate));
-        let batcher = Batcher::start(2, 10, move |items: Vec<u32>| {
-            noted.lock().unwrap().push(items.clone());
-            let gate = Arc::clone(&waiting);
-            async move {
-                gate.acquire().await.unwrap().forget();
-                Ok(items)
-            }
-        });
-        let ask = |item| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.get(item).await.unwrap() })
-        };
-        let mut asked = Vec::new();
-        for begun in 1..=2 {
-            asked.push(ask(begun));
-            while running.lock().unwrap().len() < usize::try_from(begun).unwrap() {
-                tokio::task::yield_now().await;
-            }
-        }
-        // For these there is no room before one of those has ended.
-        asked.extend([ask(3), ask(4)]);
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(*running.lock().unwrap(), [[1], [2]]);
-        gate.add_permits(100);
-        let answers: Vec<_> = join_all(asked).await.into_iter().map(std::result::Result::unwrap).collect();
-        assert_eq!(answers, [1, 2, 3, 4]);
-        assert_eq!(running.lock().unwrap().concat(), [1, 2, 3, 4]);
-    }
-
-    #[tokio::test]
     async fn a_failed_batch_fails_its_items_and_the_next_one_works() {
-        let batcher = Batcher::start(1, 10, |items: Vec<u32>| async move {
+        let batcher = Batcher::start(10, |items: Vec<u32>| async move {
             if items.contains(&7) { Err(Error::internal("seven")) } else { Ok(items) }
         });
         assert_eq!(batcher.get(7).await.unwrap_err().to_string(), "seven");

@@ -55,7 +55,7 @@ where
     pub(crate) async fn get(&self, reader: &Reader, key: K) -> Result<Option<V>> {
         let (fetch, patience) = (self.fetch, self.patience);
         let batcher = self.batcher.get_or_init(|| {
-            Batcher::start(1, MAX_KEYS, move |asked: Vec<(Reader, K)>| async move {
+            Batcher::start(MAX_KEYS, move |asked: Vec<(Reader, K)>| async move {
                 let (readers, keys): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
                 let Some(reader) = readers.first() else { return Ok(Vec::new()) };
                 let found = patiently(patience, fetch(reader, &padded(&keys))).await?;

@@ -22,8 +22,6 @@ use crate::{
 
 /// How many additions may share a statement.
 const MAX_SHARED: usize = 64;
-/// How many such statements are under way at once: one waits for the disk while the next is worked on.
-const AT_ONCE: usize = 2;
 /// How many rows of a table one statement of SQLite writes. A power of two.
 const MAX_ROWS: usize = 64;
 
@@ -277,7 +275,7 @@ impl Db {
 
 /// A statement that takes longer than `patience` is given up.
 fn gather(writer: DatabaseConnection, signals: Signals, patience: Duration) -> Additions {
-    Batcher::start(AT_ONCE, MAX_SHARED, move |additions: Vec<Arc<NewRows>>| {
+    Batcher::start(MAX_SHARED, move |additions: Vec<Arc<NewRows>>| {
         let (writer, signals) = (writer.clone(), signals.clone());
         async move {
             let mut outcomes = Vec::with_capacity(additions.len());

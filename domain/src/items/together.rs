@@ -24,8 +24,6 @@ use crate::{
 
 /// How many changes may share a transaction.
 const MAX_SHARED: usize = 64;
-/// How many transactions are under way at once: one waits for the disk while the next is worked on.
-const AT_ONCE: usize = 2;
 /// How long all of them wait for somebody who holds one of their balances. Longer than it takes unless a process stands still.
 const MAX_HELD: Duration = Duration::from_millis(250);
 
@@ -44,7 +42,7 @@ impl ItemChanges {
     /// Those of [`Asked::make`], and those of the database.
     pub(super) async fn make(&self, deps: &Deps, asked: Arc<Asked>) -> Result<Outcome> {
         let batcher = self.0.get_or_init(|| {
-            Batcher::start(AT_ONCE, MAX_SHARED, |gathered: Vec<(Deps, Arc<Asked>)>| async move {
+            Batcher::start(MAX_SHARED, |gathered: Vec<(Deps, Arc<Asked>)>| async move {
                 let (deps, asked): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
                 let Some(deps) = deps.first() else { return Ok(Vec::new()) };
                 let asked = asked.as_slice();

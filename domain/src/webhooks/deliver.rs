@@ -51,7 +51,7 @@ impl Deliverer {
     #[must_use]
     pub fn start(deps: Deps) -> Self {
         let reader = deps.clone();
-        let loads = Batcher::start(1, MAX_BATCH, move |ids| {
+        let loads = Batcher::start(MAX_BATCH, move |ids| {
             let deps = reader.clone();
             async move { load(&deps, &ids).await }
         });

@@ -79,16 +79,16 @@ impl Lines {
     #[must_use]
     pub fn start(deps: Deps) -> Self {
         let (reader, writer) = (deps.clone(), deps.clone());
-        let targets = Batcher::start(1, MAX_BATCH, move |ids| {
+        let targets = Batcher::start(MAX_BATCH, move |ids| {
             let deps = reader.clone();
             async move { target::load(&deps, &ids).await }
         });
-        let results = Batcher::start(1, MAX_BATCH, move |finished| {
+        let results = Batcher::start(MAX_BATCH, move |finished| {
             let deps = writer.clone();
             async move { write_all(&deps, &finished).await }
         });
         let loader = deps.clone();
-        let messages = Batcher::start(1, MAX_BATCH, move |ids| {
+        let messages = Batcher::start(MAX_BATCH, move |ids| {
             let deps = loader.clone();
             async move { load_messages(&deps, &ids).await }
         });
