@@ -78,7 +78,7 @@ pub struct Db {
     writer: DatabaseConnection,
     /// The commits that operations share; on SQLite.
     groups: Groups,
-    /// The additions that share statements; on PostgreSQL.
+    /// The additions that share statements.
     additions: Arc<OnceLock<Additions>>,
     signals: Signals,
     waiting: Arc<AtomicUsize>,

@@ -1,32 +1,34 @@
-//! Rows of several tables, new ones and such as replace others, that become durable together. On PostgreSQL they are one
-//! statement, which needs no transaction around it, and what many requests add at the same time is one statement too: one
-//! round trip and one commit for all of them. On SQLite operations share commits anyway (`group.rs`).
+//! Rows of several tables, new ones and such as replace others, that become durable together, and with them what other requests
+//! add at the same time: a few statements and one commit for all of them.
 //!
-//! PostgreSQL gets the rows of a table as one JSON text. So there is one statement to prepare for each set of tables,
-//! however many rows there are. SQLite gets them in powers of two, for the same reason.
+//! PostgreSQL gets the rows of a table as one JSON text, and all tables in one statement, which needs no transaction around it. So
+//! there is one to prepare for each set of tables, however many rows there are. SQLite gets the rows of a table in powers of
+//! two, for the same reason.
 
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, EntityName, EntityTrait, IdenStatic,
-    IntoActiveModel, Iterable, PrimaryKeyToColumn, Value,
+    ActiveModelTrait, ActiveValue, ConnectionTrait, EntityName, EntityTrait, IdenStatic, IntoActiveModel, Iterable,
+    PrimaryKeyToColumn, Value,
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 
+#[cfg(any(test, feature = "testing"))]
+use super::Watch;
 use super::{Backend, Db, PATIENCE, Tx, is_refused, patiently, refusal::lost_race, statement};
 use crate::{
     batch::Batcher,
     error::{Error, Result},
-    signal::{Raised, Signal, Signals},
+    signal::{Raised, Signal},
 };
 
-/// How many additions may share a statement.
+/// How many additions may be made at once.
 const MAX_SHARED: usize = 64;
 /// How many rows of a table one statement of SQLite writes. A power of two.
 const MAX_ROWS: usize = 64;
 
-/// What gathers additions on PostgreSQL.
-pub(super) type Additions = Batcher<Arc<NewRows>, Result<()>>;
+/// What gathers additions. Each comes with its database, which is the same for all.
+pub(super) type Additions = Batcher<(Db, Arc<NewRows>), Result<()>>;
 
 /// Rows to be written, in an order in which each refers to earlier ones only, and the signals to be told once they are there.
 #[derive(Clone, Default)]
@@ -254,59 +256,57 @@ impl Db {
     /// Those of the database; nothing is added then.
     pub(crate) async fn add(&self, rows: NewRows) -> Result<()> {
         let rows = Arc::new(rows);
-        if self.backend == Backend::Postgres && !self.reader.pooled {
-            let additions = self.additions.get_or_init(|| gather(self.writer.clone(), self.signals.clone(), PATIENCE));
-            match additions.get(Arc::clone(&rows)).await? {
-                // Run again below, as often as it takes.
-                Err(Error::Database(error)) if lost_race(&error) => {}
-                outcome => {
-                    #[cfg(any(test, feature = "testing"))]
-                    if let (Ok(()), Some(watch)) = (&outcome, &self.watch) {
-                        watch.committed();
-                    }
-                    return outcome;
-                }
-            }
+        let additions = self.additions.get_or_init(|| gather(PATIENCE));
+        match additions.get((self.clone(), Arc::clone(&rows))).await? {
+            // Run again, as often as it takes.
+            Err(Error::Database(error)) if lost_race(&error) => self.add_in_transaction(&rows).await,
+            outcome => outcome,
         }
-        let rows = &*rows;
+    }
+
+    async fn add_in_transaction(&self, rows: &NewRows) -> Result<()> {
         self.write(|tx| async move { rows.clone().write(&tx).await }).await
+    }
+
+    /// Adds everything or nothing.
+    async fn add_all(&self, additions: &[Arc<NewRows>]) -> Result<()> {
+        if self.backend == Backend::Sqlite || self.reader.pooled {
+            let mut all = NewRows::default();
+            additions.iter().for_each(|addition| all.append(NewRows::clone(addition)));
+            return self.add_in_transaction(&all).await;
+        }
+        write_as_json(&self.writer, additions.iter().map(|addition| &**addition)).await?;
+        // Here and not by those who asked: they may have gone away, and others must hear of it.
+        let mut raised = Raised::default();
+        raised.extend(additions.iter().map(|addition| &addition.raised));
+        self.signals.send_all(raised);
+        #[cfg(any(test, feature = "testing"))]
+        self.watch.iter().for_each(Watch::committed);
+        Ok(())
     }
 }
 
-/// A statement that takes longer than `patience` is given up.
-fn gather(writer: DatabaseConnection, signals: Signals, patience: Duration) -> Additions {
-    Batcher::start(MAX_SHARED, move |additions: Vec<Arc<NewRows>>| {
-        let (writer, signals) = (writer.clone(), signals.clone());
-        async move {
-            let mut outcomes = Vec::with_capacity(additions.len());
-            add_together(&writer, &signals, patience, &additions, &mut outcomes).await;
-            Ok(outcomes)
+/// What takes longer than `patience` is given up.
+fn gather(patience: Duration) -> Additions {
+    Batcher::start(MAX_SHARED, move |gathered: Vec<(Db, Arc<NewRows>)>| async move {
+        let (databases, additions): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
+        let mut outcomes = Vec::with_capacity(additions.len());
+        if let Some(db) = databases.first() {
+            add_together(db, patience, &additions, &mut outcomes).await;
         }
+        Ok(outcomes)
     })
 }
 
-/// Adds everything with one statement. If that is refused, each half is tried by itself, so that only those fail of which
-/// it is the fault.
-async fn add_together(
-    writer: &DatabaseConnection,
-    signals: &Signals,
-    patience: Duration,
-    additions: &[Arc<NewRows>],
-    outcomes: &mut Vec<Result<()>>,
-) {
-    match patiently(patience, write_as_json(writer, additions.iter().map(|addition| &**addition))).await {
-        Ok(()) => {
-            // Here and not by those who asked: they may have gone away, and others must hear of it.
-            let mut raised = Raised::default();
-            raised.extend(additions.iter().map(|addition| &addition.raised));
-            signals.send_all(raised);
-            outcomes.extend(additions.iter().map(|_| Ok(())));
-        }
+/// Adds everything at once. If that is refused, each half is tried by itself, so that only those fail of which it is the fault.
+async fn add_together(db: &Db, patience: Duration, additions: &[Arc<NewRows>], outcomes: &mut Vec<Result<()>>) {
+    match patiently(patience, db.add_all(additions)).await {
+        Ok(()) => outcomes.extend(additions.iter().map(|_| Ok(()))),
         Err(error) if additions.len() == 1 => outcomes.push(Err(error)),
         Err(error) if is_refused(&error) => {
             let (left, right) = additions.split_at(additions.len() / 2);
-            Box::pin(add_together(writer, signals, patience, left, outcomes)).await;
-            Box::pin(add_together(writer, signals, patience, right, outcomes)).await;
+            Box::pin(add_together(db, patience, left, outcomes)).await;
+            Box::pin(add_together(db, patience, right, outcomes)).await;
         }
         Err(error) => {
             let error = Arc::new(error);

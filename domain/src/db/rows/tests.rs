@@ -188,26 +188,28 @@ async fn of_additions_that_share_a_statement_only_those_at_fault_fail_and_whole(
             assert!(outcome.as_ref().err().is_none_or(|error| matches!(error, Error::Database(_))), "{outcome:?}");
         }
         assert_eq!(counts(&bench).await, (55, 55));
-        assert_eq!(watch.commits(), 55);
+        assert!(watch.commits() < 40, "{}", watch.commits());
         assert_eq!(signals.try_next(), Some(Signal::EventsWritten));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_gathers_is_one_statement() {
+async fn what_gathers_is_few_statements() {
     on_each_database(|mut bench| async move {
         let watch = bench.deps.db.watch();
         let db = &bench.deps.db;
-        if db.backend() == Backend::Sqlite {
-            return;
-        }
         let names: Vec<_> = (0..50).map(|number| format!("{number:02}")).collect();
         join_all(names.iter().map(|name| db.add(consumer(name)))).await.into_iter().for_each(|added| added.unwrap());
         let statements = watch.take_statements();
-        assert!(statements.len() <= 3, "{statements:?}");
-        // The same text, whatever the number of rows.
-        assert!(statements.iter().all(|text| *text == statements[0]), "{statements:?}");
+        assert!(watch.commits() <= 3, "{}", watch.commits());
+        if db.backend() == Backend::Postgres {
+            assert!(statements.len() <= 3, "{statements:?}");
+            // The same text, whatever the number of rows.
+            assert!(statements.iter().all(|text| *text == statements[0]), "{statements:?}");
+        } else {
+            assert!(statements.len() <= 10, "{statements:?}");
+        }
         let mut there = consumers(db).await;
         there.sort_unstable();
         assert_eq!(there, names);
@@ -258,10 +260,11 @@ async fn a_statement_that_is_never_answered_does_not_hold_up_the_next_ones_for_e
         // Whoever adds the same key waits for this transaction, which does not end.
         let holder = db.begin().await.unwrap();
         write_as_json(&holder, [&consumer("held")]).await.unwrap();
-        let additions = gather(db.writer.clone(), db.signals.clone(), Duration::from_secs(1));
-        let error = additions.get(Arc::new(consumer("held"))).await.unwrap().unwrap_err();
+        let additions = gather(Duration::from_secs(1));
+        let add = async |name| additions.get((db.clone(), Arc::new(consumer(name)))).await.unwrap();
+        let error = add("held").await.unwrap_err();
         assert!(may_come_back(&error), "{error}");
-        additions.get(Arc::new(consumer("free"))).await.unwrap().unwrap();
+        add("free").await.unwrap();
         holder.rollback().await.unwrap();
         assert!(consumers(db).await.contains(&"free".to_owned()));
     })
