@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{ContactChannelId, ProjectId, Timestamp, UserId};
+use crate::{ContactChannelId, ProjectId, Timestamp, UserId, positional::positional};
 
 /// A row of `contact_channel`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -28,6 +28,10 @@ pub struct Model {
     /// When it was added.
     pub created_at: Timestamp,
 }
+
+positional!(Model {
+    id project_id user_id kind value is_primary is_verified used_for_auth created_at
+});
 
 /// None declared: queries join by hand where they need to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -29,6 +29,7 @@ pub mod notification_preference;
 pub mod oauth_visit;
 pub mod passkey;
 pub mod password_hash;
+pub mod positional;
 pub mod product_version;
 pub mod project;
 pub mod project_permission;

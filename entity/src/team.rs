@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{ProjectId, TeamId, Timestamp};
+use crate::{ProjectId, TeamId, Timestamp, positional::positional};
 
 /// A row of `team`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -30,6 +30,11 @@ pub struct Model {
     /// When a column last changed.
     pub updated_at: Timestamp,
 }
+
+positional!(Model {
+    id project_id display_name display_name_folded profile_image_url client_metadata client_read_only_metadata
+    server_metadata created_at updated_at
+});
 
 /// None declared: queries join by hand where they need to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

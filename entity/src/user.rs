@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{PasswordHash, ProjectId, Timestamp, UserId};
+use crate::{PasswordHash, ProjectId, Timestamp, UserId, positional::positional};
 
 /// A row of `user`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -58,6 +58,13 @@ pub struct Model {
     /// When a column last changed.
     pub updated_at: Timestamp,
 }
+
+positional!(Model {
+    id project_id display_name display_name_folded profile_image_url client_metadata client_read_only_metadata
+    server_metadata signed_up_at last_active_at password_hash otp_auth_enabled requires_totp_mfa totp_secret
+    totp_last_step is_anonymous restricted_by_admin restricted_by_admin_reason
+    restricted_by_admin_private_details country_code risk_bot risk_free_trial_abuse created_at updated_at
+});
 
 /// None declared: queries join by hand where they need to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

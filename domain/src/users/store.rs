@@ -1,7 +1,7 @@
 //! Queries of users, each scoped by project. None begins a transaction.
 
 use futures::FutureExt;
-use postern_entity::{ContactChannelId, TeamId, contact_channel, team, team_membership, user};
+use postern_entity::{ContactChannelId, TeamId, contact_channel, positional::Positional, team, team_membership, user};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, JoinType,
     QueryFilter, QueryResult, QuerySelect, QueryTrait, RelationDef, Select, TryGetable,
@@ -39,26 +39,31 @@ const PRIMARY: &str = "primary_";
 const TEAM: &str = "team_";
 const ACCOUNTS: &str = "linked_accounts";
 const HAS_PASSKEY: &str = "has_passkey";
+/// Where the columns begin that [`loaded`] selects, in its order.
+const PRIMARY_AT: usize = user::Model::COLUMNS.len();
+const TEAM_AT: usize = PRIMARY_AT + contact_channel::Model::COLUMNS.len();
+const ACCOUNTS_AT: usize = TEAM_AT + team::Model::COLUMNS.len();
+const HAS_PASSKEY_AT: usize = ACCOUNTS_AT + 1;
 
 impl FromQueryResult for Loaded {
     fn from_query_result(row: &QueryResult, _: &str) -> Result<Self, DbErr> {
         Ok(Self {
-            row: user::Model::from_query_result(row, "")?,
-            primary: joined::<_, ContactChannelId>(row, PRIMARY)?,
-            selected_team: joined::<_, TeamId>(row, TEAM)?,
-            oauth_accounts: match row.try_get::<Option<String>>("", ACCOUNTS)? {
+            row: user::Model::read_at(row, 0)?,
+            primary: joined::<_, ContactChannelId>(row, PRIMARY_AT)?,
+            selected_team: joined::<_, TeamId>(row, TEAM_AT)?,
+            oauth_accounts: match row.try_get_by_index::<Option<String>>(ACCOUNTS_AT)? {
                 Some(json) => read_accounts(&json).map_err(|error| DbErr::Json(error.to_string()))?,
                 None => Vec::new(),
             },
-            has_passkey: row.try_get("", HAS_PASSKEY)?,
+            has_passkey: row.try_get_by_index(HAS_PASSKEY_AT)?,
         })
     }
 }
 
-/// A row that was joined, if there is one: its key `id` tells. By itself sea-orm reads every column of nothing before it says so.
-fn joined<M: FromQueryResult, I: TryGetable>(row: &QueryResult, prefix: &str) -> Result<Option<M>, DbErr> {
-    match row.try_get::<Option<I>>(prefix, "id")? {
-        Some(_) => M::from_query_result(row, prefix).map(Some),
+/// A row that was joined, if there is one: its key, which stands first, tells.
+fn joined<M: Positional, I: TryGetable>(row: &QueryResult, first: usize) -> Result<Option<M>, DbErr> {
+    match row.try_get_by_index::<Option<I>>(first)? {
+        Some(_) => M::read_at(row, first).map(Some),
         None => Ok(None),
     }
 }
