@@ -97,7 +97,8 @@ impl Clock for FixedClock {
     }
 }
 
-/// A UUID (version 7) of this moment: rows made together lie together in every index.
+/// A UUID (version 7) of this moment: rows made together lie together in every index. Not for what the REST contract takes as an
+/// id: its clients know versions 1 to 5 only.
 pub(crate) fn time_ordered(now: Timestamp) -> Uuid {
     let seconds = u64::try_from(now.seconds()).unwrap_or(0);
     let nanos = u32::try_from(now.millis().rem_euclid(1000)).unwrap_or(0) * 1_000_000;

@@ -15,9 +15,7 @@ use crate::{
     db::{NewRows, Tx},
     error::{Result, refuse},
     events::{self, EventKind, NewEvent},
-    teams,
-    time::time_ordered,
-    users,
+    teams, users,
 };
 
 /// How many rows of grants that are over one transaction removes. Those that stay count for nothing, and the balance stays
@@ -129,7 +127,7 @@ impl Balance {
     /// Adds the entry to the ledger's rows.
     pub(super) fn add_entry(&self, rows: &mut NewRows, entry: Entry) {
         rows.add(item_change::Model {
-            id: ItemChangeId(time_ordered(Timestamp(self.ledger.at))),
+            id: ItemChangeId::random(),
             balance_id: self.row.id,
             project_id: self.row.project_id.clone(),
             kind: entry.kind,
