@@ -104,10 +104,8 @@ pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The schema without what its operations need. `suggests`: whether errors name fields with a similar name, whoever asks.
 pub(crate) fn build(suggests: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
-    // There are entities in any case. Unless it is told so, async-graphql looks for them among all types for each field of a query.
-    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .enable_federation()
-        .limit_complexity(MAX_COST);
+    let builder =
+        Schema::build(Query::default(), Mutation::default(), Subscription::default()).limit_complexity(MAX_COST);
     if suggests { builder } else { builder.disable_suggestions() }
 }
 
