@@ -1,8 +1,9 @@
 //! Doing many small things at once that come one at a time: whatever gathers while one batch is under way is the next
 //! batch. So nothing waits when little is asked, and a busy moment costs few queries.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, Result};
@@ -28,7 +29,7 @@ where
     #[must_use]
     pub(crate) fn start<F, Fut>(limit: usize, work: F) -> Self
     where
-        F: Fn(Vec<I>) -> Fut + Send + 'static,
+        F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<O>>> + Send,
     {
         let limit = limit.max(1);
@@ -40,7 +41,9 @@ where
                 batch.retain(|(_, answer)| !answer.is_closed());
                 let (items, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
                 if !items.is_empty() {
-                    answer(work(items).await, answers);
+                    // A panic ends its batch, and not the task, which others need.
+                    let outcome = AssertUnwindSafe(async { work(items).await }).catch_unwind().await;
+                    answer(outcome.unwrap_or_else(|_| Err(Error::internal("the work on a batch panicked"))), answers);
                 }
             }
         });
@@ -121,6 +124,22 @@ mod tests {
         let sizes = sizes.lock().unwrap();
         assert_eq!(sizes.iter().sum::<usize>(), 25);
         assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= 10), "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_fails_its_items_and_the_next_one_works() {
+        let batcher = Batcher::start(10, |items: Vec<u32>| {
+            assert!(!items.contains(&6), "at once");
+            async move {
+                tokio::task::yield_now().await;
+                assert!(!items.contains(&7), "later");
+                Ok(items)
+            }
+        });
+        for item in [6, 7] {
+            assert_eq!(batcher.get(item).await.unwrap_err().to_string(), "the work on a batch panicked");
+            assert_eq!(batcher.get(8).await.unwrap(), 8);
+        }
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ pub(super) fn sqlstate(error: &DbErr) -> Option<String> {
 }
 
 /// Whether the database itself said no, so that nothing was done. Of a lost connection nobody knows.
-pub(crate) fn is_refused(error: &Error) -> bool {
+pub(super) fn is_refused(error: &Error) -> bool {
     !may_come_back(error) && matches!(error, Error::Database(error) if sqlstate(error).is_some())
 }
 

@@ -257,7 +257,7 @@ impl Db {
     pub(crate) async fn add(&self, rows: NewRows) -> Result<()> {
         let rows = Arc::new(rows);
         let additions = self.additions.get_or_init(|| gather(PATIENCE));
-        match additions.get((self.clone(), Arc::clone(&rows))).await? {
+        match patiently(PATIENCE, additions.get((self.clone(), Arc::clone(&rows)))).await? {
             // Run again, as often as it takes.
             Err(Error::Database(error)) if lost_race(&error) => self.add_in_transaction(&rows).await,
             outcome => outcome,

@@ -85,7 +85,7 @@ pub async fn change(
     deps.mutate(actor, OPERATION, |tx| async move {
         let mut balance = balance::hold(deps, &tx, project_id, customer, item_id).await?;
         let mut told = NewRows::default();
-        let quantity = asked.make(deps, &mut balance, &mut told)?;
+        let quantity = asked.make(deps, deps.now(), &mut balance, &mut told)?;
         balance::save(&tx, [balance], told).await?;
         Ok(answer(quantity))
     })
@@ -107,14 +107,14 @@ impl Asked {
         &self.key
     }
 
-    /// Makes the change of this balance, which is held, and adds the rows that tell of it; answers the quantity after it. What is
+    /// Makes the change of this balance, which is held, at `now`, and adds the rows that tell of it; answers the quantity after it. What is
     /// refused leaves no more than that the balance has come to the present.
     ///
     /// # Errors
     /// `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`, `BAD_REQUEST`.
-    pub(super) fn make(&self, deps: &Deps, balance: &mut Balance, told: &mut NewRows) -> Result<i64> {
+    pub(super) fn make(&self, deps: &Deps, now: Timestamp, balance: &mut Balance, told: &mut NewRows) -> Result<i64> {
         let change = &self.change;
-        balance.advance(deps.now());
+        balance.advance(now);
         let quantity = i128::from(balance.ledger.balance()) + i128::from(change.delta);
         if quantity < 0 && !change.allow_negative {
             return refuse(insufficient(&self.key.item_id, &balance.customer(), change.delta));

@@ -79,6 +79,8 @@ impl Customer {
         if self.kind == CustomerType::Custom {
             violations.text("customer_id", &self.id, MAX_CUSTOM_ID_CHARS);
             violations.require(!self.id.is_empty(), "customer_id", "must not be empty");
+        } else {
+            violations.storable("customer_id", &self.id);
         }
     }
 

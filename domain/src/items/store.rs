@@ -20,6 +20,9 @@ use crate::{
 /// How many ids one statement asks for; below what either database takes.
 const MAX_IDS: usize = 1000;
 
+/// The columns of a [`Key`].
+const KEY: [&str; 4] = ["project_id", "customer_type", "customer_id", "item_id"];
+
 /// By whom and what a balance is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) struct Key {
@@ -55,19 +58,21 @@ pub(super) async fn lock_each(tx: &Tx, keys: &[&Key], patience: Duration) -> Res
     // One text, however many are wanted.
     let statement = match tx.backend() {
         Backend::Postgres => {
+            // Byte by byte, as purchases lock theirs, whatever the database sorts by.
+            let in_order = KEY.map(|column| format!("{column} COLLATE \"C\"")).join(", ");
             // The rows are locked last of all, so the patience counts already; it does until the transaction ends.
             let sql = format!(
                 "SELECT {columns} FROM (SELECT set_config('lock_timeout', $2, true)) AS patience CROSS JOIN \
                  json_to_recordset($1::json) \
                  AS wanted(project_id text, customer_type text, customer_id text, item_id text) \
                  JOIN item_balance AS balance USING (project_id, customer_type, customer_id, item_id) \
-                 ORDER BY project_id, customer_type, customer_id, item_id FOR NO KEY UPDATE OF balance"
+                 ORDER BY {in_order} FOR NO KEY UPDATE OF balance"
             );
             statement(&**tx, &sql, [keys.into(), format!("{}ms", patience.as_millis()).into()])
         }
         Backend::Sqlite => {
             let same = |column: &str| format!("balance.{column} = wanted.value ->> '{column}'");
-            let same = ["project_id", "customer_type", "customer_id", "item_id"].map(same).join(" AND ");
+            let same = KEY.map(same).join(" AND ");
             let sql =
                 format!("SELECT {columns} FROM json_each($1) AS wanted CROSS JOIN item_balance AS balance ON {same}");
             statement(&**tx, &sql, [keys.into()])
@@ -284,7 +289,7 @@ pub(super) async fn remove_grants(tx: &Tx, gone: &[(ItemBalanceId, i64)]) -> Res
     let key = [item_grant::Column::BalanceId, item_grant::Column::Place];
     for gone in gone.chunks(MAX_IDS) {
         item_grant::Entity::delete_many()
-            .filter(Expr::tuple(key.map(Expr::col)).in_tuples(gone.iter().copied()))
+            .filter(Expr::tuple(key.map(Expr::col)).in_tuples(padded(gone)))
             .exec(&**tx)
             .await?;
     }

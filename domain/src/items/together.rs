@@ -18,13 +18,13 @@ use super::{
 use crate::{
     Deps,
     batch::Batcher,
-    db::{NewRows, PATIENCE, Tx, is_refused, patiently},
-    error::Result,
+    db::{NewRows, PATIENCE, Tx, may_come_back, patiently},
+    error::{Error, Result},
 };
 
 /// How many changes may share a transaction.
 const MAX_SHARED: usize = 64;
-/// How long all of them wait for somebody who holds one of their balances. Longer than it takes unless a process stands still.
+/// How long they wait for each of their balances that somebody else holds. Longer than that takes unless a process stands still.
 const MAX_HELD: Duration = Duration::from_millis(250);
 
 /// What becomes of a change: the quantity after it, or nothing if it must be made by itself.
@@ -48,7 +48,8 @@ impl ItemChanges {
                 let asked = asked.as_slice();
                 let made = deps.db.write(|tx| async move { make_all(deps, &tx, asked).await });
                 match patiently(PATIENCE, made).await {
-                    Err(error) if is_refused(&error) => {
+                    // Nothing was done. Whose fault it was, a row that nobody can read or a key, comes out one by one.
+                    Err(error @ Error::Database(_)) if !may_come_back(&error) => {
                         tracing::debug!(%error, "changes of items are made one by one");
                         Ok(asked.iter().map(|_| None).collect())
                     }
@@ -56,7 +57,7 @@ impl ItemChanges {
                 }
             })
         });
-        batcher.get((deps.clone(), asked)).await
+        patiently(PATIENCE, batcher.get((deps.clone(), asked))).await
     }
 }
 
@@ -73,11 +74,13 @@ async fn make_all(deps: &Deps, tx: &Tx, asked: &[Arc<Asked>]) -> Result<Vec<Outc
     for balance in store::with_open(&**tx, held).await? {
         balances.insert(balance.key(), (balance, false));
     }
+    // One instant for all: what ends between two changes would be written with the first and told by none.
+    let now = deps.now();
     let mut told = NewRows::default();
     let mut outcomes = Vec::with_capacity(asked.len());
     for change in asked {
         outcomes.push(balances.get_mut(change.key()).map(|(balance, is_changed)| {
-            let quantity = change.make(deps, balance, &mut told)?;
+            let quantity = change.make(deps, now, balance, &mut told)?;
             *is_changed = true;
             Ok(quantity)
         }));

@@ -63,8 +63,8 @@ pub(super) struct Parcel<'a> {
     pub(super) trigger: AttemptTrigger,
 }
 
-/// Makes one attempt. One that fails is told in the log, by whom it was for and how it ended: what an endpoint answers, and
-/// where it is, are its owner's business.
+/// Makes one attempt. One that was made and failed is told in the log, by whom it was for and how it ended: the body of an
+/// answer, and where an endpoint is, are its owner's business.
 pub(super) async fn attempt(deps: &Deps, parcel: &Parcel<'_>) -> Result<Tried> {
     let attempted_at = deps.now();
     let opened = match &parcel.target.opened {

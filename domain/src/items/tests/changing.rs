@@ -81,6 +81,7 @@ async fn whatever_does_not_fit_has_its_code_and_changes_nothing() {
             (custom(&long), by(1)),
             (custom(""), by(1)),
             (custom("a\0"), by(1)),
+            (Customer::new(CustomerType::User, "a\0"), by(1)),
             (custom("a"), by(MAX_QUANTITY + 1)),
             (custom("a"), by(i64::MIN)),
             (custom("a"), ItemChange { description: Some("x".repeat(1001)), ..by(1) }),

@@ -5,12 +5,12 @@ use postern_entity::{event, item_balance, item_change};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use tokio::task::yield_now;
 
-use super::{by, calls, calls_of, custom, owing, project, refusal, told};
+use super::{DAY, by, calls, calls_of, custom, owing, project, refusal, told, until};
 use crate::{
     Code,
     db::{Backend, statement},
     items::change,
-    testing::{TestBench, on_each_database, server},
+    testing::{START, TestBench, TestDatabase, on_each_database, server},
     trace::{self, TraceContext},
 };
 
@@ -76,6 +76,37 @@ async fn a_balance_that_somebody_holds_does_not_hold_up_the_others() {
         assert_eq!(quantity, 2);
     })
     .await;
+}
+
+#[tokio::test]
+async fn two_processes_take_no_more_than_there_is() {
+    for database in TestDatabase::each().await {
+        let benches = [TestBench::on(&database).await, TestBench::on(&database).await];
+        let [one, _] = &benches;
+        if one.deps.db.backend() == Backend::Sqlite {
+            // Its file belongs to one process.
+            continue;
+        }
+        let project = project(one).await;
+        let customers = [custom("a"), custom("b")];
+        for customer in &customers {
+            // So that rows of grants go while the other one waits.
+            for day in 1..=6 {
+                calls(one, &project, customer, until(5, START.plus_millis(day * DAY))).await;
+            }
+        }
+        let actor = &server(&project);
+        let outcomes = join_all((0..200).map(|number| {
+            let (bench, customer) = (&benches[number / 2 % 2], &customers[number % 2]);
+            change(&bench.deps, actor, customer, "calls", by(-1))
+        }))
+        .await;
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 60);
+        for outcome in outcomes.into_iter().filter(Result::is_err) {
+            assert_eq!(refusal(outcome).0, Code::ItemQuantityInsufficientAmount);
+        }
+        add_up(one).await;
+    }
 }
 
 /// What the entries of each customer add up to is what it has, and each entry was told.

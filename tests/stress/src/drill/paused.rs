@@ -55,9 +55,9 @@ pub(super) async fn together(scale: Scale, shape: Shape) -> Result<Report> {
     scene.start_traffic(Load { writers: 1, pause: Duration::from_millis(scale.pick(600, 300)) }).await?;
     for _ in 0..scale.pick(1, 3) {
         sleep(Duration::from_secs(scale.pick(2, 10))).await;
-        until_at_hand(&scene).await?;
-        let begun = Instant::now();
+        let begun = until_at_hand(&scene).await?;
         signal_all(&scene, Signal::STOP)?;
+        ensure!(begun.elapsed() < KEPT_BACK, "the workers were stopped after the answer that they were to wait for");
         scene.receiver.behave(ORDERED_PATH, Manner::Status(200));
         sleep(PAUSE).await;
         signal_all(&scene, Signal::CONT)?;
@@ -67,8 +67,8 @@ pub(super) async fn together(scale: Scale, shape: Shape) -> Result<Report> {
     scene.end(Permitted { repeats: true, ..Permitted::default() }).await
 }
 
-/// Waits until a worker waits for the answer of the endpoint that wants order.
-async fn until_at_hand(scene: &Scene) -> Result<()> {
+/// Waits until a worker waits for the answer of the endpoint that wants order. Answers since when.
+async fn until_at_hand(scene: &Scene) -> Result<Instant> {
     scene.receiver.behave(ORDERED_PATH, Manner::Slow(KEPT_BACK));
     let seen = scene.receiver.count();
     let deadline = Instant::now() + AT_HAND_WITHIN;
@@ -76,7 +76,7 @@ async fn until_at_hand(scene: &Scene) -> Result<()> {
         ensure!(Instant::now() < deadline, "nothing comes to the endpoint that wants order");
         sleep(Duration::from_millis(5)).await;
     }
-    Ok(())
+    Ok(Instant::now())
 }
 
 fn signal_all(scene: &Scene, signal: Signal) -> Result<()> {

@@ -152,6 +152,9 @@ async fn kill_one_by_one(scale: Scale, stand: &Stand, undisturbed: &Undisturbed,
     if killed_at.is_empty() {
         found.wrong.push("no migration was killed while it changed anything".to_owned());
     }
+    if seeds_killed < scale.pick(0, 1) {
+        found.wrong.push("no migration was killed after its changes".to_owned());
+    }
     stand.migration("migrate-last", &stand.database_url)?.run_to_end().await?;
     found.compare("after kills", &Contents::read(&stand.database_url).await?, whole);
     found.notes.push(format!(
