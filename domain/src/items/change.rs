@@ -107,8 +107,8 @@ impl Asked {
         &self.key
     }
 
-    /// Makes the change of this balance, which is held, at `now`, and adds the rows that tell of it; answers the quantity after it. What is
-    /// refused leaves no more than that the balance has come to the present.
+    /// Makes the change of this balance, which is held, at `now`, and adds the rows that tell of it; answers the quantity after it.
+    /// What is refused leaves no more than that the balance has come to the present.
     ///
     /// # Errors
     /// `ITEM_QUANTITY_INSUFFICIENT_AMOUNT`, `BAD_REQUEST`.
