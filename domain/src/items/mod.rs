@@ -10,8 +10,8 @@
 //!   with what it granted, and its key is never used twice.
 //!
 //! `ledger/` is the fold, `balance.rs` its rows, `customer.rs` who customers are and who may look at them, `change.rs` and
-//! `read.rs` what callers do, `together.rs` how changes share transactions, `sources.rs` what purchases do, `fold.rs` what the worker does, `seats.rs` how many people a
-//! team of project `internal` may be.
+//! `read.rs` what callers do, `together.rs` how changes share transactions, `sources.rs` what purchases do, `fold.rs` what the
+//! worker does, `seats.rs` how many people a team of project `internal` may be.
 
 mod balance;
 mod change;
