@@ -12,7 +12,10 @@ use reqwest::{Certificate, Client, ClientBuilder, Response, dns};
 use rustls::pki_types::CertificateDer;
 use url::{Host, Url};
 
-use crate::address::{AddressError, Addresses};
+use crate::{
+    address::{AddressError, Addresses},
+    running_time::within,
+};
 
 /// How long a connection may take to stand, TLS included; the request's own time limit counts as well.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,16 +84,12 @@ impl OutgoingHttp {
             .request(method, request.url)
             .headers(header_map(&request.headers)?)
             .body(request.body)
-            .timeout(request.timeout)
             .send()
             .await
             .map_err(failed)
     }
-}
 
-#[async_trait]
-impl HttpClient for OutgoingHttp {
-    async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
+    async fn exchange(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
         let limit = request.max_response_bytes;
         let mut response = self.call(request).await?;
         let status = response.status().as_u16();
@@ -99,6 +98,14 @@ impl HttpClient for OutgoingHttp {
         let headers = response.headers().iter().filter_map(text).collect();
         let body = read_body(&mut response, limit).await?;
         Ok(OutgoingResponse { status, headers, body })
+    }
+}
+
+#[async_trait]
+impl HttpClient for OutgoingHttp {
+    async fn send(&self, request: OutgoingRequest) -> Result<OutgoingResponse, HttpError> {
+        // Not the library's own limit: it takes an answer that came while this process stood still for one that did not come.
+        within(request.timeout, self.exchange(request)).await.unwrap_or(Err(HttpError::Timeout))
     }
 }
 

@@ -7,4 +7,5 @@ pub mod mail;
 pub mod oauth;
 pub mod rates;
 pub mod redis;
+mod running_time;
 pub mod sandbox;

@@ -8,7 +8,7 @@ use std::{
 
 use postern_domain::{
     JobId,
-    queue::{Lease, Suspects},
+    queue::{Lease, LeaseId, Suspects},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -56,7 +56,7 @@ impl Held {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a claimed job.
+    /// Notes a claimed job. Who stood still for longer than its lease may claim what it still runs: that run has lost it.
     pub(crate) fn claimed(&self, lease: Lease, lasts: Duration, permit: OwnedSemaphorePermit) {
         let entry = Entry {
             lasts,
@@ -65,7 +65,22 @@ impl Held {
             state: State::Claimed(permit),
             lease: lease.clone(),
         };
-        self.entries().insert(lease.job_id, entry);
+        if let Some(before) = self.entries().insert(lease.job_id, entry) {
+            self.stop(&before);
+        }
+    }
+
+    /// Stops the handler of a lease that is held no more.
+    fn stop(&self, entry: &Entry) {
+        entry.lost.cancel();
+        self.tell(&entry.lease);
+    }
+
+    /// Tells that a lease has ended, if it was that of a suspect.
+    fn tell(&self, lease: &Lease) {
+        if lease.is_suspect() {
+            self.suspect_ended.send_replace(());
+        }
     }
 
     /// Notes that the job begins. `None` when it was given back or lost before.
@@ -94,22 +109,19 @@ impl Held {
         for lease in leases {
             if entries.get(&lease.job_id).is_some_and(|entry| entry.lease == *lease) {
                 entries.remove(&lease.job_id);
-                if lease.is_suspect() {
-                    self.suspect_ended.send_replace(());
-                }
+                self.tell(lease);
             }
         }
     }
 
     /// Forgets leases that somebody else has taken over, and stops their handlers.
-    pub(crate) fn lose(&self, job_ids: &[JobId]) {
+    pub(crate) fn lose(&self, ids: &[LeaseId]) {
         let mut entries = self.entries();
-        for job_id in job_ids {
-            if let Some(entry) = entries.remove(job_id) {
-                entry.lost.cancel();
-                if entry.lease.is_suspect() {
-                    self.suspect_ended.send_replace(());
-                }
+        for id in ids {
+            if entries.get(&id.job_id).is_some_and(|entry| entry.lease.id() == *id)
+                && let Some(entry) = entries.remove(&id.job_id)
+            {
+                self.stop(&entry);
             }
         }
     }
@@ -124,10 +136,10 @@ impl Held {
     }
 
     /// Notes that leases were renewed.
-    pub(crate) fn renewed(&self, job_ids: &[JobId]) {
+    pub(crate) fn renewed(&self, ids: &[LeaseId]) {
         let mut entries = self.entries();
-        for job_id in job_ids {
-            if let Some(entry) = entries.get_mut(job_id) {
+        for id in ids {
+            if let Some(entry) = entries.get_mut(&id.job_id).filter(|entry| entry.lease.id() == *id) {
                 entry.renewed_at = Instant::now();
             }
         }

@@ -6,7 +6,12 @@ use postern_entity::{JobId, ProjectId};
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde_json::Value;
 
-use super::{Lane, Lease, Priority, ending::placeholders, lease::Term, time};
+use super::{
+    Lane, Lease, Priority,
+    ending::placeholders,
+    lease::{LeaseId, Term},
+    time,
+};
 use crate::{
     Deps, Result,
     db::{Backend, Tx, statement},
@@ -202,9 +207,9 @@ fn claimed(row: &QueryResult, ends: Instant) -> Result<Option<Claimed>> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewal {
     /// Those that are prolonged.
-    pub renewed: Vec<JobId>,
+    pub renewed: Vec<LeaseId>,
     /// Those that are lost: their handlers should stop.
-    pub lost: Vec<JobId>,
+    pub lost: Vec<LeaseId>,
 }
 
 /// Prolongs leases to `lease` from now, at most [`MAX_BATCH`] of them. A row that somebody holds locked at this moment is
@@ -227,19 +232,19 @@ pub async fn renew(deps: &Deps, leases: &[Lease], lease: Duration) -> Result<Ren
             let sql = format!(
                 "WITH held AS MATERIALIZED (SELECT id FROM job, (VALUES {}) AS v WHERE id = v.column1 \
                  AND fence = v.column2 AND state = 'running'{skip}) \
-                 UPDATE job SET due_at = {now} + ${} WHERE id IN (SELECT id FROM held) RETURNING id",
+                 UPDATE job SET due_at = {now} + ${} WHERE id IN (SELECT id FROM held) RETURNING id, fence",
                 placeholders(leases.len(), 2),
                 leases.len() * 2 + 1,
             );
             let mut values = pairs(leases);
             values.push(time::millis(lease).into());
             let rows = tx.query_all_raw(statement(&*tx, &sql, values)).await?;
-            let renewed = rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect::<Result<_>>()?;
-            let lost = leases.iter().map(|lease| lease.job_id).filter(|job_id| !held.contains(job_id)).collect();
+            let renewed = rows.iter().map(LeaseId::read).collect::<Result<_>>()?;
+            let lost = leases.iter().map(Lease::id).filter(|id| !held.contains(id)).collect();
             Ok((Renewal { renewed, lost }, ends))
         })
         .await?;
-    for lease in leases.iter().filter(|lease| renewal.renewed.contains(&lease.job_id)) {
+    for lease in leases.iter().filter(|lease| renewal.renewed.contains(&lease.id())) {
         lease.term.extend(ends);
     }
     Ok(renewal)
@@ -297,13 +302,13 @@ pub async fn next_due(deps: &Deps, lane: Lane, suspects: Suspects) -> Result<Opt
 }
 
 /// Which of the leases are valid still.
-async fn held(tx: &Tx, leases: &[Lease]) -> Result<Vec<JobId>> {
+async fn held(tx: &Tx, leases: &[Lease]) -> Result<Vec<LeaseId>> {
     let sql = format!(
-        "SELECT id FROM job, (VALUES {}) AS v WHERE id = v.column1 AND fence = v.column2 AND state = 'running'",
+        "SELECT id, fence FROM job, (VALUES {}) AS v WHERE id = v.column1 AND fence = v.column2 AND state = 'running'",
         placeholders(leases.len(), 2)
     );
     let rows = tx.query_all_raw(statement(&**tx, &sql, pairs(leases))).await?;
-    rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect()
+    rows.iter().map(LeaseId::read).collect()
 }
 
 pub(super) fn pairs<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<sea_orm::Value> {

@@ -7,7 +7,7 @@ use postern_entity::JobId;
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Lease,
+    Lease, LeaseId,
     result::{self, AnyResult, JobResult},
     time,
 };
@@ -169,7 +169,7 @@ pub async fn end_all(deps: &Deps, endings: &[(Lease, Ending)]) -> Result<Vec<Job
         .write(async |tx| {
             let ended = end(deps, &tx, &outcomes).await?;
             let mut shared = Vec::new();
-            for (_, ending) in endings.iter().filter(|(lease, _)| ended.contains(&lease.job_id)) {
+            for (_, ending) in endings.iter().filter(|(lease, _)| ended.contains(&lease.id())) {
                 match &ending.effect {
                     Some(Effect::One(effect)) => effect(&tx).await?,
                     Some(Effect::Shared(result)) => shared.push(result),
@@ -180,11 +180,11 @@ pub async fn end_all(deps: &Deps, endings: &[(Lease, Ending)]) -> Result<Vec<Job
             Ok(ended)
         })
         .await?;
-    Ok(outcomes.iter().map(|(lease, _)| lease.job_id).filter(|job_id| !ended.contains(job_id)).collect())
+    Ok(outcomes.iter().map(|(lease, _)| lease.id()).filter(|id| !ended.contains(id)).map(|id| id.job_id).collect())
 }
 
-/// Writes down outcomes by one statement; answers the jobs that were still held.
-pub(super) async fn end(deps: &Deps, tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -> Result<Vec<JobId>> {
+/// Writes down outcomes by one statement; answers the leases that still held.
+pub(super) async fn end(deps: &Deps, tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -> Result<Vec<LeaseId>> {
     let mut values: Vec<sea_orm::Value> = Vec::with_capacity(outcomes.len() * VALUES_PER_ROW);
     let mut again = false;
     for (lease, outcome) in outcomes {
@@ -217,14 +217,14 @@ pub(super) async fn end(deps: &Deps, tx: &Tx, outcomes: &[(&Lease, &Outcome)]) -
          prune_at = CASE WHEN {state} = 'done' THEN {now} + CASE WHEN key IS NULL THEN {KEPT_MILLIS} ELSE {KEPT_WITH_KEY_MILLIS} END END, \
          due_at = {now} + v.column4, attempts = attempts - v.column5, last_error = COALESCE(v.column6, last_error) \
          FROM (VALUES {}) AS v WHERE job.id = v.column1 AND job.fence = v.column2 AND job.state = 'running' \
-         RETURNING job.id AS id",
+         RETURNING job.id AS id, fence",
         placeholders(rows, VALUES_PER_ROW)
     );
     let rows = tx.query_all_raw(statement(&**tx, &sql, values)).await?;
     if again {
         tx.raise(Signal::Jobs);
     }
-    rows.iter().map(|row| Ok(JobId(row.try_get("", "id")?))).collect()
+    rows.iter().map(LeaseId::read).collect()
 }
 
 /// Takes the rows in the order in which everybody takes them, so that two who change several never wait for each other.

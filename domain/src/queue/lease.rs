@@ -7,7 +7,7 @@ use std::{
 };
 
 use postern_entity::{JobId, ProjectId};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::ending::{self, Outcome};
 use crate::{
@@ -31,6 +31,22 @@ pub struct Lease {
     /// How many attempts in a row never ended before this one.
     pub(super) takeovers: i32,
     pub(super) term: Term,
+}
+
+/// Tells the leases on a job apart: a process that stood still may claim anew what it still believes to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseId {
+    /// The job.
+    pub job_id: JobId,
+    /// Its fencing number at the claim.
+    fence: i64,
+}
+
+impl LeaseId {
+    /// From a row with the columns `id` and `fence`.
+    pub(super) fn read(row: &QueryResult) -> Result<Self> {
+        Ok(Self { job_id: JobId(row.try_get("", "id")?), fence: row.try_get("", "fence")? })
+    }
 }
 
 /// Until when a lease lasts by the clock of this process, which all its clones know. No part of what tells leases apart.
@@ -64,6 +80,12 @@ impl Hash for Term {
 }
 
 impl Lease {
+    /// What tells it from other leases, of this job too.
+    #[must_use]
+    pub fn id(&self) -> LeaseId {
+        LeaseId { job_id: self.job_id, fence: self.fence }
+    }
+
     /// Whether the job is dead if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {

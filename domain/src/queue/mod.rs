@@ -32,7 +32,7 @@ pub(crate) use ending::placeholders;
 pub use ending::{Ending, end_all};
 pub use enqueue::{Enqueue, enqueue, enqueue_all};
 pub use job::{Job, Lane, Priority};
-pub use lease::{Lease, LeaseLost, finish_in, give_up_in, retry_in};
+pub use lease::{Lease, LeaseId, LeaseLost, finish_in, give_up_in, retry_in};
 pub use postern_entity::job::JobState;
 pub use result::JobResult;
 pub(crate) use standing::{Wake, hasten_all, hold_all, put_off_all, wake_all};

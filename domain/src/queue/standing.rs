@@ -1,12 +1,15 @@
 //! Standing jobs: one for each thing that has work now and then, such as an endpoint. A standing job has a key and never
 //! ends: it is put off while there is nothing to do, and woken when there is.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use postern_entity::JobId;
 use sea_orm::ConnectionTrait;
 
-use super::{Enqueue, Job, Lease, claim::pairs, ending::placeholders, enqueue_all, time};
+use super::{Enqueue, Job, Lease, LeaseId, claim::pairs, ending::placeholders, enqueue_all, time};
 use crate::{
     Deps, Result,
     db::{Backend, Tx, statement},
@@ -83,23 +86,23 @@ async fn lock_and_wake<J: Job>(deps: &Deps, tx: &Tx, jobs: &[Wake]) -> Result<BT
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) async fn hold_all(tx: &Tx, leases: &[&Lease]) -> Result<BTreeSet<JobId>> {
+pub(crate) async fn hold_all(tx: &Tx, leases: &BTreeMap<LeaseId, &Lease>) -> Result<BTreeSet<LeaseId>> {
     if leases.is_empty() {
         return Ok(BTreeSet::new());
     }
     let lock = if tx.backend() == Backend::Postgres { " ORDER BY id FOR UPDATE OF job" } else { "" };
     let sql = format!(
-        "SELECT id, attempts, takeovers FROM job, (VALUES {}) AS v \
+        "SELECT id, fence, attempts, takeovers FROM job, (VALUES {}) AS v \
          WHERE id = v.column1 AND fence = v.column2 AND state = 'running'{lock}",
         placeholders(leases.len(), 2)
     );
-    let rows = tx.query_all_raw(statement(&**tx, &sql, pairs(leases.iter().copied()))).await?;
+    let rows = tx.query_all_raw(statement(&**tx, &sql, pairs(leases.values().copied()))).await?;
     let (mut held, mut cleared) = (BTreeSet::new(), Vec::new());
     for row in &rows {
-        let id = JobId(row.try_get("", "id")?);
+        let id = LeaseId::read(row)?;
         held.insert(id);
         if row.try_get::<i32>("", "attempts")? > 1 || row.try_get::<i32>("", "takeovers")? > 0 {
-            cleared.push(id);
+            cleared.push(id.job_id);
         }
     }
     if !cleared.is_empty() {

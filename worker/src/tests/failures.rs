@@ -1,15 +1,17 @@
 //! Jobs that go wrong, and what becomes of them and of the others.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use postern_domain::{
     Error,
-    queue::{self, Ending, Enqueue, Job, JobState, Lane, Scope},
+    queue::{self, Ending, Enqueue, Job, JobState, Lane, MAX_BATCH, Scope, Suspects},
+    testing::on_each_database,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::support::{CountDrop, Running, Tally, lease_end, on_each, probe, probes, put, settings, wait_for_state};
-use crate::Registry;
+use crate::{Registry, held::Held};
 
 async fn last_error(deps: &postern_domain::Deps, id: postern_domain::JobId) -> String {
     queue::find(deps, &Scope::Installation, id).await.unwrap().unwrap().last_error.unwrap()
@@ -203,6 +205,33 @@ async fn lanes_do_not_wait_for_each_other() {
         }
         tally.wait_for("works", 20).await;
         worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_its_own_process_takes_over_is_stopped_and_the_new_one_is_not() {
+    on_each_database(|bench| async move {
+        let (deps, held) = (&bench.deps, Held::default());
+        let (slots, lease) = (Arc::new(Semaphore::new(2)), Duration::from_secs(30));
+        put(deps, probe("slow")).await;
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let claim = queue::claim(deps, Lane::General, "test", MAX_BATCH, lease, Suspects::Any);
+            let claimed = claim.await.unwrap().remove(0).lease;
+            held.claimed(claimed.clone(), lease, Arc::clone(&slots).try_acquire_owned().unwrap());
+            let running = held.start(&claimed).unwrap();
+            runs.push((claimed, running.lost));
+            bench.clock.advance_seconds(31);
+        }
+        let [(before, stopped), (now, goes_on)] = runs.try_into().unwrap();
+        assert!(stopped.is_cancelled());
+        // What was asked for the former lease is answered when the job is held anew.
+        held.lose(&[before.id()]);
+        held.forget([&before]);
+        assert!(!goes_on.is_cancelled());
+        held.lose(&[now.id()]);
+        assert!(goes_on.is_cancelled());
     })
     .await;
 }

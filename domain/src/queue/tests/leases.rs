@@ -50,13 +50,39 @@ async fn a_job_whose_lease_ran_out_is_taken_over_and_the_late_worker_changes_not
             })
             .await;
         assert!(LeaseLost::is(&finished.unwrap_err()));
-        assert_eq!(renew(deps, std::slice::from_ref(&late), LEASE).await.unwrap().lost, [late.job_id]);
+        assert_eq!(renew(deps, std::slice::from_ref(&late), LEASE).await.unwrap().lost, [late.id()]);
         assert_eq!(effects(deps).await, before);
         // The worker that took over is not disturbed.
         assert_eq!(end_all(deps, &[(taken_over.clone(), Ending::done())]).await.unwrap(), []);
         assert_eq!(row(deps, taken_over.job_id).await.state, JobState::Done);
         // And a second ack of the same lease finds nothing to end.
         assert_eq!(end_all(deps, &[(taken_over.clone(), Ending::done())]).await.unwrap(), [taken_over.job_id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_that_takes_over_from_itself_has_one_lease_only() {
+    on_each_database(async |bench| {
+        let deps = &bench.deps;
+        put(deps, greet("a")).await;
+        let before = take(deps, 1).await.remove(0).lease;
+        bench.clock.advance_seconds(31);
+        let now = take(deps, 1).await.remove(0).lease;
+        // Told apart though they stand in one statement, whichever comes first.
+        for leases in [[before.clone(), now.clone()], [now.clone(), before.clone()]] {
+            let renewal = renew(deps, &leases, LEASE).await.unwrap();
+            assert_eq!((renewal.renewed, renewal.lost), (vec![now.id()], vec![before.id()]));
+            let leases = leases.iter().map(|lease| (lease.id(), lease)).collect();
+            let held = deps.db.write(async |tx| hold_all(&tx, &leases).await).await.unwrap();
+            assert_eq!(Vec::from_iter(held), [now.id()]);
+        }
+        let late = Ending::done().with(|tx| Box::pin(async move { write_effect(tx, &ProjectId::random()).await }));
+        let endings = [(before.clone(), late), (now.clone(), Ending::retry("again"))];
+        let effects_before = effects(deps).await;
+        assert_eq!(end_all(deps, &endings).await.unwrap(), [before.job_id]);
+        assert_eq!(effects(deps).await, effects_before);
+        assert_eq!(row(deps, now.job_id).await.state, JobState::Pending);
     })
     .await;
 }

@@ -171,11 +171,9 @@ async fn write_patiently(deps: &Deps, finished: &[Finished]) -> Result<Vec<bool>
 async fn write(deps: &Deps, finished: &[Finished]) -> Result<Vec<bool>> {
     deps.db
         .write(async |tx| {
-            let mut leases: Vec<_> = finished.iter().map(|finished| &finished.lease).collect();
-            leases.sort_by_key(|lease| lease.job_id);
-            leases.dedup_by_key(|lease| lease.job_id);
+            let leases = finished.iter().map(|finished| (finished.lease.id(), &finished.lease)).collect();
             let held = queue::hold_all(&tx, &leases).await?;
-            let counts = |finished: &Finished| held.contains(&finished.lease.job_id);
+            let counts = |finished: &Finished| held.contains(&finished.lease.id());
             let results: Vec<_> = finished.iter().filter(|one| counts(one)).map(|one| &one.result).collect();
             result::write_all(deps, &tx, &results).await?;
             Ok(finished.iter().map(counts).collect())

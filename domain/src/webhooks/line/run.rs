@@ -223,19 +223,22 @@ impl<'a> Run<'a> {
         let deps = &self.lines.deps;
         let connection = deps.db.read();
         let now = queue::now_in(deps, connection).await?;
-        if target.row.fifo && self.under_way.is_empty() {
+        let in_order = target.row.fifo;
+        if in_order && !self.under_way.is_empty() {
+            return Ok(Vec::new());
+        }
+        if in_order {
             let mut line = store::line_deliveries(connection, self.job.endpoint_id, BATCH).await?;
             if !line.is_empty() {
                 let waits = line.iter().position(|delivery| delivery.next_attempt_at.is_some_and(|at| at > now));
                 line.truncate(waits.unwrap_or(line.len()));
                 return Ok(line);
             }
-        } else if target.row.fifo {
-            return Ok(Vec::new());
         }
         // Where nobody is, one is enough to find out.
-        let limit = if target.row.fifo || self.is_away() { 1 } else { BATCH };
-        store::due_deliveries(connection, self.job.endpoint_id, now, self.taken.iter().copied(), limit).await
+        let limit = if in_order || self.is_away() { 1 } else { BATCH };
+        let under_way = self.taken.iter().copied();
+        store::due_deliveries(connection, self.job.endpoint_id, in_order, now, under_way, limit).await
     }
 
     /// A disabled or deleted endpoint gets nothing: what waits is dropped, a hundred rows at a time.

@@ -91,11 +91,13 @@ pub(in crate::webhooks) async fn delivery_or_insert(
     found.map(|row| row.id).ok_or_else(|| crate::Error::internal("a delivery vanished while it was made"))
 }
 
-/// What is due in the line of an endpoint, longest first, without those that are under way. Asks with the condition of
-/// its index.
+/// What is due at an endpoint, longest first, without those that are under way. Where order is wanted (`in_order`), only what
+/// has no place in the line: what has one is [`line_deliveries`]', and may have come after that was asked. Asks with the
+/// condition of its index.
 pub(in crate::webhooks) async fn due_deliveries(
     connection: &impl ConnectionTrait,
     endpoint_id: WebhookEndpointId,
+    in_order: bool,
     now: Timestamp,
     under_way: impl IntoIterator<Item = WebhookDeliveryId>,
     limit: u64,
@@ -104,9 +106,10 @@ pub(in crate::webhooks) async fn due_deliveries(
     values.extend(under_way.into_iter().map(|id| sea_orm::Value::from(id.0)));
     let places: Vec<_> = (4..=values.len()).map(|place| format!("${place}")).collect();
     let others = if places.is_empty() { String::new() } else { format!(" AND id NOT IN ({})", places.join(", ")) };
+    let without_place = if in_order { " AND line IS NULL" } else { "" };
     let sql = format!(
         "SELECT * FROM webhook_delivery WHERE endpoint_id = $1 AND state = 'sending' AND next_attempt_at IS NOT NULL \
-         AND next_attempt_at <= $2{others} ORDER BY next_attempt_at, id LIMIT $3"
+         AND next_attempt_at <= $2{without_place}{others} ORDER BY next_attempt_at, id LIMIT $3"
     );
     let find = webhook_delivery::Entity::find().from_raw_sql(statement(connection, &sql, values));
     Ok(find.all(connection).await?)

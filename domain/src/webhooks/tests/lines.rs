@@ -53,6 +53,27 @@ async fn an_endpoint_that_wants_order_gets_the_next_one_after_the_former() {
 }
 
 #[tokio::test]
+async fn what_comes_while_a_line_is_looked_at_is_not_taken_out_of_turn() {
+    on_each_database(|bench| async move {
+        let hooks = Hooks::on(&bench).await;
+        let endpoint = only(&hooks, in_order("https://ordered.example/")).await;
+        for _ in 0..6 {
+            hooks.event(EventKind::UserUpdated).await;
+        }
+        hooks.fan_out().await;
+        // As if the line had been found empty just before. All are due, and by their ids in no order.
+        let due = async |in_order| {
+            let (connection, now) = (hooks.deps().db.read(), hooks.deps().now());
+            store::due_deliveries(connection, endpoint.id, in_order, now, [], 64).await.unwrap().len()
+        };
+        assert_eq!((due(true).await, due(false).await), (0, 6));
+        hooks.run_all().await;
+        assert_eq!(arrived(&hooks, "ordered.example"), ids(&hooks).await);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_given_up_lets_the_line_go_on() {
     on_each_database(|bench| async move {
         let hooks = Hooks::on(&bench).await;
@@ -221,7 +242,7 @@ async fn a_worker_whose_lease_may_be_over_sends_nothing() {
         // All who know the lease hear that it was renewed.
         let known = mine.lease.clone();
         let renewal = queue::renew(hooks.deps(), std::slice::from_ref(&mine.lease), LEASE).await.unwrap();
-        assert_eq!((renewal.renewed, known.is_over()), (vec![known.job_id], false));
+        assert_eq!((renewal.renewed, known.is_over()), (vec![known.id()], false));
         let ending = hooks.deliver(&mine).await;
         assert_eq!((ending.failure(), hooks.requests().len()), (None, 1));
     })

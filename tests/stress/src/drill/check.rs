@@ -22,9 +22,6 @@ pub(super) struct Permitted {
     pub(super) wrong_clocks: bool,
     /// Mails to addresses that begin with [`POISON`] are not taken.
     pub(super) poison: bool,
-    /// Workers stood still for longer than an attempt may take: if it is then taken for one that ran out of time, the next one comes
-    /// a minute later, as after any other.
-    pub(super) late_attempts: bool,
 }
 
 /// How the address of a mail begins that no server takes.

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(35);
 /// How long an answer is kept back that a worker is to wait for when it is stopped.
 const KEPT_BACK: Duration = Duration::from_secs(3);
 /// How long it may take until a worker waits for it.
-const AT_HAND_WITHIN: Duration = Duration::from_secs(120);
+const AT_HAND_WITHIN: Duration = Duration::from_secs(30);
 
 /// One after the other, while the rest goes on.
 pub(super) async fn in_turn(scale: Scale, shape: Shape) -> Result<Report> {
@@ -64,7 +64,7 @@ pub(super) async fn together(scale: Scale, shape: Shape) -> Result<Report> {
         scene.history.disturbed_since(begun);
     }
     sleep(Duration::from_secs(2)).await;
-    scene.end(Permitted { repeats: true, late_attempts: true, ..Permitted::default() }).await
+    scene.end(Permitted { repeats: true, ..Permitted::default() }).await
 }
 
 /// Waits until a worker waits for the answer of the endpoint that wants order. Answers since when.

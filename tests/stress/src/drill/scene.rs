@@ -158,8 +158,7 @@ impl Scene {
         let [webhooks_done, mails_done] = done_again;
         let webhooks = Waits::of_webhooks(&records, &observed, &disturbances);
         let mails = Waits::of_mails(&records, &observed, &disturbances);
-        let webhooks_within = if permitted.late_attempts { 2 * DONE_WITHIN } else { DONE_WITHIN };
-        wrong.extend(too_slow("webhooks", webhooks_done, &webhooks, webhooks_within));
+        wrong.extend(too_slow("webhooks", webhooks_done, &webhooks, DONE_WITHIN));
         wrong.extend(too_slow("mails", mails_done, &mails, mails_within));
         let mut notes = Vec::new();
         if !disturbances.is_empty() {
