@@ -39,6 +39,7 @@ pub mod projects;
 pub mod queue;
 pub mod random;
 pub mod rotation;
+pub mod running_time;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

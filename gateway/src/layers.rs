@@ -11,9 +11,9 @@ use axum::{
 };
 use postern_domain::{
     random::{base32, random_bytes},
+    running_time::within,
     trace::{self, TRACEPARENT, TraceContext},
 };
-use tokio::time::timeout;
 use tracing::field;
 
 use crate::{
@@ -110,9 +110,9 @@ fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
 
 /// Cuts off a request over plain HTTP that takes too long. The caller learns no more than that; the log says which one it was.
 pub(crate) async fn in_time(request: Request, next: Next) -> Response {
-    match timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
+    match within(REQUEST_TIMEOUT, next.run(request)).await {
+        Some(response) => response,
+        None => {
             tracing::warn!(limit_seconds = REQUEST_TIMEOUT.as_secs(), "a request took too long and was cut off");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }

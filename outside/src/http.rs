@@ -7,15 +7,15 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use postern_domain::ports::http::{HttpClient, HttpError, Method, OutgoingRequest, OutgoingResponse};
+use postern_domain::{
+    ports::http::{HttpClient, HttpError, Method, OutgoingRequest, OutgoingResponse},
+    running_time::within,
+};
 use reqwest::{Certificate, Client, ClientBuilder, Response, dns};
 use rustls::pki_types::CertificateDer;
 use url::{Host, Url};
 
-use crate::{
-    address::{AddressError, Addresses},
-    running_time::within,
-};
+use crate::address::{AddressError, Addresses};
 
 /// How long a connection may take to stand, TLS included; the request's own time limit counts as well.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,5 +7,4 @@ pub mod mail;
 pub mod oauth;
 pub mod rates;
 pub mod redis;
-mod running_time;
 pub mod sandbox;

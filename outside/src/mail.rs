@@ -21,6 +21,7 @@ use lettre::{
 use postern_domain::{
     network,
     ports::mail::{Accepted, Encryption, MailError, MailErrorKind, MailServer, Mailer, OutgoingMail},
+    running_time,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use secrecy::ExposeSecret;
@@ -148,11 +149,11 @@ impl SmtpMailer {
 
     async fn connect(&self, server: &MailServer) -> Result<(Bounded, Watch), MailError> {
         let addresses = if server.chosen_by_tenant { &self.checked } else { &self.unchecked };
-        let found = timeout(self.limits.lookup, addresses.resolve(&server.host, server.port)).await;
+        let found = running_time::within(self.limits.lookup, addresses.resolve(&server.host, server.port)).await;
         let found = found
-            .map_err(|_| MailError::new(MailErrorKind::HostLookupFailed, "the name server did not answer in time"))?
+            .ok_or_else(|| MailError::new(MailErrorKind::HostLookupFailed, "the name server did not answer in time"))?
             .map_err(unresolved)?;
-        timeout(self.limits.connect, connect_to_first(&found)).await.map_err(|_| {
+        running_time::within(self.limits.connect, connect_to_first(&found)).await.ok_or_else(|| {
             MailError::new(MailErrorKind::Timeout, "the mail server did not take the connection in time")
         })?
     }
@@ -201,7 +202,8 @@ impl SmtpMailer {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<Accepted, MailError> {
-        within(self.limits.total, Phase::Message, self.deliver(server, mail)).await
+        // As clocks go on, also while this process stands still: others take the try for cut off a while later.
+        timeout(self.limits.total, self.deliver(server, mail)).await.unwrap_or_else(|_| Err(late(Phase::Message)))
     }
 
     async fn check(&self, server: &MailServer) -> Result<(), MailError> {
@@ -334,13 +336,11 @@ async fn within<T>(
     phase: Phase,
     work: impl Future<Output = Result<T, MailError>>,
 ) -> Result<T, MailError> {
-    match timeout(limit, work).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let text = format!("the mail server did not answer in time ({})", phase.as_str());
-            Err(MailError::new(MailErrorKind::Timeout, text))
-        }
-    }
+    running_time::within(limit, work).await.unwrap_or_else(|| Err(late(phase)))
+}
+
+fn late(phase: Phase) -> MailError {
+    MailError::new(MailErrorKind::Timeout, format!("the mail server did not answer in time ({})", phase.as_str()))
 }
 
 fn unresolved(error: AddressError) -> MailError {

@@ -12,7 +12,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use postern_domain::ports::sandbox::{Sandbox, SandboxError};
+use postern_domain::{
+    ports::sandbox::{Sandbox, SandboxError},
+    running_time::within,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -128,13 +131,13 @@ impl Sandbox for ProcessSandbox {
                 self.start().map_err(|error| SandboxError::Unavailable(format!("no process to render in: {error}")))?
             }
         };
-        match timeout(limit, process.ask(&request)).await {
-            Ok(Ok(answer)) => {
+        match within(limit, process.ask(&request)).await {
+            Some(Ok(answer)) => {
                 self.put_back(process).await;
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(self.why_it_ended(process, error).await),
-            Err(_) => Err(SandboxError::Exceeded(format!("it did not finish within {} s", limit.as_secs()))),
+            Some(Err(error)) => Err(self.why_it_ended(process, error).await),
+            None => Err(SandboxError::Exceeded(format!("it did not finish within {} s", limit.as_secs()))),
         }
     }
 }

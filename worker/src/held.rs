@@ -83,14 +83,25 @@ impl Held {
         }
     }
 
-    /// Notes that the job begins. `None` when it was given back or lost before.
+    /// Notes that the job begins. `None` when it was given back or lost before, or when its time is up already, because this
+    /// process stood still: then whoever claims it next runs it.
     pub(crate) fn start(&self, lease: &Lease) -> Option<Running> {
+        if lease.is_over() {
+            self.forget([lease]);
+            return None;
+        }
         let mut entries = self.entries();
         let entry = entries.get_mut(&lease.job_id).filter(|entry| entry.lease == *lease)?;
         match std::mem::replace(&mut entry.state, State::Started) {
             State::Claimed(permit) => Some(Running { permit, lost: entry.lost.clone() }),
             State::Started => None,
         }
+    }
+
+    /// Whether the time of one of them is up, as far as this process knows: it stood still, or the database was away. What of
+    /// them is still to be had is found when they are renewed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.entries().values().any(|entry| entry.lease.is_over())
     }
 
     /// Which suspects may be claimed beside these.

@@ -1,5 +1,5 @@
-//! Writes down how jobs ended and keeps the leases of the others alive: one task for the process, so that many endings
-//! share a commit and the two never wait for each other's rows.
+//! Writes down how jobs ended, and keeps the leases of the others alive: two tasks for the process. Many endings share a
+//! commit, which may wait for rows that somebody else holds; renewing skips such rows and must not wait, or leases run out.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -22,43 +22,24 @@ use crate::{
 /// How long endings may gather before they are written down together.
 const GATHER: Duration = Duration::from_millis(2);
 
-pub(crate) struct Keeper {
+/// Renews leases.
+pub(crate) struct Renewer {
     pub(crate) deps: Deps,
     /// The shortest lease there is.
     pub(crate) lease: Duration,
     pub(crate) held: Arc<Held>,
-    pub(crate) ended: Receiver<Ended>,
 }
 
-impl Keeper {
-    /// Runs like [`Self::run`]; a panic costs the batch at hand, whose jobs run again, but does not end it.
-    pub(crate) async fn run_for_good(mut self) {
-        while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
-            tracing::error!("writing down the ends of jobs panicked; going on");
-        }
-    }
-
-    /// Runs until nobody can send endings any more and all of them are written down.
-    async fn run(&mut self) {
+impl Renewer {
+    /// Runs until it is aborted; a panic costs one round.
+    pub(crate) async fn run_for_good(self) {
         // A lease is renewed at the first tick after a third of it has passed: before half of it has.
         let mut ticks = interval((self.lease / 6).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
-            tokio::select! {
-                _ = ticks.tick() => self.renew().await,
-                count = self.ended.recv_many(&mut batch, MAX_BATCH) => {
-                    if count == 0 {
-                        return;
-                    }
-                    if count < MAX_BATCH {
-                        tokio::time::sleep(GATHER).await;
-                        while batch.len() < MAX_BATCH && let Ok(ended) = self.ended.try_recv() {
-                            batch.push(ended);
-                        }
-                    }
-                    self.write_down(std::mem::take(&mut batch)).await;
-                }
+            ticks.tick().await;
+            if AssertUnwindSafe(self.renew()).catch_unwind().await.is_err() {
+                tracing::error!("renewing leases panicked; going on");
             }
         }
     }
@@ -74,6 +55,38 @@ impl Keeper {
                     Err(error) => tracing::warn!(%error, "leases could not be renewed; trying again"),
                 }
             }
+        }
+    }
+}
+
+/// Writes down how jobs ended.
+pub(crate) struct Keeper {
+    pub(crate) deps: Deps,
+    pub(crate) held: Arc<Held>,
+    pub(crate) ended: Receiver<Ended>,
+}
+
+impl Keeper {
+    /// Runs like [`Self::run`]; a panic costs the batch at hand, whose jobs run again, but does not end it.
+    pub(crate) async fn run_for_good(mut self) {
+        while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            tracing::error!("writing down the ends of jobs panicked; going on");
+        }
+    }
+
+    /// Runs until nobody can send endings any more and all of them are written down.
+    async fn run(&mut self) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while self.ended.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            if batch.len() < MAX_BATCH {
+                tokio::time::sleep(GATHER).await;
+                while batch.len() < MAX_BATCH
+                    && let Ok(ended) = self.ended.try_recv()
+                {
+                    batch.push(ended);
+                }
+            }
+            self.write_down(std::mem::take(&mut batch)).await;
         }
     }
 

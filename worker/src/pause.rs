@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use postern_domain::{Error, Result};
+use postern_domain::{Error, Result, running_time::within};
 
 const MIN: Duration = Duration::from_millis(100);
 const MAX: Duration = Duration::from_secs(5);
@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The answer, or an error when it takes too long. What was asked may have happened nevertheless.
 pub(crate) async fn with_patience<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Error::internal("the database did not answer in time")),
+    match within(PATIENCE, answer).await {
+        Some(answer) => answer,
+        None => Err(Error::internal("the database did not answer in time")),
     }
 }

@@ -43,7 +43,7 @@ enum Look {
     Full,
     /// Fewer.
     Some,
-    /// None, though one was due.
+    /// None, though one was due, or may have been.
     Contended,
     /// None is due before this long.
     Nothing(Duration),
@@ -120,6 +120,10 @@ impl Pump {
 
     /// Claims what is due into `permits`; those left over are free again.
     async fn look(&self, mut permits: OwnedSemaphorePermit) -> Result<Look> {
+        if self.held.is_late() {
+            // Among what is due would be what this process runs itself.
+            return Ok(Look::Contended);
+        }
         let suspects = self.held.suspects();
         match queue::next_due(&self.deps, self.lane, suspects).await? {
             Some(wait) if wait.is_zero() => {}

@@ -21,7 +21,7 @@ use crate::{
     Registry, Settings,
     backend::{JobBackend, Shared},
     dispatch::Dispatch,
-    keeper::{Keeper, give_back},
+    keeper::{Keeper, Renewer, give_back},
     schedule,
 };
 
@@ -77,7 +77,9 @@ impl Worker {
         let _stop_pumps = shared.shutdown.clone().drop_guard();
         let (held, registry) = (Arc::clone(&shared.held), Arc::clone(&shared.registry));
         let lease = shared.settings.shortest_lease();
-        let keeper = Keeper { deps: deps.clone(), lease, held: Arc::clone(&held), ended: endings };
+        let renewer = Renewer { deps: deps.clone(), lease, held: Arc::clone(&held) };
+        let renewer = AbortOnDropHandle::new(tokio::spawn(renewer.run_for_good()));
+        let keeper = Keeper { deps: deps.clone(), held: Arc::clone(&held), ended: endings };
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run_for_good()));
         let loops = start_loops(&shared);
 
@@ -86,6 +88,7 @@ impl Worker {
         if tokio::time::timeout(FLUSH, keeper).await.is_err() {
             tracing::warn!("the ends of some jobs could not be written down in time; they will run again");
         }
+        drop(renewer);
         give_back(&deps, &held.take_all(), true).await;
         for loop_ in loops {
             loop_.await.map_err(Error::internal)?;

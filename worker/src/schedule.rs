@@ -8,7 +8,7 @@ use postern_domain::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::pause::Pause;
+use crate::pause::{Pause, with_patience};
 
 /// The longest stretch: keys of finished jobs are kept for longer than this, shorter would run a job twice.
 const MAX_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -65,7 +65,7 @@ pub(crate) async fn run(deps: Deps, schedules: Vec<Schedule>, stop: Cancellation
     let mut enqueued = HashMap::new();
     let mut pause = Pause::new();
     while !stop.is_cancelled() && !schedules.is_empty() {
-        let wait = match enqueue_due(&deps, &schedules, &mut enqueued).await {
+        let wait = match with_patience(enqueue_due(&deps, &schedules, &mut enqueued)).await {
             Ok(()) => {
                 pause.reset();
                 until_next(&schedules, deps.now().millis())

@@ -10,11 +10,11 @@ use sea_orm::{
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
-use tokio::time::timeout;
 
 use super::{Backend, Db, Reader, refusal::sqlstate};
 use crate::{
     error::{Error, Result},
+    running_time::within,
     signal::Signals,
 };
 
@@ -65,8 +65,8 @@ impl<'a> Address<'a> {
 /// # Errors
 /// Those of the work; that the database is out of reach.
 pub(crate) async fn patiently<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let done = timeout(patience, work).await;
-    done.unwrap_or_else(|_| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into()))
+    let done = within(patience, work).await;
+    done.unwrap_or_else(|| Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into()))
 }
 
 /// Begins a transaction that writes. Through a pooler it may get a connection that others have had before: it has statements

@@ -41,9 +41,9 @@ pub(crate) use lookup::{Fetched, Lookup, padded};
 pub(crate) use operation::{AsText, Operation, Outcome};
 pub(crate) use prune::{PRUNE_BATCH, prune};
 pub use reader::Reader;
-pub(crate) use refusal::lock_timed_out;
+use refusal::lost_race;
 pub use refusal::violates_unique;
-use refusal::{is_refused, lost_race};
+pub(crate) use refusal::{is_refused, lock_timed_out};
 use rows::Additions;
 pub(crate) use rows::NewRows;
 

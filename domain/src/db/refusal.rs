@@ -21,9 +21,9 @@ pub(super) fn sqlstate(error: &DbErr) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
 }
 
-/// Whether the database itself said no, so that nothing was done. Of a lost connection nobody knows.
-pub(super) fn is_refused(error: &Error) -> bool {
-    !may_come_back(error) && matches!(error, Error::Database(error) if sqlstate(error).is_some())
+/// Whether the database said no, or what it said cannot be read, so that nothing was done. Of a lost connection nobody knows.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::Database(_)) && !may_come_back(error)
 }
 
 /// Whether a statement of PostgreSQL gave up waiting for a lock (SQLSTATE 55P03).

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use postern_entity::{Timestamp, email};
 use sea_orm::ActiveValue::{NotSet, Set};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::cut_off::{CUT_OFF_AFTER_MILLIS, leave_to_time, note_cut_off};
@@ -23,10 +24,11 @@ use super::{
 use crate::{
     db::Tx,
     deps::Deps,
-    error::Result,
+    error::{Error, Result},
     events::{self, EventKind, NewEvent},
-    ports::mail::{Accepted, MailError, MailErrorKind, MailServer},
+    ports::mail::{Accepted, MailError, MailErrorKind, MailServer, OutgoingMail},
     queue::{Ending, Lease, LeaseLost},
+    trace,
 };
 
 /// How long a mail waits while others of its project are rendered: as long as a few of them take.
@@ -105,7 +107,7 @@ async fn bring_forward(deps: &Deps, lease: &Lease, job: &SendEmail) -> Result<En
             Ok(Ending::done())
         }
         Begun::NotBefore(due) => Ok(snooze_until(deps, due)),
-        Begun::Try(this) => hand_over(deps, this, &route).await,
+        Begun::Try(this) => hand_over(deps, lease, this, &route).await,
     }
 }
 
@@ -300,10 +302,36 @@ fn sent(now: Timestamp) -> email::ActiveModel {
     }
 }
 
-/// The network part: no transaction is open meanwhile.
-async fn hand_over(deps: &Deps, this: Try, route: &Route) -> Result<Ending> {
+/// The network part: no transaction is open meanwhile. It has a task of its own: what the server says counts though the job is
+/// lost by then, because this process stood still. Whether the try is still this one's is told by its claim, not by the lease.
+async fn hand_over(deps: &Deps, lease: &Lease, this: Try, route: &Route) -> Result<Ending> {
     let mail = outgoing(deps, &this.email, &this.to, route)?;
-    let outcome = deps.mailer.send(&this.server, &mail).await;
+    if lease.is_over() {
+        // It stood still before it began, and may not be done by the time at which others take it for cut off.
+        return Err(Error::internal(LeaseLost));
+    }
+    let (deps, lease, (answer, answered)) = (deps.clone(), lease.clone(), oneshot::channel());
+    let trying = async move {
+        let (ending, said) = try_once(&deps, this, &mail).await;
+        let ended = if lease.is_over() || answer.is_closed() {
+            deps.db.write(async |tx| said.save(&tx, &deps).await).await.map(|()| ending)
+        } else {
+            // Together with the end of the job, which others share.
+            Ok(ending.with(move |tx| {
+                let (deps, said) = (deps.clone(), said.clone());
+                Box::pin(async move { said.save(tx, &deps).await })
+            }))
+        };
+        if let Err(Err(error)) = answer.send(ended) {
+            tracing::error!(%error, "what a mail server said could not be written down");
+        }
+    };
+    tokio::spawn(trace::carry_on().run(trying));
+    answered.await.map_err(Error::internal)?
+}
+
+async fn try_once(deps: &Deps, this: Try, mail: &OutgoingMail) -> (Ending, Said) {
+    let outcome = deps.mailer.send(&this.server, mail).await;
     let now = deps.now();
     let email_id = this.email.id;
     let (ending, changes, heard) = match outcome {
@@ -320,11 +348,16 @@ async fn hand_over(deps: &Deps, this: Try, route: &Route) -> Result<Ending> {
             (retry_at.map_or_else(Ending::done, |due| snooze_until(deps, due)), changes, heard)
         }
     };
-    let deps = deps.clone();
-    Ok(ending.with(move |tx| {
-        let (deps, this, changes) = (deps.clone(), this.clone(), changes.clone());
-        Box::pin(async move { save(tx, &deps, &this, heard, now, changes).await })
-    }))
+    (ending, Said { this, heard, now, changes })
+}
+
+/// What came of a try.
+#[derive(Clone)]
+struct Said {
+    this: Try,
+    heard: Heard,
+    now: Timestamp,
+    changes: email::ActiveModel,
 }
 
 /// What came back from the server.
@@ -348,32 +381,28 @@ fn taken(accepted: Accepted, now: Timestamp) -> email::ActiveModel {
     }
 }
 
-/// Writes down what came of a try, unless the mail was taken over by another one meanwhile.
-async fn save(
-    tx: &Tx,
-    deps: &Deps,
-    this: &Try,
-    heard: Heard,
-    now: Timestamp,
-    changes: email::ActiveModel,
-) -> Result<()> {
-    let is_over = matches!(changes.finished_sending_at, Set(Some(_)));
-    if !store::update_claimed(tx, &this.email, this.claim_id, now, changes).await? {
-        tracing::warn!(email.id = %this.email.id, "a try to send a mail ended after it was given up");
-        return Ok(());
-    }
-    if heard == Heard::Taken {
-        tell(tx, deps, &this.email, EventKind::EmailSent).await?;
-    } else if is_over {
-        tell(tx, deps, &this.email, EventKind::EmailFailed).await?;
-    }
-    let project_id = &this.email.project_id;
-    match heard {
-        Heard::Nothing => capacity::note_silence(tx, project_id, now).await,
-        Heard::Taken | Heard::Refusal => {
-            capacity::note_answer(tx, project_id).await?;
-            // By the time of this transaction, which may have waited for the database.
-            capacity::pass_on(tx, deps, project_id, deps.now()).await
+impl Said {
+    /// Writes it down, unless the mail was taken over by another try meanwhile.
+    async fn save(&self, tx: &Tx, deps: &Deps) -> Result<()> {
+        let Self { this, heard, now, changes } = self;
+        let is_over = matches!(changes.finished_sending_at, Set(Some(_)));
+        if !store::update_claimed(tx, &this.email, this.claim_id, *now, changes.clone()).await? {
+            tracing::warn!(email.id = %this.email.id, "a try to send a mail ended after it was given up");
+            return Ok(());
+        }
+        if *heard == Heard::Taken {
+            tell(tx, deps, &this.email, EventKind::EmailSent).await?;
+        } else if is_over {
+            tell(tx, deps, &this.email, EventKind::EmailFailed).await?;
+        }
+        let project_id = &this.email.project_id;
+        match heard {
+            Heard::Nothing => capacity::note_silence(tx, project_id, *now).await,
+            Heard::Taken | Heard::Refusal => {
+                capacity::note_answer(tx, project_id).await?;
+                // By the time of this transaction, which may have waited for the database.
+                capacity::pass_on(tx, deps, project_id, deps.now()).await
+            }
         }
     }
 }

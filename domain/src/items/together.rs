@@ -18,8 +18,8 @@ use super::{
 use crate::{
     Deps,
     batch::Batcher,
-    db::{NewRows, PATIENCE, Tx, may_come_back, patiently},
-    error::{Error, Result},
+    db::{NewRows, PATIENCE, Tx, is_refused, patiently},
+    error::Result,
 };
 
 /// How many changes may share a transaction.
@@ -49,7 +49,7 @@ impl ItemChanges {
                 let made = deps.db.write(|tx| async move { make_all(deps, &tx, asked).await });
                 match patiently(PATIENCE, made).await {
                     // Nothing was done. Whose fault it was, a row that nobody can read or a key, comes out one by one.
-                    Err(error @ Error::Database(_)) if !may_come_back(&error) => {
+                    Err(error) if is_refused(&error) => {
                         tracing::debug!(%error, "changes of items are made one by one");
                         Ok(asked.iter().map(|_| None).collect())
                     }

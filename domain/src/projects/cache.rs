@@ -6,7 +6,7 @@ use std::{
     future::Future,
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -29,10 +29,11 @@ pub(crate) struct ProjectCache<K, V> {
     changes: Arc<Mutex<Changes>>,
 }
 
-/// A value and what was known of changes before it was loaded.
+/// A value, when it was asked for, and what was known of changes before.
 #[derive(Clone)]
 struct Kept<V> {
     seen: u64,
+    asked_at: Instant,
     value: V,
 }
 
@@ -95,15 +96,17 @@ where
         for _ in 0..MAX_RELOADS {
             let (seen, least) = self.changes.lock().unwrap_or_else(PoisonError::into_inner).catch_up(project_id);
             let loaded = self.values.try_get_with_by_ref(key, async {
+                let asked_at = Instant::now();
                 match load().await {
-                    Ok(Some(value)) => Ok(Kept { seen, value }),
+                    Ok(Some(value)) => Ok(Kept { seen, asked_at, value }),
                     Ok(None) => Err(None),
                     Err(error) => Err(Some(Arc::new(error))),
                 }
             });
             match loaded.await {
-                Ok(kept) if kept.seen >= least => return Ok(Some(kept.value)),
-                // Loaded by somebody before the change: it must not answer a question asked after it.
+                Ok(kept) if kept.seen >= least && kept.asked_at.elapsed() < LIFETIME => return Ok(Some(kept.value)),
+                // Loaded by somebody before the change: it must not answer a question asked after it. Or it took so long to come
+                // into the cache, because this process stood still, that it is too old already.
                 Ok(_) => self.values.invalidate(key).await,
                 Err(missing_or_error) => {
                     return missing_or_error.as_ref().clone().map_or(Ok(None), |error| Err(Error::Shared(error)));

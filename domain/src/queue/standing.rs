@@ -23,11 +23,11 @@ pub(crate) struct Wake {
     pub(crate) key: String,
     /// The job, if there is none.
     pub(crate) job: Enqueue,
-    /// Whether it is to be due now. If not, it will be in time by itself.
-    pub(crate) now: bool,
+    /// After how long it is to be due at the latest.
+    pub(crate) within: Duration,
 }
 
-/// Sees to it that there are these jobs, and that they are due. One that has died or ended begins anew. A job that is
+/// Sees to it that there are these jobs, and that they are due in time. One that has died or ended begins anew. A job that is
 /// running is left alone, but its row stays locked until the caller's transaction ends. So the end of that run
 /// ([`super::Ending::with_result`]) comes after it and sees what the transaction has written, or came before and the job is
 /// woken.
@@ -65,16 +65,21 @@ async fn lock_and_wake<J: Job>(deps: &Deps, tx: &Tx, jobs: &[Wake]) -> Result<BT
     let rows = tx.query_all_raw(statement(&**tx, &sql, values.clone())).await?;
     let there = rows.iter().map(|row| Ok(row.try_get("", "key")?)).collect::<Result<BTreeSet<String>>>()?;
     let now = time::now_sql(deps);
-    let woken = jobs.iter().filter(|wake| wake.now && there.contains(&wake.key)).map(|wake| wake.key.as_str());
-    let values: Vec<sea_orm::Value> = std::iter::once(J::KIND.into()).chain(woken.map(Into::into)).collect();
-    let places: Vec<_> = (2..=values.len()).map(|place| format!("${place}")).collect();
+    let woken: Vec<_> = jobs.iter().filter(|wake| there.contains(&wake.key)).collect();
+    if woken.is_empty() {
+        return Ok(there);
+    }
     let sql = format!(
-        "UPDATE job SET due_at = {now}, attempts = CASE WHEN state = 'pending' THEN attempts ELSE 0 END, \
+        "UPDATE job SET due_at = {now} + v.column2, attempts = CASE WHEN state = 'pending' THEN attempts ELSE 0 END, \
          takeovers = CASE WHEN state = 'pending' THEN takeovers ELSE 0 END, state = 'pending', finished_at = NULL, \
-         prune_at = NULL WHERE kind = $1 AND key IN ({}) AND (state IN ('dead', 'done') OR state = 'pending' AND due_at > {now})",
-        places.join(", ")
+         prune_at = NULL FROM (VALUES {}) AS v WHERE kind = ${} AND key = v.column1 \
+         AND (state IN ('dead', 'done') OR state = 'pending' AND due_at > {now} + v.column2)",
+        placeholders(woken.len(), 2),
+        woken.len() * 2 + 1
     );
-    if values.len() > 1 && tx.execute_raw(statement(&**tx, &sql, values)).await?.rows_affected() > 0 {
+    let wake = |wake: &&Wake| -> [sea_orm::Value; 2] { [wake.key.as_str().into(), time::millis(wake.within).into()] };
+    let values = woken.iter().flat_map(wake).chain([J::KIND.into()]);
+    if tx.execute_raw(statement(&**tx, &sql, values)).await?.rows_affected() > 0 {
         tx.raise(Signal::Jobs);
     }
     Ok(there)

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use moka::future::Cache;
@@ -76,15 +76,16 @@ impl LiveUsers {
         if let Some(owner) = self.found.get(&user_id).await {
             return Ok(owner == *project_id);
         }
-        let endings = self.endings.load(Ordering::SeqCst);
+        let (endings, asked_at) = (self.endings.load(Ordering::SeqCst), Instant::now());
         let rows = user::Entity::find_by_id(user_id).filter(user::Column::ProjectId.eq(project_id.clone()));
         if rows.count(deps.db.read()).await? == 0 {
             return Ok(false);
         }
         self.found.insert(user_id, project_id.clone()).await;
         self.catch_up().await;
-        if self.endings.load(Ordering::SeqCst) != endings {
-            // Somebody ended since the question was asked; perhaps this user, and perhaps before it was remembered.
+        if self.endings.load(Ordering::SeqCst) != endings || asked_at.elapsed() >= LIFETIME {
+            // Somebody ended since the question was asked; perhaps this user, and perhaps before it was remembered. Or this
+            // process stood still since, and what it was told is old.
             self.found.invalidate(&user_id).await;
         }
         Ok(true)

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     Deps, Error, Result,
     batch::Batcher,
+    db::{PATIENCE, patiently},
     queue::{Ending, MAX_BATCH},
 };
 
@@ -53,7 +54,7 @@ impl Deliverer {
         let reader = deps.clone();
         let loads = Batcher::start(MAX_BATCH, move |ids| {
             let deps = reader.clone();
-            async move { load(&deps, &ids).await }
+            async move { patiently(PATIENCE, load(&deps, &ids)).await }
         });
         Self { deps, loads, shares: Shares::new(MAX_BY_HAND) }
     }

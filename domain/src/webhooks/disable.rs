@@ -1,10 +1,10 @@
 //! Disabling an endpoint that takes nothing: its owners are told, by event and by mail.
 
-use postern_entity::{ProjectId, WebhookEndpointId};
+use postern_entity::ProjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{endpoint::event, jobs::TellOfDisabledEndpoint, line, store};
+use super::{endpoint::event, jobs::TellOfDisabledEndpoint, judge::DeliveryResult, line, store};
 use crate::{
     Deps, Result,
     db::Tx,
@@ -36,18 +36,13 @@ impl Reason {
     }
 }
 
-/// Disables an endpoint, unless it is. What waits for it is dropped soon.
-pub(super) async fn disable(
-    deps: &Deps,
-    tx: &Tx,
-    project_id: &ProjectId,
-    endpoint_id: WebhookEndpointId,
-    reason: Reason,
-) -> Result<()> {
+/// Disables the endpoint of a result, unless it is, or has moved since. What waits for it is dropped soon.
+pub(super) async fn disable(deps: &Deps, tx: &Tx, result: &DeliveryResult, reason: Reason) -> Result<()> {
+    let (project_id, endpoint_id) = (&result.project_id, result.endpoint_id);
     // The line first, then the endpoint: everybody locks them in this order.
     line::wake(deps, tx, [(project_id, endpoint_id)]).await?;
     let Some(mut row) = store::endpoint_for_update(tx, project_id, endpoint_id).await? else { return Ok(()) };
-    if row.disabled {
+    if row.disabled || !result.is_of(&row.url) {
         return Ok(());
     }
     tracing::warn!(endpoint.id = %endpoint_id, project.id = %project_id, reason = reason.as_str(), "a webhook endpoint was disabled");

@@ -1,7 +1,10 @@
 //! From the event log to deliveries: each event becomes one message for each endpoint that wants it, in the transaction
 //! that moves the cursor past the event. So an event is fanned out once, whatever crashes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use postern_entity::{
     ProjectId, Timestamp, WebhookDeliveryId, WebhookEndpointId, WebhookMessageId,
@@ -127,8 +130,8 @@ async fn endpoints(tx: &Tx, events: &[LoggedEvent]) -> Result<BTreeMap<ProjectId
 struct Batch {
     messages: Vec<webhook_message::Model>,
     deliveries: Vec<webhook_delivery::Model>,
-    /// Endpoints at which nobody answers: their lines are due when the pause is over.
-    paused: BTreeSet<WebhookEndpointId>,
+    /// Endpoints at which nobody answers, and after how long the pause is over: their lines are due then.
+    paused: BTreeMap<WebhookEndpointId, Duration>,
     last: Option<i64>,
 }
 
@@ -161,8 +164,9 @@ impl Batch {
             traceparent: event.cause.map(|cause| cause.to_string()),
         };
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.gets(event_type, &channels, payload)) {
-            if endpoint.paused_until.is_some_and(|until| now < until) {
-                self.paused.insert(endpoint.id);
+            if let Some(until) = endpoint.paused_until.filter(|until| now < *until) {
+                let left = u64::try_from(until.millis() - now.millis()).unwrap_or_default();
+                self.paused.insert(endpoint.id, Duration::from_millis(left));
             }
             self.deliveries.push(webhook_delivery::Model {
                 line: endpoint.in_order.then_some(event.position),
@@ -180,7 +184,8 @@ impl Batch {
         let lines: BTreeMap<_, _> =
             self.deliveries.iter().map(|delivery| (delivery.endpoint_id, delivery.project_id.clone())).collect();
         store::insert_deliveries(tx, self.deliveries).await?;
-        let lines = lines.iter().map(|(id, project_id)| DeliverLine::wake(project_id, *id, !self.paused.contains(id)));
+        let pause = |id| self.paused.get(id).copied().unwrap_or_default();
+        let lines = lines.iter().map(|(id, project_id)| DeliverLine::wake(project_id, *id, pause(id)));
         queue::wake_all::<DeliverLine>(deps, tx, &lines.collect::<Result<Vec<_>>>()?).await
     }
 }

@@ -31,10 +31,14 @@ impl Job for DeliverLine {
 }
 
 impl DeliverLine {
-    /// Wakes the job of an endpoint, `now` or when it is due anyway.
-    pub(super) fn wake(project_id: &ProjectId, endpoint_id: WebhookEndpointId, now: bool) -> crate::Result<Wake> {
+    /// Wakes the job of an endpoint; it is due after that time at the latest.
+    pub(super) fn wake(
+        project_id: &ProjectId,
+        endpoint_id: WebhookEndpointId,
+        within: Duration,
+    ) -> crate::Result<Wake> {
         let job = Self { project_id: project_id.clone(), endpoint_id };
-        Ok(Wake { key: endpoint_id.to_string(), job: Enqueue::new(&job)?.project(project_id.clone()), now })
+        Ok(Wake { key: endpoint_id.to_string(), job: Enqueue::new(&job)?.project(project_id.clone()), within })
     }
 }
 

@@ -47,6 +47,11 @@ impl DeliveryResult {
         Some(now.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Whether it says anything about this address: an endpoint may have moved since.
+    pub(super) fn is_of(&self, url: &str) -> bool {
+        self.attempt.as_ref().is_none_or(|attempt| attempt.url == url)
+    }
+
     /// Whether the endpoint took it.
     pub(super) fn succeeded(&self) -> bool {
         self.outcome == Outcome::Succeeded

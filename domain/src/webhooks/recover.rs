@@ -36,6 +36,11 @@ const MAX_MESSAGES: u64 = 10_000;
 /// How many deliveries are written at a time.
 const BATCH: u64 = 100;
 
+/// How deliveries are that were given up.
+const GIVEN_UP: &[DeliveryState] = &[DeliveryState::Failed, DeliveryState::Dropped];
+/// How all are that have ended.
+const ENDED: &[DeliveryState] = &[DeliveryState::Failed, DeliveryState::Dropped, DeliveryState::Succeeded];
+
 /// Which messages of a window are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -177,7 +182,7 @@ pub async fn redrive(deps: &Deps, actor: &Actor, ids: &[WebhookDeliveryId]) -> R
                 if endpoint.fifo {
                     store::line_up(&tx, &ids).await?;
                 }
-                count += store::send_again(&tx, &ids, false, due).await?;
+                count += store::send_again(&tx, &ids, GIVEN_UP, false, due).await?;
             }
         }
         Ok(count)
@@ -251,18 +256,19 @@ async fn put_in_line(
         count += made.len() as u64;
         store::insert_deliveries(tx, made).await?;
     }
+    let ended = if job.which == Which::All { ENDED } else { GIVEN_UP };
     let again: Vec<_> = match job.which {
         Which::Missing => Vec::new(),
         _ => {
             let since = job.requested_at.unwrap_or(job.until);
             let sent = store::sent_by_hand_since(tx, endpoint.id, &ids, since).await?;
             let is_again = |delivery: &&webhook_delivery::Model| {
-                delivery.state != DeliveryState::Sending && !sent.contains(&delivery.message_id)
+                ended.contains(&delivery.state) && !sent.contains(&delivery.message_id)
             };
             there.iter().filter(is_again).map(|delivery| delivery.id).collect()
         }
     };
-    count += store::send_again(tx, &again, job.which != Which::Redriven, due).await?;
+    count += store::send_again(tx, &again, ended, job.which != Which::Redriven, due).await?;
     if endpoint.fifo {
         store::line_up(tx, &again).await?;
     }

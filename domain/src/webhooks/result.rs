@@ -45,7 +45,11 @@ pub(super) async fn write_all(deps: &Deps, tx: &Tx, results: &[&DeliveryResult])
         let next_attempt_at = result.next_attempt_at(now);
         Some(webhook_attempt::Model { next_attempt_at, ..result.attempt.clone()? })
     });
-    store::insert_attempts(tx, attempts.collect()).await?;
+    let made = store::insert_attempts(tx, attempts.collect()).await?;
+    // Those that are there already were written before, by a transaction whose end was not heard of.
+    let is_new = |result: &&DeliveryResult| result.attempt.as_ref().is_none_or(|attempt| made.contains(&attempt.id));
+    let results: Vec<_> = results.iter().copied().filter(is_new).collect();
+    let results = results.as_slice();
     let (beside, in_line): (Vec<_>, Vec<_>) = results.iter().copied().partition(|result| result.beside);
     write_successes(tx, results).await?;
     write_failures(tx, &in_line, now).await?;
@@ -152,7 +156,8 @@ async fn write_health(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Resu
         missed.entry(result.endpoint_id).or_insert((*result, 0)).1 += 1;
     }
     for (endpoint_id, (result, count)) in missed {
-        let Some(mut row) = store::endpoint_for_update(tx, &result.project_id, endpoint_id).await? else { continue };
+        let row = store::endpoint_for_update(tx, &result.project_id, endpoint_id).await?;
+        let Some(mut row) = row.filter(|row| result.is_of(&row.url)) else { continue };
         let before = health(&row);
         let after = before.after_misses(count, deps.now());
         if after != before {
@@ -174,7 +179,7 @@ fn health(row: &webhook_endpoint::Model) -> Health {
 /// Starts the clock of the result's endpoint, or disables the endpoint when its time is over.
 async fn move_clock(deps: &Deps, tx: &Tx, result: &DeliveryResult) -> Result<()> {
     let row = store::endpoint_for_update(tx, &result.project_id, result.endpoint_id).await?;
-    let Some(mut row) = row else { return Ok(()) };
+    let Some(mut row) = row.filter(|row| result.is_of(&row.url)) else { return Ok(()) };
     let now = deps.now();
     match after_exhausted(row.failing_since, now) {
         Clock::Start => row.failing_since = Some(now),
@@ -186,6 +191,6 @@ async fn move_clock(deps: &Deps, tx: &Tx, result: &DeliveryResult) -> Result<()>
 
 /// Disables the endpoint of a result. The log tells it with the job that found it, and so does the trace.
 async fn disable_endpoint_of(deps: &Deps, tx: &Tx, result: &DeliveryResult, reason: Reason) -> Result<()> {
-    let disabling = disable::disable(deps, tx, &result.project_id, result.endpoint_id, reason);
+    let disabling = disable::disable(deps, tx, result, reason);
     result.traced.clone().run(disabling).await
 }

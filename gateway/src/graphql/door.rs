@@ -13,8 +13,7 @@ use futures::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
-use postern_domain::{Actor, Deps, sessions::ClientInfo, trace};
-use tokio::time::timeout;
+use postern_domain::{Actor, Deps, running_time::within, sessions::ClientInfo, trace};
 use tracing::field;
 
 use super::{
@@ -153,7 +152,7 @@ impl Door {
                     Err(error) => Response::from_errors(vec![error]),
                 }
             });
-            timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow())
+            within(TIME_LIMIT, work).await.unwrap_or_else(too_slow)
         };
         operation.answered(started, &response);
         error::complete(&mut response, caller.request_id(), self.0.gateway.graphql.introspection);
@@ -176,17 +175,21 @@ impl Door {
         );
         let answers = async move {
             let started = Instant::now();
-            let (operation, answer) = match timeout(TIME_LIMIT, door.prepare(&caller, &mut request, way)).await {
-                Ok(Ok((prepared, operation))) => {
+            let prepared = {
+                let preparing = pin!(door.prepare(&caller, &mut request, way));
+                within(TIME_LIMIT, preparing).await
+            };
+            let (operation, answer) = match prepared {
+                Some(Ok((prepared, operation))) => {
                     operation.note();
                     if prepared.kind == OperationType::Subscription {
                         return door.subscribe(&caller, request, &operation);
                     }
-                    let work = door.answer(&prepared, request, &caller);
-                    (operation, timeout(TIME_LIMIT, work).await.unwrap_or_else(|_| too_slow()))
+                    let work = pin!(door.answer(&prepared, request, &caller));
+                    (operation, within(TIME_LIMIT, work).await.unwrap_or_else(too_slow))
                 }
-                Ok(Err(error)) => (door.executor().counted.invalid(), Response::from_errors(vec![error])),
-                Err(_) => (door.executor().counted.invalid(), too_slow()),
+                Some(Err(error)) => (door.executor().counted.invalid(), Response::from_errors(vec![error])),
+                None => (door.executor().counted.invalid(), too_slow()),
             };
             operation.answered(started, &answer);
             stream::once(async { answer }).boxed()

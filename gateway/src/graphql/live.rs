@@ -113,14 +113,17 @@ impl Connections {
         for one in watched.iter().filter(|one| !one.lost.is_cancelled()) {
             by_key.entry(one.key).or_default().push(one);
         }
+        // One that cannot be judged now costs the others nothing.
+        let mut outcome = Ok(());
         for sharing in by_key.values() {
-            if let Some(one) = sharing.first()
-                && !one.caller.key_is_good(&self.deps).await?
-            {
-                sharing.iter().for_each(|one| one.lost.cancel());
+            let Some(one) = sharing.first() else { continue };
+            match one.caller.key_is_good(&self.deps).await {
+                Ok(true) => {}
+                Ok(false) => sharing.iter().for_each(|one| one.lost.cancel()),
+                Err(error) => outcome = Err(error),
             }
         }
-        Ok(())
+        outcome
     }
 }
 

@@ -14,13 +14,16 @@ use crate::rates::LocalRates;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The generic cell rate algorithm with the server's clock, so that those of the processes need not agree. The key holds
-/// the theoretical arrival time, in microseconds, and is gone when it has passed. Answers 0, or how long to wait.
+/// the theoretical arrival time, in microseconds, and is gone when it has passed; one further ahead than may be was written
+/// before the clock was put back. Answers 0, or how long to wait.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
          local now = time[1] * 1000000 + time[2]
          local interval, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2])
-         local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + interval
+         local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
+         if arrival > now + tolerance then arrival = now + tolerance - interval end
+         arrival = math.max(arrival, now) + interval
          local wait = arrival - now - tolerance
          if wait > 0 then return math.ceil(wait) end
          redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000))

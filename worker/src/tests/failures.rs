@@ -235,3 +235,20 @@ async fn a_run_that_its_own_process_takes_over_is_stopped_and_the_new_one_is_not
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_process_holds_beyond_its_time_is_not_begun_and_nothing_is_claimed_beside_it() {
+    on_each_database(|bench| async move {
+        let (deps, held, none) = (&bench.deps, Held::default(), Duration::ZERO);
+        let slots = Arc::new(Semaphore::new(1));
+        put(deps, probe("slow")).await;
+        assert!(!held.is_late());
+        let claim = queue::claim(deps, Lane::General, "test", MAX_BATCH, none, Suspects::Any);
+        let claimed = claim.await.unwrap().remove(0).lease;
+        held.claimed(claimed.clone(), none, Arc::clone(&slots).try_acquire_owned().unwrap());
+        assert!(held.is_late());
+        assert!(held.start(&claimed).is_none());
+        assert_eq!((held.is_late(), slots.available_permits()), (false, 1));
+    })
+    .await;
+}

@@ -81,7 +81,7 @@ pub(in crate::emails) async fn take_turn(tx: &Tx, deps: &Deps, email: &email::Mo
         return Ok(Turn::NotBefore(at));
     }
     if deps.settings.rate_limits {
-        let next_at = quota.next_at.max(now).plus_millis(interval_millis);
+        let next_at = next_at(&quota, now).plus_millis(interval_millis);
         update_quota(tx, project_id, email_quota::ActiveModel { next_at: Set(next_at), ..Default::default() }).await?;
     }
     Ok(Turn::Now)
@@ -95,7 +95,14 @@ fn meter(deps: &Deps, quota: &email_quota::Model, now: Timestamp) -> (Timestamp,
     let is_boosted = quota.boost_expires_at.is_some_and(|at| at > now);
     let interval_millis =
         if is_boosted { (quota.interval_millis / BOOST_DIVISOR).max(1) } else { quota.interval_millis };
-    (quota.next_at.max(now).plus_millis(-BURST_MILLIS), interval_millis)
+    (next_at(quota, now).plus_millis(-BURST_MILLIS), interval_millis)
+}
+
+/// When the next mail would be due at the rate. Mails never go further ahead of it than [`BURST_MILLIS`] and one more: whoever
+/// wrote that had a clock that was ahead. Nobody waits for that; from now on it is as if all had gone that may.
+fn next_at(quota: &email_quota::Model, now: Timestamp) -> Timestamp {
+    let most = now.plus_millis(BURST_MILLIS);
+    if quota.next_at > most.plus_millis(quota.interval_millis) { most } else { quota.next_at.max(now) }
 }
 
 /// When there is room for one more on the way. While the server answers, at the latest when the oldest on its way is not
@@ -167,7 +174,7 @@ pub(super) async fn quota(tx: &Tx, deps: &Deps, project_id: &ProjectId, now: Tim
         .one(&**tx)
         .await?
         .ok_or_else(|| Error::internal("the quota of a project vanished"))?;
-    if quota.computed_at.plus_millis(RATE_LIVES_MILLIS) <= now {
+    if quota.computed_at.plus_millis(RATE_LIVES_MILLIS) <= now || quota.computed_at > now {
         quota.interval_millis = stats(&**tx, project_id, now).await?.interval_millis(base);
         let changes = email_quota::ActiveModel {
             interval_millis: Set(quota.interval_millis),

@@ -1,6 +1,6 @@
 //! Clocks that were wrong when a mail was made or tried.
 
-use postern_entity::email;
+use postern_entity::{email, email_quota};
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
@@ -45,6 +45,32 @@ async fn what_a_clock_wrote_that_was_ahead_holds_up_no_mail() {
         bench.clock.advance_seconds(60);
         run(&bench).await;
         assert!(row(&bench, id).await.finished_sending_at.is_some(), "the try counts from when it was seen");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rate_that_a_clock_wrote_that_was_ahead_holds_up_no_mail() {
+    on_each_database(with_shared_server(), |bench| async move {
+        let (project_id, db) = (bench.insert_project().await, &bench.deps.db);
+        put(&bench, verification(&project_id, to("ada@example.com"))).await;
+        run(&bench).await;
+        let ahead = Set(bench.deps.now().plus_seconds(24 * 3600));
+        let quota = email_quota::ActiveModel { next_at: ahead.clone(), computed_at: ahead, ..Default::default() };
+        let write =
+            async |tx: crate::db::Tx| Ok(email_quota::Entity::update_many().set(quota.clone()).exec(&*tx).await?);
+        assert_eq!(db.write(write).await.unwrap().rows_affected, 1);
+        let id = put(&bench, verification(&project_id, to("bob@example.com"))).await;
+        run(&bench).await;
+        assert!(row(&bench, id).await.finished_sending_at.is_some());
+        // As when all have gone that may go ahead of the rate.
+        let id = put(&bench, verification(&project_id, to("cid@example.com"))).await;
+        run(&bench).await;
+        let quota = email_quota::Entity::find_by_id(project_id.clone()).one(db.read()).await.unwrap().unwrap();
+        assert_eq!((quota.computed_at, due_in(&bench).await), (bench.deps.now(), Some(quota.interval_millis)));
+        bench.clock.advance_millis(quota.interval_millis);
+        run(&bench).await;
+        assert!(row(&bench, id).await.finished_sending_at.is_some());
     })
     .await;
 }

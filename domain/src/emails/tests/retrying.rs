@@ -1,16 +1,22 @@
 //! Tries that fail or are cut off, and what becomes of the mail.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use postern_entity::email;
 use sea_orm::ActiveValue::Set;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
+    Deps,
     emails::{Status, UpdateEmail, sweep, update, wipe_expired_secrets},
     ports::{
-        mail::{MailError, MailErrorKind},
+        mail::{Accepted, MailError, MailErrorKind, Mailer, OutgoingMail},
         sandbox::{Sandbox, SandboxError},
     },
+    testing::FakeMailer,
 };
 
 pub(super) fn failure(kind: MailErrorKind) -> MailError {
@@ -302,4 +308,75 @@ async fn the_outcome_of_a_try_that_was_given_up_does_not_count() {
         assert_eq!(bench.mailer.sent().len(), 1);
     })
     .await;
+}
+
+/// A mailer whose servers take the mail, and whose process stands still before it hears of that.
+#[derive(Debug)]
+struct StandsStill {
+    mailer: Arc<FakeMailer>,
+    goes_on: Semaphore,
+}
+
+#[async_trait]
+impl Mailer for StandsStill {
+    async fn send(&self, server: &MailServer, mail: &OutgoingMail) -> Result<Accepted, MailError> {
+        let taken = self.mailer.send(server, mail).await;
+        self.goes_on.acquire().await.unwrap().forget();
+        taken
+    }
+
+    async fn check(&self, server: &MailServer) -> Result<(), MailError> {
+        self.mailer.check(server).await
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_said_counts_though_the_job_is_lost_meanwhile() {
+    for is_stopped in [false, true] {
+        on_each_database(with_shared_server(), |bench| async move {
+            let project_id = bench.insert_project().await;
+            let id = put_rendered(&bench, &project_id).await;
+            let mailer = Arc::new(StandsStill { mailer: Arc::clone(&bench.mailer), goes_on: Semaphore::new(0) });
+            let deps = Deps { mailer: Arc::clone(&mailer) as Arc<dyn Mailer>, ..bench.deps.clone() };
+            let lease = Duration::from_millis(300);
+            let claimed =
+                queue::claim(&deps, Lane::Mail, "stopped", 1, lease, queue::Suspects::Any).await.unwrap().remove(0);
+            let payload: SendEmail = serde_json::from_value(claimed.payload).unwrap();
+            let handler = tokio::spawn({
+                let (deps, lease) = (deps.clone(), claimed.lease.clone());
+                async move { send(&deps, &lease, &payload).await }
+            });
+            until(|| async { bench.mailer.sent().len() == 1 }).await;
+            until(|| async { claimed.lease.is_over() }).await;
+            bench.clock.advance_seconds(1);
+            // Somebody else takes the job over, and leaves the try its time.
+            run(&bench).await;
+            assert_eq!(due_in(&bench).await, Some(59_000));
+            if is_stopped {
+                handler.abort();
+                assert!(handler.await.unwrap_err().is_cancelled());
+                mailer.goes_on.add_permits(1);
+            } else {
+                mailer.goes_on.add_permits(1);
+                let ending = handler.await.unwrap().unwrap();
+                let lost = queue::end_all(&deps, &[(claimed.lease.clone(), ending)]).await.unwrap();
+                assert_eq!(lost, [claimed.lease.job_id]);
+            }
+            until(|| async { row(&bench, id).await.finished_sending_at.is_some() }).await;
+            bench.clock.advance_seconds(60);
+            run(&bench).await;
+            let row = row(&bench, id).await;
+            assert_eq!((Status::of(&row), row.send_retries, bench.mailer.sent().len()), (Status::Sent, 0, 1));
+        })
+        .await;
+    }
+}
+
+async fn until<Fut: Future<Output = bool>>(condition: impl Fn() -> Fut) {
+    let met = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
 }

@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 
 use super::{DAY, by, calls, calls_of, custom, owing, project, refusal, told, until};
 use crate::{
-    Code,
+    Code, Error,
     db::{Backend, statement},
     items::change,
     testing::{START, TestBench, TestDatabase, on_each_database, server},
@@ -74,6 +74,30 @@ async fn a_balance_that_somebody_holds_does_not_hold_up_the_others() {
         };
         let (quantity, ()) = tokio::join!(calls(&bench, project, &held, by(1)), others);
         assert_eq!(quantity, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_balance_that_nobody_can_read_costs_the_others_nothing() {
+    on_each_database(|bench| async move {
+        let (db, project) = (&bench.deps.db, &project(&bench).await);
+        if db.backend() != Backend::Sqlite {
+            // The columns of the others take nothing that is none of their type.
+            return;
+        }
+        let customers: Vec<_> = ["a", "broken", "c"].into_iter().map(custom).collect();
+        for customer in &customers {
+            calls(&bench, project, customer, by(1)).await;
+        }
+        let spoil = "UPDATE item_balance SET next_place = 'x' WHERE customer_id = 'broken'";
+        db.write(async |tx| Ok(tx.execute_raw(statement(&*tx, spoil, [])).await?)).await.unwrap();
+        let (deps, actor) = (&bench.deps, &server(project));
+        let changes = customers.iter().map(|customer| change(deps, actor, customer, "calls", by(1)));
+        let [first, broken, last] = join_all(changes).await.try_into().unwrap();
+        assert_eq!((first.unwrap().quantity, last.unwrap().quantity), (2, 2));
+        let error = broken.unwrap_err();
+        assert!(matches!(error, Error::Database(_)) && error.to_string().contains("next_place"), "{error}");
     })
     .await;
 }

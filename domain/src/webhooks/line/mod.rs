@@ -33,7 +33,7 @@ use super::{
 use crate::{
     Deps, Result,
     batch::Batcher,
-    db::{Backend, Tx, may_come_back, statement},
+    db::{Backend, PATIENCE, Tx, may_come_back, patiently, statement},
     queue::{self, Ending, Lease, MAX_BATCH},
 };
 
@@ -81,7 +81,7 @@ impl Lines {
         let (reader, writer) = (deps.clone(), deps.clone());
         let targets = Batcher::start(MAX_BATCH, move |ids| {
             let deps = reader.clone();
-            async move { target::load(&deps, &ids).await }
+            async move { patiently(PATIENCE, target::load(&deps, &ids)).await }
         });
         let results = Batcher::start(MAX_BATCH, move |finished| {
             let deps = writer.clone();
@@ -90,7 +90,7 @@ impl Lines {
         let loader = deps.clone();
         let messages = Batcher::start(MAX_BATCH, move |ids| {
             let deps = loader.clone();
-            async move { load_messages(&deps, &ids).await }
+            async move { patiently(PATIENCE, load_messages(&deps, &ids)).await }
         });
         let (turns, shares) = (Shares::new(MAX_TURNS), Shares::new(MAX_POSTS_OF_PROJECT));
         Self {
@@ -116,6 +116,12 @@ pub async fn deliver_line(lines: &Lines, lease: &Lease, job: &DeliverLine) -> Re
     Run::new(lines, lease, job).go().await
 }
 
+/// What a turn does that has found the endpoint disabled, whatever it is by now.
+#[cfg(test)]
+pub(super) async fn drop_as_if_disabled(lines: &Lines, lease: &Lease, job: &DeliverLine) -> Result<Ending> {
+    Run::new(lines, lease, job).drop_all().await
+}
+
 /// Messages, in the order of `ids`. Lines that deliver the same ones share them.
 async fn load_messages(deps: &Deps, ids: &[WebhookMessageId]) -> Result<Vec<Option<Arc<webhook_message::Model>>>> {
     let distinct: BTreeSet<_> = ids.iter().copied().collect();
@@ -130,7 +136,8 @@ pub(super) async fn wake(
     tx: &Tx,
     endpoints: impl IntoIterator<Item = (&ProjectId, WebhookEndpointId)>,
 ) -> Result<()> {
-    let jobs = endpoints.into_iter().map(|(project_id, endpoint_id)| DeliverLine::wake(project_id, endpoint_id, true));
+    let now = Duration::ZERO;
+    let jobs = endpoints.into_iter().map(|(project_id, endpoint_id)| DeliverLine::wake(project_id, endpoint_id, now));
     queue::wake_all::<DeliverLine>(deps, tx, &jobs.collect::<Result<Vec<_>>>()?).await
 }
 
@@ -158,7 +165,7 @@ async fn write_all(deps: &Deps, finished: &[Finished]) -> Result<Vec<bool>> {
 async fn write_patiently(deps: &Deps, finished: &[Finished]) -> Result<Vec<bool>> {
     let started = tokio::time::Instant::now();
     loop {
-        match write(deps, finished).await {
+        match patiently(PATIENCE, write(deps, finished)).await {
             Err(error) if may_come_back(&error) && started.elapsed() < STORE_FOR => {
                 tracing::warn!(%error, "results of webhook attempts cannot be written; trying again");
                 tokio::time::sleep(STORE_PAUSE).await;

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
         }
         if target.row.disabled {
             drop(look);
-            return self.drop_all(&target).await.map(Some);
+            return self.drop_all().await.map(Some);
         }
         if self.looked.is_none() {
             let health = health(&target);
@@ -215,7 +215,11 @@ impl<'a> Run<'a> {
         self.looked = Some(Instant::now());
         drop(look);
         self.waiting = due.into();
-        self.target = Some(target);
+        let before = self.target.replace(target);
+        if before.is_some_and(|before| before.row.fifo != self.in_order()) {
+            // Switched while the turn runs: as many at a time as that wants.
+            self.window = Window::new(self.in_order(), self.is_away());
+        }
         Ok(None)
     }
 
@@ -241,23 +245,34 @@ impl<'a> Run<'a> {
         store::due_deliveries(connection, self.job.endpoint_id, in_order, now, under_way, limit).await
     }
 
-    /// A disabled or deleted endpoint gets nothing: what waits is dropped, a hundred rows at a time.
-    async fn drop_all(&mut self, target: &Target) -> Result<Ending> {
+    /// A disabled or deleted endpoint gets nothing: what waits is dropped, a hundred rows at a time. Whether it is so still is read
+    /// while its line is held, for which all wait who enable it or put something into the line. So nothing is dropped that
+    /// came after it was enabled, and nothing is left behind where the line ends.
+    pub(super) async fn drop_all(&mut self) -> Result<Ending> {
         while let Some(ended) = self.under_way.next().await {
             ended?;
         }
         let (deps, lease, endpoint_id) = (&self.lines.deps, self.lease, self.job.endpoint_id);
         loop {
-            let dropped = deps.db.write(async |tx| {
+            let step = deps.db.write(async |tx| {
                 lease.guard(&tx).await?;
-                store::drop_waiting(&tx, endpoint_id, DROPPED).await
+                let row = store::any_endpoints_by_ids(&*tx, [endpoint_id]).await?.pop();
+                if row.as_ref().is_some_and(|row| !row.disabled) {
+                    return Ok(Some(end::ending(lease, endpoint_id, Duration::ZERO)));
+                }
+                if store::drop_waiting(&tx, endpoint_id, DROPPED).await? == DROPPED {
+                    return Ok(None);
+                }
+                if row.is_some_and(|row| row.deleted_at.is_none()) {
+                    return Ok(Some(end::ending(lease, endpoint_id, Duration::ZERO)));
+                }
+                queue::finish_in(deps, &tx, lease).await?;
+                Ok(Some(Ending::committed()))
             });
-            if dropped.await? < DROPPED {
-                break;
+            if let Some(ending) = step.await? {
+                return Ok(ending);
             }
         }
-        let is_deleted = target.row.deleted_at.is_some();
-        Ok(if is_deleted { Ending::done() } else { end::ending(lease, endpoint_id, Duration::ZERO) })
     }
 
     /// Begins as many attempts as may be under way; answers how long the rate makes the next one wait.

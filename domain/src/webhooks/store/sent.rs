@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use postern_entity::{
-    ProjectId, Timestamp, WebhookDeliveryId, WebhookEndpointId, WebhookMessageId,
+    ProjectId, Timestamp, WebhookAttemptId, WebhookDeliveryId, WebhookEndpointId, WebhookMessageId,
     webhook_attempt::{self, AttemptTrigger},
     webhook_delivery::{self, DeliveryState},
     webhook_message,
 };
 use sea_orm::{
     ActiveEnum, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -92,8 +92,8 @@ pub(in crate::webhooks) async fn delivery_or_insert(
 }
 
 /// What is due at an endpoint, longest first, without those that are under way. Where order is wanted (`in_order`), only what
-/// has no place in the line: what has one is [`line_deliveries`]', and may have come after that was asked. Asks with the
-/// condition of its index.
+/// has no place in the line: what has one is [`line_deliveries`]', and may have come after that was asked. Nothing where it has
+/// come to be wanted since. Asks with the condition of its index.
 pub(in crate::webhooks) async fn due_deliveries(
     connection: &impl ConnectionTrait,
     endpoint_id: WebhookEndpointId,
@@ -106,10 +106,11 @@ pub(in crate::webhooks) async fn due_deliveries(
     values.extend(under_way.into_iter().map(|id| sea_orm::Value::from(id.0)));
     let places: Vec<_> = (4..=values.len()).map(|place| format!("${place}")).collect();
     let others = if places.is_empty() { String::new() } else { format!(" AND id NOT IN ({})", places.join(", ")) };
-    let without_place = if in_order { " AND line IS NULL" } else { "" };
+    let no_order = " AND NOT EXISTS (SELECT 1 FROM webhook_endpoint e WHERE e.id = $1 AND e.fifo)";
+    let out_of_line = if in_order { " AND line IS NULL" } else { no_order };
     let sql = format!(
         "SELECT * FROM webhook_delivery WHERE endpoint_id = $1 AND state = 'sending' AND next_attempt_at IS NOT NULL \
-         AND next_attempt_at <= $2{without_place}{others} ORDER BY next_attempt_at, id LIMIT $3"
+         AND next_attempt_at <= $2{out_of_line}{others} ORDER BY next_attempt_at, id LIMIT $3"
     );
     let find = webhook_delivery::Entity::find().from_raw_sql(statement(connection, &sql, values));
     Ok(find.all(connection).await?)
@@ -250,10 +251,12 @@ pub(in crate::webhooks) async fn sent_by_hand_since(
     Ok(ids.into_iter().collect())
 }
 
-/// Puts deliveries that have ended back into the line: for one attempt, or for a whole schedule. Answers how many.
+/// Puts those of these deliveries that have ended so (`as_these`) back into the line: for one attempt, or for a whole schedule.
+/// Answers how many.
 pub(in crate::webhooks) async fn send_again(
     tx: &Tx,
     ids: &[WebhookDeliveryId],
+    as_these: &[DeliveryState],
     once: bool,
     now: Timestamp,
 ) -> Result<u64> {
@@ -268,7 +271,7 @@ pub(in crate::webhooks) async fn send_again(
     if !once {
         update = update.col_expr(Column::Attempts, Expr::value(0));
     }
-    let update = update.filter(Column::Id.is_in(ids.iter().copied())).filter(Column::State.ne(DeliveryState::Sending));
+    let update = update.filter(Column::Id.is_in(ids.iter().copied())).filter(Column::State.is_in(as_these.to_vec()));
     Ok(update.exec(&**tx).await?.rows_affected)
 }
 
@@ -324,11 +327,19 @@ pub(in crate::webhooks) async fn messages_by_ids(
     Ok(webhook_message::Entity::find().filter(webhook_message::Column::Id.is_in(ids)).all(connection).await?)
 }
 
-pub(in crate::webhooks) async fn insert_attempts(tx: &Tx, rows: Vec<webhook_attempt::Model>) -> Result<()> {
+/// Writes attempts; answers which of them were not there yet: a transaction whose end was not heard of is repeated.
+pub(in crate::webhooks) async fn insert_attempts(
+    tx: &Tx,
+    rows: Vec<webhook_attempt::Model>,
+) -> Result<BTreeSet<WebhookAttemptId>> {
+    use webhook_attempt::Column::Id;
     if rows.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
     let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
-    webhook_attempt::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
-    Ok(())
+    let once = OnConflict::column(Id).do_nothing().to_owned();
+    let mut insert = webhook_attempt::Entity::insert_many(rows).on_conflict(once).into_query();
+    insert.returning_col(Id);
+    let made = tx.query_all(&insert).await?;
+    made.iter().map(|row| Ok(WebhookAttemptId(row.try_get::<Uuid>("", "id")?))).collect()
 }

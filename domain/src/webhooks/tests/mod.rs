@@ -20,6 +20,7 @@ use crate::{
 mod away;
 mod delivery;
 mod endpoints;
+mod late;
 mod lines;
 mod owner;
 mod portal;

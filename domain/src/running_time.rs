@@ -7,8 +7,8 @@ const STEPS: u32 = 30;
 
 /// Does `work` for at most `limit`; `None` when that was not enough. While this process stands still (stopped by a signal, on a
 /// machine that sleeps) the limit moves on by one of [`STEPS`] at most: what came in the meantime is read, and nobody is taken
-/// for slow who was not.
-pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+/// for slow who was not. `work` is moved: pin what is large before.
+pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     for _ in 0..STEPS {
         if let Ok(done) = tokio::time::timeout(limit / STEPS, &mut work).await {
