@@ -2,17 +2,28 @@
 
 use std::{pin::pin, time::Duration};
 
-/// In how many steps a time limit is counted.
+use tokio::time::{Instant, timeout_at};
+
+/// In how many steps a time limit is watched. What is later than a step was not busy: it stood still.
 const STEPS: u32 = 30;
 
-/// Does `work` for at most `limit`; `None` when that was not enough. While this process stands still (stopped by a signal, on a
-/// machine that sleeps) the limit moves on by one of [`STEPS`] at most: what came in the meantime is read, and nobody is taken
-/// for slow who was not. `work` is moved: pin what is large before.
+/// Does `work` for at most `limit`; `None` when that was not enough. What this process stands still (stopped by a signal, on a
+/// machine that sleeps) is added to the limit, and some time to read what came meanwhile: nobody is taken for slow who was not.
+/// `work` is moved: pin what is large before.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    for _ in 0..STEPS {
-        if let Ok(done) = tokio::time::timeout(limit / STEPS, &mut work).await {
+    let (mut work, step) = (pin!(work), limit / STEPS);
+    let mut deadline = Instant::now() + limit;
+    // Twice as many, so that it ends on a machine where everything is late.
+    for _ in 0..2 * STEPS {
+        let due = deadline.min(Instant::now() + step);
+        if let Ok(done) = timeout_at(due, &mut work).await {
             return Some(done);
+        }
+        let (now, late) = (Instant::now(), due.elapsed());
+        if late > step {
+            deadline = (deadline + late).max(now + step);
+        } else if due == deadline {
+            break;
         }
     }
     None
@@ -20,7 +31,7 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use std::{thread, time::Instant};
+    use std::thread;
 
     use tokio::sync::oneshot;
 
