@@ -11,6 +11,8 @@ use sea_orm::{
     },
 };
 
+use tracing::Instrument;
+
 use super::{Backend, Db, Reader, refusal::sqlstate};
 use crate::{
     error::{Error, Result},
@@ -71,17 +73,26 @@ pub(crate) async fn patiently<T>(patience: Duration, work: impl Future<Output = 
 
 /// Begins a transaction that writes. Through a pooler it may get a connection that others have had before: it has statements
 /// under the names that ours get, and lacks our settings.
+///
+/// Goes on in a task of its own when the caller goes away. The driver (sqlx 0.9) does not undo a `BEGIN` that was abandoned before
+/// it was answered: the connection would go back to the pool within a transaction, and what the next one adds there without one
+/// of its own would be acknowledged and never committed.
 pub(super) async fn begin(pool: &DatabaseConnection, pooled: bool) -> std::result::Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
+    let pool = pool.clone();
+    let begin = async move {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = pool.begin_with_options(options).await?;
+        if pooled {
+            let (name, value) = IDLE_TRANSACTION;
+            transaction.execute_unprepared(&format!("DEALLOCATE ALL; SET LOCAL {name} = '{value}'")).await?;
+        }
+        Ok(transaction)
     };
-    let transaction = pool.begin_with_options(options).await?;
-    if pooled {
-        let (name, value) = IDLE_TRANSACTION;
-        transaction.execute_unprepared(&format!("DEALLOCATE ALL; SET LOCAL {name} = '{value}'")).await?;
-    }
-    Ok(transaction)
+    let begun = tokio::spawn(begin.in_current_span()).await;
+    begun.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction was not begun: {error}"))))
 }
 
 impl Db {
@@ -250,6 +261,26 @@ mod tests {
                 assert_eq!(tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap(), 1);
                 let error = silent.execute_raw(rename("too late")).await.unwrap_err();
                 assert!(may_come_back(&Error::Database(error)));
+            }
+        }
+    }
+
+    /// Requests are cut off, and peers hang up, at any step of what they wait for.
+    #[tokio::test]
+    async fn whoever_goes_away_while_a_transaction_begins_leaves_no_connection_within_it() {
+        for database in TestDatabase::each().await {
+            let bench = TestBench::on(&database).await;
+            if bench.deps.db.backend() != Backend::Postgres {
+                continue;
+            }
+            let db = Db::connect(Address::direct(database.url(), 1), Signals::default()).await.unwrap();
+            // What is no transaction of its own begins with its statement.
+            let sql = "SELECT now() = statement_timestamp() AS alone";
+            for step in 0..200 {
+                let nothing = db.write(|_| async { Ok(()) });
+                drop(tokio::time::timeout(Duration::from_micros(step * 10), nothing).await);
+                let row = db.reader.query_one_raw(statement(&db.reader, sql, [])).await.unwrap().unwrap();
+                assert!(row.try_get::<bool>("", "alone").unwrap(), "cut off after {} µs", step * 10);
             }
         }
     }
