@@ -157,6 +157,13 @@ impl FakeStripe {
         std::mem::take(&mut self.state().fresh_events)
     }
 
+    /// Forgets all events so far: they are neither told nor listed.
+    pub fn forget_events(&self) {
+        let mut state = self.state();
+        state.fresh_events.clear();
+        state.accounts.values_mut().for_each(|account| account.events.clear());
+    }
+
     /// All events of an account, oldest first; none of one that is not there.
     #[must_use]
     pub fn events(&self, account: &str) -> Vec<Value> {
