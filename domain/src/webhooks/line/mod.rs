@@ -45,8 +45,9 @@ const MAX_POSTS: usize = 512;
 const MAX_POSTS_OF_PROJECT: usize = 128;
 /// The most lines of one project that run at a time.
 const MAX_TURNS: usize = 48;
-/// How long others of it wait then.
-const BUSY: Duration = Duration::from_millis(250);
+/// How long others of it wait then, in milliseconds. Not all equally long: they would all come back at once, in the same order, and
+/// the last ones find no turn again and again.
+const BUSY_MILLIS: std::ops::RangeInclusive<u64> = 25..=250;
 /// How long results that cannot be written are tried again; the leases are lost by then.
 const STORE_FOR: Duration = Duration::from_secs(60);
 /// The pause in between.
@@ -112,7 +113,9 @@ impl Lines {
 /// Internal: the turn is to be repeated. What was written before stays.
 #[crate::boxed]
 pub async fn deliver_line(lines: &Lines, lease: &Lease, job: &DeliverLine) -> Result<Ending> {
-    let Some(_turn) = lines.turns.take(&job.project_id) else { return Ok(Ending::snooze(BUSY)) };
+    let Some(_turn) = lines.turns.take(&job.project_id) else {
+        return Ok(Ending::snooze(Duration::from_millis(rand::random_range(BUSY_MILLIS))));
+    };
     Run::new(lines, lease, job).go().await
 }
 
