@@ -100,6 +100,13 @@ pub struct Traced {
     context: Option<TraceContext>,
 }
 
+/// A span for [`begin`]. Its fields, among them the ids of request and job, stand on every line of the log that is written within
+/// it, also where the log shows errors only: so it has their level.
+#[macro_export]
+macro_rules! work_span {
+    ($($fields:tt)*) => { ::tracing::error_span!($($fields)*) };
+}
+
 /// Begins `span`, caused by `cause` or, without one, by the work under way. If the span has a field `trace_id`, it is filled.
 pub fn begin(span: Span, cause: Option<TraceContext>) -> Traced {
     let begun = TRACER.get().and_then(|tracer| tracer.begin(&span, cause));

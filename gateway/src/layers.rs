@@ -73,7 +73,7 @@ pub(crate) async fn every_request(State(gateway): State<Gateway>, mut request: R
     let id = random_bytes::<10>().map(|bytes| base32(&bytes)).unwrap_or_default();
     let operation = gateway.requests.operation(&request);
     let underway = operation.begin();
-    let span = tracing::info_span!(
+    let span = postern_domain::work_span!(
         "request",
         otel.name = operation.name(),
         otel.kind = "server",

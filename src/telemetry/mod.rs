@@ -65,10 +65,7 @@ impl Telemetry {
 
 /// Records our own spans, whatever the log shows, and in them what went wrong.
 fn traced(provider: &SdkTracerProvider) -> impl Layer<Registry> + use<> {
-    let ours = |metadata: &Metadata<'_>| {
-        let least = if metadata.is_span() { Level::INFO } else { Level::WARN };
-        metadata.target().starts_with("postern") && *metadata.level() <= least
-    };
+    let ours = |metadata: &Metadata<'_>| metadata.target().starts_with("postern") && *metadata.level() <= Level::WARN;
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("postern"))
         .with_context_activation(false)
@@ -76,5 +73,5 @@ fn traced(provider: &SdkTracerProvider) -> impl Layer<Registry> + use<> {
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(FilterFn::new(ours).with_max_level_hint(LevelFilter::INFO))
+        .with_filter(FilterFn::new(ours).with_max_level_hint(LevelFilter::WARN))
 }

@@ -65,7 +65,7 @@ where
             return Box::pin(std::future::ready(Ok(())));
         };
         let started = Instant::now();
-        let span = tracing::info_span!(
+        let span = postern_domain::work_span!(
             "job",
             otel.name = format_args!("process {kind}"),
             otel.kind = "consumer",

@@ -78,7 +78,7 @@ pub(super) async fn attempt(deps: &Deps, parcel: &Parcel<'_>) -> Result<Tried> {
     let mut request = request(parcel, opened, attempted_at)?;
     let number = (parcel.trigger == AttemptTrigger::Scheduled).then(|| next_number(parcel.delivery));
     let started = Instant::now();
-    let span = tracing::info_span!(
+    let span = crate::work_span!(
         "webhook attempt",
         otel.name = "POST",
         otel.kind = "client",

@@ -165,7 +165,7 @@ impl Door {
         let tells_schema = self.0.gateway.graphql.introspection;
         let request_id = caller.request_id().map(ToOwned::to_owned);
         // Of its own: a socket has many, and the span of the request that it began with is over.
-        let span = tracing::info_span!(
+        let span = postern_domain::work_span!(
             "operation",
             otel.name = "graphql",
             otel.kind = "server",

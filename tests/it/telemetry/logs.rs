@@ -25,6 +25,8 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const EMAIL: &str = "ada.lovelace@example.com";
 const PASSWORD: &str = "correct horse battery";
 const JSON: (&str, &str) = ("POSTERN_LOG_FORMAT", "json");
+/// What is logged names request, job and trace, however little that is.
+const LITTLE: (&str, &str) = ("POSTERN_LOG", "warn");
 
 /// The same client within a caller's trace.
 fn traced(client: &Client) -> Client {
@@ -182,7 +184,7 @@ async fn a_mail_that_its_server_refuses_is_a_warning_with_job_and_trace() {
 
 #[tokio::test]
 async fn a_request_that_fails_by_our_fault_is_one_error_with_its_id_and_trace() {
-    let installation = Installation::new(&[JSON]).await;
+    let installation = Installation::new(&[JSON, LITTLE]).await;
     installation.refuse("INSERT", "user").await;
     let doors = installation.start(roles()[0]).await;
     let server = traced(&installation.rest().server());
@@ -272,7 +274,7 @@ async fn a_graphql_operation_that_takes_too_long_is_one_warning_with_its_id_and_
 #[tokio::test]
 async fn a_webhook_that_is_not_taken_is_one_warning_an_attempt_with_job_and_trace() {
     const MESSAGE: &str = "a webhook endpoint did not take a message";
-    let installation = Installation::new(&[JSON]).await;
+    let installation = Installation::new(&[JSON, LITTLE]).await;
     let members = installation.start_all().await;
     let receiver = Receiver::always(Answer::Status(500)).await;
     let refusing = endpoint(&installation.rest(), &receiver.url()).await;

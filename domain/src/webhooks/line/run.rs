@@ -326,7 +326,7 @@ fn health(target: &Target) -> Health {
 
 /// The place of a delivery in the trace of what caused its event; the run of its line is part of many traces.
 fn traced(delivery: &webhook_delivery::Model, message: &webhook_message::Model) -> Traced {
-    let span = tracing::info_span!(
+    let span = crate::work_span!(
         "webhook delivery",
         otel.name = "process webhook_delivery",
         otel.kind = "consumer",
