@@ -37,7 +37,7 @@ const MAX_MESSAGES: u64 = 10_000;
 const BATCH: u64 = 100;
 
 /// How deliveries are that were given up.
-const GIVEN_UP: &[DeliveryState] = &[DeliveryState::Failed, DeliveryState::Dropped];
+pub(super) const GIVEN_UP: &[DeliveryState] = &[DeliveryState::Failed, DeliveryState::Dropped];
 /// How all are that have ended.
 const ENDED: &[DeliveryState] = &[DeliveryState::Failed, DeliveryState::Dropped, DeliveryState::Succeeded];
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 use postern_entity::{
-    Timestamp, webhook_attempt,
+    Timestamp, WebhookDeliveryId, webhook_attempt,
     webhook_delivery::{self, Column, DeliveryState},
     webhook_endpoint,
 };
@@ -52,7 +52,7 @@ pub(super) async fn write_all(deps: &Deps, tx: &Tx, results: &[&DeliveryResult])
     let results = results.as_slice();
     let (beside, in_line): (Vec<_>, Vec<_>) = results.iter().copied().partition(|result| result.beside);
     write_successes(tx, results).await?;
-    write_failures(tx, &in_line, now).await?;
+    let failed = write_failures(tx, &in_line, now).await?;
     write_failures_beside(tx, &beside).await?;
     // Found by hand to be there again, its line need not wait for the next look. Lines first, then endpoints: everybody locks
     // them in this order.
@@ -63,11 +63,13 @@ pub(super) async fn write_all(deps: &Deps, tx: &Tx, results: &[&DeliveryResult])
     for result in one_each(results.iter().copied().filter(|result| result.outcome == Outcome::Gone)) {
         disable_endpoint_of(deps, tx, result, Reason::Gone).await?;
     }
-    let exhausted = |result: &&DeliveryResult| result.outcome == Outcome::Exhausted && result.number.is_some();
-    for result in one_each(results.iter().copied().filter(exhausted)) {
+    // Nothing has failed that was sent by hand in the meantime and has arrived.
+    let told = |result: &&DeliveryResult| result.succeeded() || failed.contains(&result.delivery_id);
+    let told: Vec<_> = results.iter().copied().filter(|result| result.number.is_some()).filter(told).collect();
+    for result in one_each(told.iter().copied().filter(|result| result.outcome == Outcome::Exhausted)) {
         move_clock(deps, tx, result).await?;
     }
-    notice::tell_all(deps, tx, results).await
+    notice::tell_all(deps, tx, &told).await
 }
 
 /// One result of each endpoint among them, in the order of the endpoints.
@@ -96,7 +98,8 @@ async fn write_successes(tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
     Ok(())
 }
 
-async fn write_failures(tx: &Tx, results: &[&DeliveryResult], now: Timestamp) -> Result<()> {
+/// What the owner has sent by hand in the meantime stays delivered. Answers which were written.
+async fn write_failures(tx: &Tx, results: &[&DeliveryResult], now: Timestamp) -> Result<BTreeSet<WebhookDeliveryId>> {
     const COLUMNS: usize = 4;
     let mut values: Vec<sea_orm::Value> = Vec::new();
     for result in results {
@@ -111,19 +114,19 @@ async fn write_failures(tx: &Tx, results: &[&DeliveryResult], now: Timestamp) ->
         values.extend([result.delivery_id.0.into(), state.to_value().into(), attempts.into(), next_attempt_at.into()]);
     }
     if values.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
-    // What the owner has sent by hand in the meantime stays delivered.
     let rows = values.len() / COLUMNS;
     let sql = format!(
         "UPDATE webhook_delivery SET state = v.column2, attempts = attempts + v.column3, next_attempt_at = v.column4, \
-         once = ${} FROM (VALUES {}) AS v WHERE webhook_delivery.id = v.column1 AND webhook_delivery.state <> 'succeeded'",
+         once = ${} FROM (VALUES {}) AS v WHERE webhook_delivery.id = v.column1 AND webhook_delivery.state <> 'succeeded' \
+         RETURNING webhook_delivery.id AS id",
         values.len() + 1,
         placeholders(rows, COLUMNS)
     );
     values.push(false.into());
-    tx.execute_raw(statement(&**tx, &sql, values)).await?;
-    Ok(())
+    let written = tx.query_all_raw(statement(&**tx, &sql, values)).await?;
+    written.iter().map(|row| Ok(WebhookDeliveryId(row.try_get("", "id")?))).collect()
 }
 
 /// A failed attempt beside the line ends only a delivery that has no schedule. One that has goes on with it: what the owner
@@ -144,20 +147,26 @@ async fn write_failures_beside(tx: &Tx, results: &[&DeliveryResult]) -> Result<(
     Ok(())
 }
 
-/// Any answer says that a receiver is there, any success that it is well.
+/// Any answer says that a receiver is there, any success that it is well: at the address that was tried.
 async fn write_health(deps: &Deps, tx: &Tx, results: &[&DeliveryResult]) -> Result<()> {
-    let tried = || results.iter().filter(|result| result.attempt.is_some());
-    let answered: BTreeSet<_> = tried().filter(|result| !result.missed).map(|result| result.endpoint_id).collect();
-    let well: BTreeSet<_> = tried().filter(|result| result.succeeded()).map(|result| result.endpoint_id).collect();
+    let tried = results.iter().filter_map(|result| {
+        let attempt = result.attempt.as_ref()?;
+        Some(((result.endpoint_id, attempt.url.as_str()), *result))
+    });
+    let tried: Vec<_> = tried.collect();
+    let where_it = |is_so: fn(&DeliveryResult) -> bool| -> store::Places<'_> {
+        tried.iter().filter(|(_, result)| is_so(result)).map(|(place, _)| *place).collect()
+    };
+    let answered = where_it(|result| !result.missed);
     store::clear_misses(tx, &answered).await?;
-    store::stop_clocks(tx, well).await?;
+    store::stop_clocks(tx, &where_it(DeliveryResult::succeeded)).await?;
     let mut missed: BTreeMap<_, (&DeliveryResult, usize)> = BTreeMap::new();
-    for result in tried().filter(|result| result.missed && !answered.contains(&result.endpoint_id)) {
-        missed.entry(result.endpoint_id).or_insert((*result, 0)).1 += 1;
+    for (place, result) in tried.iter().filter(|(place, result)| result.missed && !answered.contains(place)) {
+        missed.entry(*place).or_insert((*result, 0)).1 += 1;
     }
-    for (endpoint_id, (result, count)) in missed {
+    for ((endpoint_id, url), (result, count)) in missed {
         let row = store::endpoint_for_update(tx, &result.project_id, endpoint_id).await?;
-        let Some(mut row) = row.filter(|row| result.is_of(&row.url)) else { continue };
+        let Some(mut row) = row.filter(|row| row.url == url) else { continue };
         let before = health(&row);
         let after = before.after_misses(count, deps.now());
         if after != before {

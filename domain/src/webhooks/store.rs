@@ -11,7 +11,11 @@ use sea_orm::{
 };
 
 use super::Place;
-use crate::{Result, db::Tx};
+use crate::{
+    Result,
+    db::{Tx, statement},
+    queue::placeholders,
+};
 
 mod sent;
 
@@ -86,35 +90,31 @@ pub(super) async fn update_endpoint(tx: &Tx, row: webhook_endpoint::Model) -> Re
     Ok(())
 }
 
+/// Endpoints, and the addresses that they had when something was heard of them.
+pub(super) type Places<'a> = BTreeSet<(WebhookEndpointId, &'a str)>;
+
 /// A receiver was found there.
-pub(super) async fn clear_misses(tx: &Tx, ids: &BTreeSet<WebhookEndpointId>) -> Result<()> {
-    use webhook_endpoint::Column::{Id, Misses, PausedUntil, Pauses};
-    if ids.is_empty() {
-        return Ok(());
-    }
-    webhook_endpoint::Entity::update_many()
-        .col_expr(Misses, Expr::value(0))
-        .col_expr(Pauses, Expr::value(0))
-        .col_expr(PausedUntil, Expr::value(None::<i64>))
-        .filter(Id.is_in(ids.iter().copied()))
-        .filter(Misses.ne(0))
-        .exec(&**tx)
-        .await?;
-    Ok(())
+pub(super) async fn clear_misses(tx: &Tx, places: &Places<'_>) -> Result<()> {
+    set_at(tx, places, "misses = 0, pauses = 0, paused_until = NULL", "misses <> 0").await
 }
 
 /// A message has arrived there.
-pub(super) async fn stop_clocks(tx: &Tx, ids: BTreeSet<WebhookEndpointId>) -> Result<()> {
-    use webhook_endpoint::Column::{FailingSince, Id};
-    if ids.is_empty() {
+pub(super) async fn stop_clocks(tx: &Tx, places: &Places<'_>) -> Result<()> {
+    set_at(tx, places, "failing_since = NULL", "failing_since IS NOT NULL").await
+}
+
+/// Changes endpoints where that is called for, and which are there still.
+async fn set_at(tx: &Tx, places: &Places<'_>, change: &str, condition: &str) -> Result<()> {
+    if places.is_empty() {
         return Ok(());
     }
-    webhook_endpoint::Entity::update_many()
-        .col_expr(FailingSince, Expr::value(None::<i64>))
-        .filter(Id.is_in(ids))
-        .filter(FailingSince.is_not_null())
-        .exec(&**tx)
-        .await?;
+    let sql = format!(
+        "UPDATE webhook_endpoint SET {change} FROM (VALUES {}) AS v \
+         WHERE webhook_endpoint.id = v.column1 AND webhook_endpoint.url = v.column2 AND {condition}",
+        placeholders(places.len(), 2)
+    );
+    let values = places.iter().flat_map(|(id, url)| [sea_orm::Value::from(id.0), (*url).into()]);
+    tx.execute_raw(statement(&**tx, &sql, values)).await?;
     Ok(())
 }
 

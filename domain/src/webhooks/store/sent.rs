@@ -19,7 +19,11 @@ use super::in_order;
 use crate::{
     Result,
     db::{Tx, statement},
-    webhooks::{Place, jobs::RecoverWebhookEndpoint, recover::Which},
+    webhooks::{
+        Place,
+        jobs::RecoverWebhookEndpoint,
+        recover::{GIVEN_UP, Which},
+    },
 };
 
 /// Writes messages; answers those whose event had none yet.
@@ -169,7 +173,7 @@ pub(in crate::webhooks) async fn missed_messages(
         // As the condition of an index has it.
         .filter(match job.which {
             Which::Redriven => Expr::cust("state = 'failed'"),
-            _ => Column::State.is_in([DeliveryState::Failed, DeliveryState::Dropped]),
+            _ => Column::State.is_in(GIVEN_UP.iter().copied()),
         });
     let find = in_order(find, Column::CreatedAt, Column::Id, after, Order::Asc);
     let missed = find.limit(limit).all(connection).await?;
@@ -300,7 +304,7 @@ pub(in crate::webhooks) async fn failed_deliveries(
     let find = webhook_delivery::Entity::find()
         .filter(Column::Id.is_in(ids.iter().copied()))
         .filter(Column::ProjectId.eq(project_id.clone()))
-        .filter(Column::State.is_in([DeliveryState::Failed, DeliveryState::Dropped]));
+        .filter(Column::State.is_in(GIVEN_UP.iter().copied()));
     Ok(find.all(&**tx).await?)
 }
 

@@ -1,7 +1,7 @@
 //! What is found out, or written down, when things have changed meanwhile.
 
 use postern_entity::job;
-use sea_orm::{ActiveValue::Set, ColumnTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
 use super::*;
 use crate::webhooks::{
@@ -27,6 +27,16 @@ async fn write(hooks: &Hooks<'_>, result: &DeliveryResult) {
     deps.db.write(async |tx| result::write_all(deps, &tx, &[result]).await).await.unwrap();
 }
 
+/// Writes these columns of the only endpoint or delivery.
+async fn set<A: ActiveModelTrait + Sync>(hooks: &Hooks<'_>, row: A) {
+    let row = &row;
+    let set = async |tx: crate::db::Tx| {
+        A::Entity::update_many().set(row.clone()).exec(&*tx).await?;
+        Ok(())
+    };
+    hooks.deps().db.write(set).await.unwrap();
+}
+
 async fn move_to(hooks: &Hooks<'_>, url: &str) {
     hooks.change(EndpointChange { url: Some(url.to_owned()), ..EndpointChange::default() }).await;
 }
@@ -49,7 +59,7 @@ async fn a_result_whose_writing_was_not_heard_of_is_written_once() {
 }
 
 #[tokio::test]
-async fn what_a_former_address_said_does_not_count_against_the_new_one() {
+async fn what_a_former_address_said_does_not_count_for_or_against_the_new_one() {
     on_each_database(|bench| async move {
         let hooks = Hooks::on(&bench).await;
         hooks.message().await;
@@ -61,6 +71,18 @@ async fn what_a_former_address_said_does_not_count_against_the_new_one() {
             let row = hooks.endpoint_row(hooks.endpoint.id).await;
             assert_eq!((row.disabled, row.misses), (false, 0), "{status}");
         }
+        // Nor for it.
+        let result = tried(&hooks).await;
+        move_to(&hooks, "https://moved-again.example/").await;
+        let since = Some(hooks.deps().now());
+        let failing = webhook_endpoint::ActiveModel { misses: Set(3), failing_since: Set(since), ..Default::default() };
+        set(&hooks, failing).await;
+        write(&hooks, &result).await;
+        let row = hooks.endpoint_row(hooks.endpoint.id).await;
+        assert_eq!((row.misses, row.failing_since), (3, since));
+        write(&hooks, &tried(&hooks).await).await;
+        let row = hooks.endpoint_row(hooks.endpoint.id).await;
+        assert_eq!((row.misses, row.failing_since), (0, None));
         bench.http.answer_next_with_status(410);
         write(&hooks, &tried(&hooks).await).await;
         assert!(hooks.endpoint_row(hooks.endpoint.id).await.disabled);
@@ -114,11 +136,7 @@ async fn what_comes_in_a_pause_goes_when_the_pause_is_over() {
             paused_until: Set(Some(deps.now().plus_seconds(10))),
             ..Default::default()
         };
-        let pause = async |tx: crate::db::Tx| {
-            webhook_endpoint::Entity::update_many().set(paused.clone()).exec(&*tx).await?;
-            Ok(())
-        };
-        deps.db.write(pause).await.unwrap();
+        set(&hooks, paused).await;
         hooks.message().await;
         assert_eq!(hooks.run_due().await, 0);
         bench.clock.advance_seconds(11);
@@ -135,13 +153,8 @@ async fn what_has_arrived_meanwhile_is_not_sent_again() {
         hooks.message().await;
         let delivery = hooks.delivery().await;
         // Given up when it was looked for.
-        let fail = async |tx: crate::db::Tx| {
-            let state = Expr::value("failed");
-            let update = webhook_delivery::Entity::update_many().col_expr(webhook_delivery::Column::State, state);
-            update.filter(webhook_delivery::Column::Id.eq(delivery.id)).exec(&*tx).await?;
-            Ok(())
-        };
-        deps.db.write(fail).await.unwrap();
+        let failed = webhook_delivery::ActiveModel { state: Set(DeliveryState::Failed), ..Default::default() };
+        set(&hooks, failed).await;
         let again = async |states: &[DeliveryState]| {
             let again =
                 deps.db.write(async |tx| store::send_again(&tx, &[delivery.id], states, true, deps.now()).await);
@@ -152,6 +165,36 @@ async fn what_has_arrived_meanwhile_is_not_sent_again() {
         assert_eq!(hooks.delivery().await.state, DeliveryState::Succeeded);
         assert_eq!(again(&[DeliveryState::Failed, DeliveryState::Dropped]).await, 0);
         assert_eq!(again(&[DeliveryState::Failed, DeliveryState::Dropped, DeliveryState::Succeeded]).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn owners_hear_of_no_failure_of_what_has_arrived_by_hand_meanwhile() {
+    on_each_database(|bench| async move {
+        let hooks = Hooks::on(&bench).await;
+        hooks.message().await;
+        for (state, expected) in [(DeliveryState::Succeeded, 0), (DeliveryState::Sending, 2)] {
+            // The fourth failed attempt and the last one are told.
+            for attempts in [3, 7] {
+                let row = |state| webhook_delivery::ActiveModel {
+                    attempts: Set(attempts),
+                    state: Set(state),
+                    ..Default::default()
+                };
+                set(&hooks, row(DeliveryState::Sending)).await;
+                bench.http.answer_next_with_status(500);
+                let result = tried(&hooks).await;
+                set(&hooks, row(state)).await;
+                write(&hooks, &result).await;
+            }
+            hooks.fan_out().await;
+            let (deps, all) = (hooks.deps(), events::EventFilter::default());
+            let events = events::read(deps, &hooks.actor.project_id, None, &all, 200).await.unwrap().events;
+            let told = events.iter().filter(|event| event.kind.as_str().starts_with("webhook_message.")).count();
+            let is_failing = hooks.endpoint_row(hooks.endpoint.id).await.failing_since.is_some();
+            assert_eq!((told, is_failing), (expected, expected > 0));
+        }
     })
     .await;
 }
