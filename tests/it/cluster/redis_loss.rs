@@ -1,4 +1,4 @@
-//! Redis goes away, hangs, and comes back empty: everything stays right, and gets fast again.
+//! Redis goes away, hangs, comes back empty, or with another time: everything stays right, and gets fast again.
 
 use std::time::Duration;
 
@@ -76,8 +76,7 @@ async fn hanging_with_its_connections_open() {
     let app = start(&redis).await;
     redis.signal("-STOP");
     // Nobody waits for it, from the first request on.
-    let body = json!({"email": "ada@example.com", "password": "wrong horse"});
-    assert_eq!(app.rest().client().post("/auth/password/sign-in", body).await.status, 400);
+    assert_eq!(guess(&app).await, 400);
     ready_says(&app, "Redis is away").await;
     everything_works(&app, "without", WITHOUT_REDIS).await;
     redis.signal("-CONT");
@@ -88,6 +87,20 @@ async fn hanging_with_its_connections_open() {
     app.stop().await;
 }
 
+/// What is answered to more wrong passwords than may be tried.
+async fn guesses(app: &App) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..25 {
+        statuses.push(guess(app).await);
+    }
+    statuses
+}
+
+async fn guess(app: &App) -> u16 {
+    let body = json!({"email": "ada@example.com", "password": "wrong horse"});
+    app.rest().client().post("/auth/password/sign-in", body).await.status.as_u16()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_go_on_within_each_gateway() {
     if !on_postgres() {
@@ -96,11 +109,25 @@ async fn limits_go_on_within_each_gateway() {
     let mut redis = PrivateRedis::start("third-password").await;
     let app = start(&redis).await;
     redis.kill();
-    let mut statuses = Vec::new();
-    for _ in 0..25 {
-        let body = json!({"email": "ada@example.com", "password": "wrong horse"});
-        statuses.push(app.rest().client().post("/auth/password/sign-in", body).await.status.as_u16());
-    }
+    let statuses = guesses(&app).await;
     assert_eq!((statuses[0], statuses[24]), (400, 429), "{statuses:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn put_back_by_an_hour_its_clock_holds_nobody_up() {
+    const AN_HOUR_AHEAD: &str = "for _, key in ipairs(redis.call('KEYS', '*:rate:*')) do
+         local ahead = redis.call('GET', key) + 3600 * 1000000
+         redis.call('SET', key, string.format('%.0f', ahead), 'PX', 3600 * 1000)
+         end
+         return redis.status_reply('OK')";
+    if !on_postgres() {
+        return;
+    }
+    let redis = PrivateRedis::start("fourth-password").await;
+    let app = start(&redis).await;
+    assert_eq!(guesses(&app).await[24], 429);
+    redis.command(&["EVAL", AN_HOUR_AHEAD, "0"]);
+    assert_eq!(guess(&app).await, 400);
     app.stop().await;
 }

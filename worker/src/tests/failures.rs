@@ -1,9 +1,13 @@
 //! Jobs that go wrong, and what becomes of them and of the others.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use postern_domain::{
     Error,
+    db::Backend,
     queue::{self, Ending, Enqueue, Job, JobState, Lane, MAX_BATCH, Scope, Suspects},
     testing::on_each_database,
 };
@@ -141,6 +145,58 @@ async fn a_job_longer_than_its_lease_runs_once_though_another_worker_waits_for_i
         for worker in workers {
             worker.stop().await;
         }
+    })
+    .await;
+}
+
+/// Only where several write side by side: on SQLite all wait for the one that does.
+#[tokio::test]
+async fn leases_are_renewed_while_the_end_of_another_job_waits() {
+    const LEASE: Duration = Duration::from_secs(1);
+    on_each(async |deps| {
+        if deps.db.backend() != Backend::Postgres {
+            return;
+        }
+        let (tally, long) = (Tally::default(), Arc::new(OnceLock::new()));
+        let registry = probes({
+            let (tally, long) = (tally.clone(), Arc::clone(&long));
+            move |deps, _, name| {
+                let (tally, long) = (tally.clone(), Arc::clone(&long));
+                async move {
+                    tally.add(&name);
+                    if name == "long" {
+                        while tally.of("ended") == 0 {
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
+                        return Ok(Ending::done());
+                    }
+                    let (id, first_end) = *long.get().unwrap();
+                    Ok(Ending::done().with(move |_| {
+                        let (deps, tally) = (deps.clone(), tally.clone());
+                        Box::pin(async move {
+                            while lease_end(&deps, id).await <= first_end {
+                                tokio::time::sleep(Duration::from_millis(10)).await;
+                            }
+                            tally.add("ended");
+                            Ok(())
+                        })
+                    }))
+                }
+            }
+        });
+        let mut settings = settings();
+        settings.general.lease = LEASE;
+        let worker = Running::start(&deps, settings, registry);
+        let id = put(&deps, probe("long")).await;
+        tally.wait_for("long", 1).await;
+        // A later end than by the claim, and by one renewal that may have begun before.
+        let end = lease_end(&deps, id).await;
+        long.set((id, end.plus_millis(LEASE.as_millis() as i64))).unwrap();
+        let short = put(&deps, probe("short")).await;
+        wait_for_state(&deps, short, JobState::Done).await;
+        wait_for_state(&deps, id, JobState::Done).await;
+        assert_eq!((tally.of("long"), tally.of("short")), (1, 1));
+        worker.stop().await;
     })
     .await;
 }
