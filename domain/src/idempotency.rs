@@ -16,7 +16,7 @@ use crate::{
     actor::{Actor, IdempotencyKey},
     api_keys,
     codes::Code,
-    db::{AsText, Backend, NewRows, Operation, Outcome, Tx, lock_timed_out},
+    db::{AsText, Held, NewRows, Operation, Outcome, Tx},
     deps::Deps,
     error::{Error, Failure, Result, refuse},
     random::equal_secrets,
@@ -26,8 +26,6 @@ use crate::{
 
 /// How long an outcome is kept.
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
-/// How long a request waits for another one with the same key.
-const WAIT: &str = "5s";
 /// The longest key, in characters.
 pub const MAX_KEY_CHARS: usize = 255;
 /// How many expired rows one pruning removes.
@@ -82,7 +80,7 @@ impl Deps {
             }
         });
         match once.await {
-            Err(Error::Database(error)) if lock_timed_out(&error) => {
+            Err(error) if Held::is(&error) => {
                 refuse(Failure::new(Code::Conflict, "A request with the same idempotency key is still running."))
             }
             other => other,
@@ -149,17 +147,13 @@ impl Claim<'_> {
             outcome: Set(Vec::new()),
             expires_at: Set(now.plus_seconds(KEPT_SECONDS)),
         };
-        // PostgreSQL waits here for another transaction that holds the key; SQLite has one writer at a time anyway.
-        if tx.backend() == Backend::Postgres {
-            tx.execute_unprepared(&format!("SET LOCAL lock_timeout = '{WAIT}'")).await?;
-        }
+        // PostgreSQL waits here for another transaction that holds the key, five seconds as for every lock; SQLite has one
+        // writer at a time anyway.
         let claimed = idempotency::Entity::insert(row)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&**tx)
-            .await?;
-        if tx.backend() == Backend::Postgres {
-            tx.execute_unprepared("SET LOCAL lock_timeout = 0").await?;
-        }
+            .await
+            .map_err(Held::or)?;
         if claimed > 0 { Ok(None) } else { self.kept(tx).await.map(Some) }
     }
 

@@ -89,7 +89,9 @@ pub async fn migrate_and_seed(deps: &Deps, settings: &Settings) -> Result<Seeded
     // itself does.
     let transaction = deps.db.begin().await?;
     if deps.db.backend() == Backend::Postgres {
-        transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+        // However long the other one takes, and whoever uses the tables.
+        let wait = format!("SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+        transaction.execute_unprepared(&wait).await?;
     }
     Shape::within(&transaction).await?.refuse_newer()?;
     Migrator::up(&transaction, None).await?;

@@ -10,10 +10,12 @@ use sea_orm::{
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
-
 use tracing::Instrument;
 
-use super::{Backend, Db, Reader, refusal::sqlstate};
+use super::{
+    Backend, Db, Reader,
+    refusal::{LOCK_TIMED_OUT, sqlstate},
+};
 use crate::{
     error::{Error, Result},
     running_time::within,
@@ -34,6 +36,10 @@ const TRIED_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// has gone without a goodbye, keeps its locks as long, and everybody who wants them waits with a connection each.
 /// Shorter than the leases on jobs; no transaction here waits for anything but the database.
 const IDLE_TRANSACTION: (&str, &str) = ("idle_in_transaction_session_timeout", "8s");
+/// The one for how long anybody waits for a lock; [`Db::write`] runs the operation again then. Shorter than the other one: of
+/// the transactions of a process that stands still, one holds what the others wait for, and each would get it in turn and keep
+/// it for as long. This way all of them have given up when the first one ends.
+const LOCK_WAIT: (&str, &str) = ("lock_timeout", "5s");
 
 /// Plans by index from the first row on. PostgreSQL keeps the plan of a prepared statement until the next ANALYZE: one that
 /// was made while a table had a page walks it in every run, and does so still when it has a hundred thousand rows, so that
@@ -79,20 +85,25 @@ pub(crate) async fn patiently<T>(patience: Duration, work: impl Future<Output = 
 /// of its own would be acknowledged and never committed.
 pub(super) async fn begin(pool: &DatabaseConnection, pooled: bool) -> std::result::Result<DatabaseTransaction, DbErr> {
     let pool = pool.clone();
-    let begin = async move {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let transaction = pool.begin_with_options(options).await?;
-        if pooled {
-            let (name, value) = IDLE_TRANSACTION;
-            transaction.execute_unprepared(&format!("DEALLOCATE ALL; SET LOCAL {name} = '{value}'")).await?;
-        }
-        Ok(transaction)
-    };
-    let begun = tokio::spawn(begin.in_current_span()).await;
+    let begun = tokio::spawn(async move { begin_here(&pool, pooled).await }.in_current_span()).await;
     begun.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction was not begun: {error}"))))
+}
+
+/// The same for a task that goes on to its end whatever becomes of its caller.
+pub(super) async fn begin_here(
+    pool: &DatabaseConnection,
+    pooled: bool,
+) -> std::result::Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = pool.begin_with_options(options).await?;
+    if pooled {
+        let settings = [IDLE_TRANSACTION, LOCK_WAIT].map(|(name, value)| format!("; SET LOCAL {name} = '{value}'"));
+        transaction.execute_unprepared(&format!("DEALLOCATE ALL{}", settings.concat())).await?;
+    }
+    Ok(transaction)
 }
 
 impl Db {
@@ -112,7 +123,7 @@ impl Db {
                     // PgBouncer refuses parameters it does not know, and keeps no prepared statements for us.
                     postgres.extra_float_digits(None::<i8>).statement_cache_capacity(0)
                 } else {
-                    postgres.options(BY_INDEX).options([IDLE_TRANSACTION])
+                    postgres.options(BY_INDEX).options([IDLE_TRANSACTION, LOCK_WAIT])
                 }
             });
             let pool = Database::connect(options).await?;
@@ -177,8 +188,8 @@ fn refused_behind_pooler(text: &str) -> bool {
 }
 
 /// Whether the database may be there later, as it is: it does not answer, is starting or stopping (SQLSTATE class 57P), has
-/// no connection left (53300), has given up a transaction that said nothing for too long (25P03), or another process keeps
-/// SQLite's file to itself. A wrong password or name is not among
+/// no connection left (53300), has given up a transaction that said nothing for too long (25P03), somebody holds a lock for
+/// longer than anybody waits (55P03), or another process keeps SQLite's file to itself. A wrong password or name is not among
 /// these.
 #[must_use]
 pub fn may_come_back(error: &Error) -> bool {
@@ -194,7 +205,9 @@ pub fn may_come_back(error: &Error) -> bool {
         | DbErr::Query(RuntimeErr::SqlxError(sqlx)) => match sqlstate(error).as_deref() {
             Some("08P01") => !refused_behind_pooler(&error.to_string()),
             Some(state) => {
-                state.starts_with("57P") || state.starts_with("08") || ["53300", "25P03", SQLITE_BUSY].contains(&state)
+                state.starts_with("57P")
+                    || state.starts_with("08")
+                    || ["53300", "25P03", LOCK_TIMED_OUT, SQLITE_BUSY].contains(&state)
             }
             None => matches!(
                 **sqlx,
@@ -211,8 +224,9 @@ pub fn may_come_back(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Poll, time::Duration};
+    use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
+    use futures::future::join_all;
     use sea_orm::ConnectionTrait;
 
     use super::{Address, may_come_back, refused_behind_pooler};
@@ -235,6 +249,19 @@ mod tests {
         assert!(!refused_behind_pooler("query_wait_timeout"));
     }
 
+    /// Waits until so many wait for a lock.
+    async fn until_waiting(db: &Db, count: i64) {
+        let sql = "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock'";
+        loop {
+            let row = db.reader.query_one_raw(statement(&db.reader, sql, [])).await.unwrap().unwrap();
+            if row.try_get::<i64>("", "count").unwrap() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Only where others can wait: SQLite's file belongs to one process, which stands still as a whole.
     #[tokio::test]
     async fn whoever_falls_silent_within_a_transaction_holds_the_others_up_for_seconds_only() {
@@ -249,10 +276,20 @@ mod tests {
                 statement(&bench.deps.db.writer, "UPDATE project SET display_name = $1 WHERE id = $2", values)
             };
             for pooled in [false, true] {
-                let address = Address { pooled, ..Address::direct(database.url(), 2) };
+                let address = Address { pooled, ..Address::direct(database.url(), 10) };
                 let db = Db::connect(address, Signals::default()).await.unwrap();
                 let silent = db.begin().await.unwrap();
                 silent.execute_raw(rename("held")).await.unwrap();
+                // Others of the same process want the row too, and would have it one after the other, as silent.
+                let behind = async || {
+                    let transaction = db.begin().await.unwrap();
+                    transaction.execute_raw(rename("behind")).await.unwrap();
+                };
+                let mut behind = pin!(join_all((0..9).map(|_| behind())));
+                tokio::select! {
+                    _ = &mut behind => unreachable!("the row is held"),
+                    () = until_waiting(&bench.deps.db, 9) => {}
+                }
 
                 let waiting = bench.deps.db.write(|tx| {
                     let rename = rename("mine");

@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{begin, connect::PATIENCE};
+use super::connect::{PATIENCE, begin_here};
 use crate::{
     error::{Error, Result},
     signal::{Raised, Signals},
@@ -135,14 +135,14 @@ impl Turn {
 }
 
 /// Begins a transaction. A connection whose last one SQLite gave up by itself (a full disk, say) is still within it, if one
-/// asks the driver, and goes.
+/// asks the driver, and goes. To be run [`to_its_end`].
 async fn begin_alone(writer: &DatabaseConnection) -> Result<DatabaseTransaction> {
-    match begin(writer, false).await {
+    match begin_here(writer, false).await {
         Err(error) if is_within_another(&error) => {
             tracing::warn!("SQLite has given up a transaction; its connection is replaced");
             let stuck = writer.get_sqlite_connection_pool().acquire().await.map_err(Error::internal)?;
             stuck.close().await.map_err(Error::internal)?;
-            Ok(begin(writer, false).await?)
+            Ok(begin_here(writer, false).await?)
         }
         begun => Ok(begun?),
     }

@@ -2,7 +2,7 @@
 //!
 //! - SQLite: one writer connection, `BEGIN IMMEDIATE`, write-ahead log, durable commits, which operations that wait for the
 //!   writer share (`group.rs`).
-//! - PostgreSQL: a pool; operations lock rows in key order, and one that lost a deadlock or a serialisation race is run again.
+//! - PostgreSQL: a pool; operations lock rows in key order, and one that lost a deadlock or a serialisation race, or waited too long, is run again.
 //!
 //! What must be told to others once a change is durable (wake-ups, published events) is collected in the [`Tx`] and sent
 //! after the commit. No network call belongs inside an operation.
@@ -43,7 +43,7 @@ pub(crate) use prune::{PRUNE_BATCH, prune};
 pub use reader::Reader;
 use refusal::lost_race;
 pub use refusal::violates_unique;
-pub(crate) use refusal::{is_refused, lock_timed_out};
+pub(crate) use refusal::{Held, is_refused};
 use rows::Additions;
 pub(crate) use rows::NewRows;
 
@@ -58,7 +58,7 @@ mod watch;
 #[cfg(any(test, feature = "testing"))]
 pub use watch::Watch;
 
-/// How often an operation that lost a race (SQLSTATE 40001 or 40P01) is run before its error is shown.
+/// How often an operation that another one was in the way of (SQLSTATE 40001, 40P01, 55P03) is run before its error is shown.
 const MAX_WRITE_TRIES: u32 = 10;
 
 /// Which database this is, for the few statements that must differ.

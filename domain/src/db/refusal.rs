@@ -5,9 +5,12 @@ use sea_orm::{DbErr, RuntimeErr};
 use super::may_come_back;
 use crate::error::Error;
 
+/// What PostgreSQL answers when a statement has given up waiting for a lock (SQLSTATE).
+pub(super) const LOCK_TIMED_OUT: &str = "55P03";
+
 /// Whether the transaction failed only because another one was in its way.
 pub(super) fn lost_race(error: &DbErr) -> bool {
-    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01"))
+    matches!(sqlstate(error).as_deref(), Some("40001" | "40P01" | LOCK_TIMED_OUT))
 }
 
 /// The SQLSTATE of PostgreSQL or the result code of SQLite, when the database itself refused.
@@ -23,12 +26,28 @@ pub(super) fn sqlstate(error: &DbErr) -> Option<String> {
 
 /// Whether the database said no, or what it said cannot be read, so that nothing was done. Of a lost connection nobody knows.
 pub(crate) fn is_refused(error: &Error) -> bool {
-    matches!(error, Error::Database(_)) && !may_come_back(error)
+    Held::is(error) || matches!(error, Error::Database(_)) && !may_come_back(error)
 }
 
-/// Whether a statement of PostgreSQL gave up waiting for a lock (SQLSTATE 55P03).
-pub(crate) fn lock_timed_out(error: &DbErr) -> bool {
-    sqlstate(error).as_deref() == Some("55P03")
+/// Somebody else held a lock for longer than an operation was willing to wait for it, which sets a limit of its own because it
+/// has something else to do then. It is not run again for that, as it is where the limit of everybody was too short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("somebody else holds the row")]
+pub(crate) struct Held;
+
+impl Held {
+    /// What an error of the statement means that has waited so.
+    pub(crate) fn or(error: DbErr) -> Error {
+        match sqlstate(&error).as_deref() {
+            Some(LOCK_TIMED_OUT) => Error::internal(Self),
+            _ => error.into(),
+        }
+    }
+
+    /// Whether `error` says so.
+    pub(crate) fn is(error: &Error) -> bool {
+        matches!(error, Error::Internal(cause) if cause.is::<Self>())
+    }
 }
 
 /// Whether the row was refused because another one with the same unique key exists. `constraint` is the name of the

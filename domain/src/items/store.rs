@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Customer, CustomerType, balance::Balance, sources::Lasting};
 use crate::{
     ItemBalanceId, ProjectId, Timestamp,
-    db::{Backend, NewRows, Tx, padded, statement},
+    db::{Backend, Held, NewRows, Tx, padded, statement},
     error::{Error, Result},
 };
 
@@ -50,8 +50,7 @@ pub(super) async fn lock(
 /// the order of their keys, so that those who hold several do not wait for each other.
 ///
 /// # Errors
-/// Those of the database; on PostgreSQL the one that [`lock_timed_out`](crate::db::lock_timed_out) tells, when somebody else
-/// holds one of them for longer than `patience`.
+/// Those of the database; on PostgreSQL [`Held`], when somebody else holds one of them for longer than `patience`.
 pub(super) async fn lock_each(tx: &Tx, keys: &[&Key], patience: Duration) -> Result<Vec<item_balance::Model>> {
     let columns = columns::<item_balance::Entity>("", Some("balance"));
     let keys = serde_json::to_string(keys).map_err(Error::internal)?;
@@ -78,7 +77,7 @@ pub(super) async fn lock_each(tx: &Tx, keys: &[&Key], patience: Duration) -> Res
             statement(&**tx, &sql, [keys.into()])
         }
     };
-    let rows = tx.query_all_raw(statement).await?;
+    let rows = tx.query_all_raw(statement).await.map_err(Held::or)?;
     Ok(rows.iter().map(|row| item_balance::Model::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
