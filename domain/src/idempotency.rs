@@ -131,13 +131,17 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     /// Claims the key, or answers the outcome that was kept under it.
+    ///
+    /// PostgreSQL waits for another transaction that holds the key, five seconds as for every lock; SQLite has one writer at a
+    /// time anyway.
     async fn take(&self, tx: &Tx) -> Result<Option<Vec<u8>>> {
         let now = self.deps.now();
         idempotency::Entity::delete_many()
             .filter(self.this_row())
             .filter(idempotency::Column::ExpiresAt.lte(now))
             .exec(&**tx)
-            .await?;
+            .await
+            .map_err(Held::or)?;
         let row = idempotency::ActiveModel {
             project_id: Set(self.actor.project_id.clone()),
             caller: Set(self.caller()),
@@ -147,8 +151,6 @@ impl Claim<'_> {
             outcome: Set(Vec::new()),
             expires_at: Set(now.plus_seconds(KEPT_SECONDS)),
         };
-        // PostgreSQL waits here for another transaction that holds the key, five seconds as for every lock; SQLite has one
-        // writer at a time anyway.
         let claimed = idempotency::Entity::insert(row)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&**tx)

@@ -2,7 +2,8 @@
 //!
 //! - SQLite: one writer connection, `BEGIN IMMEDIATE`, write-ahead log, durable commits, which operations that wait for the
 //!   writer share (`group.rs`).
-//! - PostgreSQL: a pool; operations lock rows in key order, and one that lost a deadlock or a serialisation race, or waited too long, is run again.
+//! - PostgreSQL: a pool; operations lock rows in key order, and one that lost a deadlock or a serialisation race, or waited
+//!   too long, is run again.
 //!
 //! What must be told to others once a change is durable (wake-ups, published events) is collected in the [`Tx`] and sent
 //! after the commit. No network call belongs inside an operation.
