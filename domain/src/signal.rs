@@ -45,6 +45,13 @@ pub enum Signal {
         /// Which.
         api_key_id: ApiKeyId,
     },
+    /// Somebody is in a team no more.
+    MemberRemoved {
+        /// Which.
+        team_id: TeamId,
+        /// Who.
+        user_id: UserId,
+    },
     /// A team was deleted, with its API keys.
     TeamDeleted {
         /// Which.

@@ -19,7 +19,7 @@ pub use require::{
 };
 
 use crate::{
-    Actor, Code, Deps, Level, ProjectId,
+    Actor, Code, Deps, Level, ProjectId, UserId,
     actor::ActingUser,
     error::{Failure, Result, refuse},
     projects::{self, NO_PUBLISHABLE_CLIENT_KEY, Project},
@@ -271,10 +271,22 @@ async fn owner(deps: &Deps, project: &Project, token: &str) -> Result<ActingUser
     if !sessions::user_exists(deps, &internal, claims.sub).await? {
         return refuse(Failure::new(Code::Unauthenticated, "The user of the admin access token does not exist."));
     }
-    match project.owner_team_id {
-        Some(team) if teams::is_member(deps, &internal, team, claims.sub).await? => Ok(acting_user(&claims)),
-        _ => refuse(not_admin()),
-    }
+    if administers(deps, project, claims.sub).await? { Ok(acting_user(&claims)) } else { refuse(not_admin()) }
+}
+
+/// Whether a user of project `internal` is in the team that owns the project.
+async fn administers(deps: &Deps, project: &Project, user_id: UserId) -> Result<bool> {
+    let Some(team) = project.owner_team_id else { return Ok(false) };
+    teams::is_member(deps, &ProjectId::internal(), team, user_id).await
+}
+
+/// Whether somebody whose admin access token was accepted still administers the project, however long ago that was.
+///
+/// # Errors
+/// Internal only.
+pub async fn still_administers(deps: &Deps, project_id: &ProjectId, owner: &ActingUser) -> Result<bool> {
+    let Some(project) = projects::lookup(deps, project_id).await? else { return Ok(false) };
+    administers(deps, &project, owner.id).await
 }
 
 /// Step 9: the key of exactly the stated level.

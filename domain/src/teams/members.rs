@@ -15,6 +15,7 @@ use crate::{
     events::{self, EventKind, NewEvent},
     permissions,
     projects::{self, ProjectConfig},
+    signal::Signal,
     users,
 };
 
@@ -95,6 +96,7 @@ pub async fn remove_member(deps: &Deps, actor: &Actor, team_id: TeamId, user_id:
         if !store::remove_member(&tx, project_id, team_id, user_id).await? {
             return refuse(membership_not_found(team_id, user_id));
         }
+        tx.raise(Signal::MemberRemoved { team_id, user_id });
         let membership = Membership { team_id, user_id };
         events::record(deps, &tx, event(project_id, EventKind::TeamMembershipDeleted, membership)).await
     })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use postern_domain::{
     Actor, Deps, Failure, Level, SessionId,
+    actor::ActingUser,
     error::refuse,
     identity::{self, Credentials, Identified},
     projects,
@@ -43,8 +44,12 @@ impl Caller {
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> {
         let identified = self.0.identified.as_ref();
         let user = identified.and_then(|identified| identified.actor.user.as_ref());
-        let owner = identified.and_then(|identified| identified.owner.as_ref());
-        user.into_iter().chain(owner).map(|user| user.session_id)
+        user.into_iter().chain(self.owner()).map(|user| user.session_id)
+    }
+
+    /// The owner who administers the project, where an access token stood in for the key.
+    pub(crate) fn owner(&self) -> Option<&ActingUser> {
+        self.0.identified.as_ref().and_then(|identified| identified.owner.as_ref())
     }
 
     /// The key that the caller sent to make its mutations repeatable.
@@ -62,10 +67,12 @@ impl Caller {
         self.0.request_id.as_deref()
     }
 
-    /// The same for callers that show the same key, be it the project's or a user's, to the same project.
+    /// The same for callers that show the same key, be it the project's or a user's, or are the same owner, to the same project.
     pub(crate) fn key_fingerprint(&self) -> [u8; 32] {
         let credentials = self.key_only();
+        let owner = self.owner().map(|owner| owner.id.to_string());
         let parts = [
+            &owner,
             &credentials.access_type,
             &credentials.project_id,
             &credentials.publishable_client_key,
@@ -83,14 +90,13 @@ impl Caller {
         hash.finalize().into()
     }
 
-    /// Whether the key is still good. Access tokens, which a live connection outlives, do not count: their sessions do.
+    /// Whether the key is still good, or the owner is one still. Access tokens, which a live connection outlives, do not count: their sessions do.
     ///
     /// # Errors
     /// Internal only.
     pub(crate) async fn key_is_good(&self, deps: &Deps) -> postern_domain::Result<bool> {
-        if self.0.identified.as_ref().is_some_and(|identified| identified.owner.is_some()) {
-            // An owner's access token stood in for the key.
-            return Ok(true);
+        if let (Some(owner), Some(actor)) = (self.owner(), self.actor()) {
+            return identity::still_administers(deps, &actor.project_id, owner).await;
         }
         match identity::identify(deps, &self.key_only()).await {
             Ok(_) => Ok(true),

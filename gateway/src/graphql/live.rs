@@ -1,5 +1,5 @@
-//! Live connections and the sessions they hang on. A socket or stream outlives its access token, but not its session, user
-//! or key: those are looked at again when this process hears that one of them changed, and every few seconds anyway.
+//! Live connections and the sessions they hang on. A socket or stream outlives its access token, but not its session, user,
+//! key or ownership of the project: those are looked at again when this process hears that one of them changed, and every few seconds anyway.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -53,7 +53,7 @@ impl Live {
         Self(connections)
     }
 
-    /// Resolves when the session, user or key of `caller` is gone. A caller without any is never gone.
+    /// Resolves when the session, user, key or ownership of `caller` is gone. A caller without any is never gone.
     pub(crate) async fn gone(&self, caller: &Caller) {
         let Some(actor) = caller.actor() else { return std::future::pending().await };
         let lost = CancellationToken::new();
@@ -91,11 +91,11 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn chosen(&self, concerns: impl Fn(&Actor) -> bool) -> Vec<Watched> {
-        self.lock().watched.values().filter(|watched| concerns(&watched.actor)).cloned().collect()
+    fn chosen(&self, concerns: impl Fn(&Watched) -> bool) -> Vec<Watched> {
+        self.lock().watched.values().filter(|watched| concerns(watched)).cloned().collect()
     }
 
-    /// Looks at these connections, and ends those whose session, user or key is gone.
+    /// Looks at these connections, and ends those whose session, user, key or ownership is gone.
     async fn look_at(&self, watched: Vec<Watched>) -> postern_domain::Result<()> {
         let mut by_session: HashMap<SessionId, Vec<&Watched>> = HashMap::new();
         for one in &watched {
@@ -142,7 +142,7 @@ impl Concerned {
     fn by(signal: Signal) -> Self {
         match signal {
             Signal::SessionRevoked { session_id } => Self::Session(session_id),
-            Signal::UserSignedOut { user_id } => Self::User(user_id),
+            Signal::UserSignedOut { user_id } | Signal::MemberRemoved { user_id, .. } => Self::User(user_id),
             Signal::TeamDeleted { team_id } => Self::Team(team_id),
             Signal::ApiKeyRevoked { api_key_id } => Self::ApiKey(api_key_id),
             Signal::ProjectChanged { project_id } => Self::Project(project_id),
@@ -152,12 +152,13 @@ impl Concerned {
         }
     }
 
-    fn includes(&self, actor: &Actor) -> bool {
+    fn includes(&self, Watched { caller, actor, .. }: &Watched) -> bool {
         match self {
             Self::Nobody => false,
-            Self::Session(session_id) => actor.user.as_ref().is_some_and(|user| user.session_id == *session_id),
-            Self::User(user_id) => actor.is_user(*user_id),
-            Self::Team(team_id) => actor.team_id() == Some(*team_id),
+            Self::Session(session_id) => caller.sessions().any(|session| session == *session_id),
+            Self::User(user_id) => actor.is_user(*user_id) || caller.owner().is_some_and(|owner| owner.id == *user_id),
+            // It may be the one that owns the project of the others.
+            Self::Team(team_id) => actor.team_id() == Some(*team_id) || caller.owner().is_some(),
             Self::ApiKey(api_key_id) => actor.key.is_some_and(|key| key.id == *api_key_id),
             Self::Project(project_id) => actor.project_id == *project_id,
             Self::Everybody => true,
@@ -176,7 +177,7 @@ async fn look_after(connections: Weak<Connections>, mut signals: Listener) {
         let Some(connections) = connections.upgrade() else { return };
         let watched = match concerned {
             Concerned::Nobody => continue,
-            concerned => connections.chosen(|actor| concerned.includes(actor)),
+            concerned => connections.chosen(|watched| concerned.includes(watched)),
         };
         if let Err(error) = connections.look_at(watched).await {
             // The database is away: connections stay, and are looked at again in a moment.

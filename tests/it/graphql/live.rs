@@ -78,6 +78,36 @@ async fn deleting_the_user_closes_its_sockets() {
 }
 
 #[tokio::test]
+async fn whoever_owns_the_project_no_more_loses_its_sockets_and_no_others() {
+    let app = App::start().await;
+    let internal = app.internal_rest();
+    let (mut owners, mut ids) = (Vec::new(), Vec::new());
+    for email in ["leaving@example.com", "staying@example.com"] {
+        let body = json!({"email": email, "password": "correct horse battery"});
+        let token = internal.client().post("/auth/password/sign-up", body).await.json(200)["access_token"].clone();
+        let token = token.as_str().unwrap().to_owned();
+        ids.push(internal.client().user(&token).get("/users/me").await.json(200));
+        owners.push(token);
+    }
+    let team = ids[0]["selected_team_id"].as_str().unwrap();
+    let member = |user: &Value| format!("/team-memberships/{team}/{}", user["id"].as_str().unwrap());
+    internal.server().post(&member(&ids[1]), json!({})).await.json(201);
+    let new = json!({"display_name": "Shop", "owner_team_id": team});
+    let shop = internal.client().user(&owners[0]).post("/internal/projects", new).await.json(201);
+    let headers = |token: &str| json!({"x-stack-access-type": "admin", "x-stack-project-id": shop["id"], "x-stack-admin-access-token": token});
+    let leaving = Socket::connect(&app, headers(&owners[0])).await;
+    let mut staying = Socket::connect(&app, headers(&owners[1])).await;
+    internal.server().delete(&member(&ids[0])).await.json(200);
+    assert_eq!(leaving.closed().await, 4403);
+    staying.say(json!({"type": "ping"})).await;
+    assert_eq!(staying.hear().await["type"], "pong");
+    // The same where the team itself goes.
+    internal.server().delete(&format!("/teams/{team}")).await.json(200);
+    assert_eq!(staying.closed().await, 4403);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_socket_outlives_its_access_token() {
     let clock = Arc::new(FixedClock::at(SystemClock.now()));
     let app = App::builder().clock(clock.clone()).start().await;
