@@ -8,7 +8,9 @@ use std::{
 };
 
 use postern_domain::{
-    Actor, ApiKeyId, Deps, ProjectId, SessionId, TeamId, UserId, sessions,
+    Actor, ApiKeyId, Deps, ProjectId, SessionId, TeamId, UserId,
+    running_time::within,
+    sessions,
     signal::{Listener, Signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,8 @@ use super::caller::Caller;
 
 /// How often every connection is looked at. Ended sessions must be noticed within 10 s without any signal.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a look may take: a connection to the database may be dead without a word, and nobody else looks.
+const LOOK_FOR: Duration = Duration::from_secs(10);
 /// How many sessions one question to the domain names.
 const BATCH: usize = 500;
 
@@ -179,9 +183,11 @@ async fn look_after(connections: Weak<Connections>, mut signals: Listener) {
             Concerned::Nobody => continue,
             concerned => connections.chosen(|watched| concerned.includes(watched)),
         };
-        if let Err(error) = connections.look_at(watched).await {
-            // The database is away: connections stay, and are looked at again in a moment.
-            tracing::warn!(%error, "live connections could not be looked at");
+        // The database may be away: connections stay, and are looked at again in a moment.
+        match within(LOOK_FOR, connections.look_at(watched)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::warn!(%error, "live connections could not be looked at"),
+            None => tracing::warn!("looking at live connections took too long and was cut off"),
         }
     }
 }

@@ -10,11 +10,12 @@ use futures::{
 };
 use postern_domain::{
     Deps, ProjectId, TeamId,
+    db::may_come_back,
     events::{self, EventFilter, LoggedEvent, MAX_PAGE},
     identity, teams,
 };
 use postern_gateway_macros::guarded;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     tail::{Tail, Tails},
@@ -30,6 +31,9 @@ use crate::graphql::{
 /// How often a right that can end without an event is looked at when nothing happens: definitions of permissions can change
 /// too. A right that ended must be noticed within 10 s.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The pause before the database is asked again that was away.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Subscriptions to the event log.
 #[derive(Default)]
@@ -132,11 +136,26 @@ async fn next_allowed(
         match heard {
             Some(Some(event)) => {
                 let event = event?;
-                may().await?;
+                when_there(may).await?;
                 return Ok(event);
             }
             Some(None) => return Err(postern_domain::Error::internal("the event log ended")),
-            None => may().await?,
+            None => when_there(may).await?,
+        }
+    }
+}
+
+/// Asks again as long as the database is away: whoever listens goes on when it is back, and has missed nothing.
+///
+/// # Errors
+/// Those of the question, but that.
+pub(crate) async fn when_there<T, F: Future<Output = postern_domain::Result<T>>>(
+    ask: impl Fn() -> F,
+) -> postern_domain::Result<T> {
+    loop {
+        match ask().await {
+            Err(error) if may_come_back(&error) => sleep(AGAIN).await,
+            outcome => return outcome,
         }
     }
 }
@@ -199,7 +218,8 @@ impl Follower {
                 }
                 None => {
                     let after = Some(self.position);
-                    let page = events::read(&self.deps, &self.project_id, after, &self.filter, MAX_PAGE).await?;
+                    let read = || events::read(&self.deps, &self.project_id, after, &self.filter, MAX_PAGE);
+                    let page = when_there(read).await?;
                     self.waiting.extend(page.events.into_iter().map(Arc::new));
                     self.position = page.position;
                 }
@@ -213,4 +233,39 @@ fn fits(filter: &EventFilter, event: &LoggedEvent) -> bool {
     (filter.kinds.is_empty() || filter.kinds.contains(&event.kind))
         && filter.user_id.is_none_or(|user_id| event.user_id == Some(user_id))
         && filter.team_id.is_none_or(|team_id| event.team_id == Some(team_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use postern_domain::{
+        Failure,
+        db::{Address, Db},
+        error::refuse,
+        signal::Signals,
+    };
+
+    use super::when_there;
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_waited_for_and_nothing_else() {
+        let file = std::env::temp_dir().join(format!("postern-away-{}.db", std::process::id()));
+        let url = format!("sqlite://{}", file.display());
+        let away = Db::connect(Address::direct(&url, 1), Signals::default()).await.unwrap();
+        away.close().await.unwrap();
+        std::fs::remove_file(file).unwrap();
+        let asked = Cell::new(0);
+        let ask = async || {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 => away.ping().await.map(|()| "at once"),
+                2 => Ok("there"),
+                _ => refuse(Failure::forbidden("no more")),
+            }
+        };
+        assert_eq!(when_there(ask).await.unwrap(), "there");
+        assert!(when_there(ask).await.is_err());
+        assert_eq!(asked.get(), 3);
+    }
 }

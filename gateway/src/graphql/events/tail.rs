@@ -10,12 +10,15 @@ use std::{
 use postern_domain::{
     Deps, ProjectId,
     events::{self, EventFilter, LoggedEvent, MAX_PAGE},
+    running_time::within,
     signal::{Listener, Signal},
 };
 use tokio::{sync::watch, time::sleep};
 
 /// How many events a tail keeps for followers that are a little behind.
 const KEPT: usize = 256;
+/// How long that may take before it is begun anew: a connection to the database may be dead without a word.
+const READ_FOR: Duration = Duration::from_secs(10);
 /// How often the log is looked at when no signal comes: signals can be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -133,12 +136,20 @@ impl Tail {
 
 async fn grow(tail: Weak<Tail>, deps: Deps, mut signals: Listener) {
     loop {
+        let Some(known) = tail.upgrade().map(|tail| *tail.end.borrow()) else { return };
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
-            () = signals.hears(|signal| matches!(signal, Signal::LogAdvanced { .. })) => {}
+            () = signals.hears(|signal| matches!(signal, Signal::LogAdvanced { position } if *position > known)) => {}
         }
         let Some(tail) = tail.upgrade() else { return };
-        let Err(error) = tail.read_on(&deps).await else { continue };
+        let error = match within(READ_FOR, tail.read_on(&deps)).await {
+            Some(Ok(())) => continue,
+            Some(Err(error)) => error,
+            None => {
+                tracing::warn!("reading the end of the event log took too long and was cut off");
+                continue;
+            }
+        };
         if error.failure().is_none() {
             tracing::warn!(%error, "the end of the event log could not be read");
         } else if let Ok(end) = events::newest(&deps).await {

@@ -14,7 +14,7 @@ use postern_gateway_macros::guarded;
 use super::types::{CustomerInput, ItemObject, key};
 use crate::graphql::{
     error::{Error, Result},
-    events::subscription::{LOOK_EVERY, follow, while_allowed},
+    events::subscription::{LOOK_EVERY, follow, when_there, while_allowed},
     schema::{actor, deps},
 };
 
@@ -79,7 +79,7 @@ struct Watched {
 
 impl Watched {
     async fn item(&self) -> async_graphql::Result<Item> {
-        let item = items::get(&self.deps, &self.actor, &self.customer, &self.item_id).await;
+        let item = when_there(|| items::get(&self.deps, &self.actor, &self.customer, &self.item_id)).await;
         item.map_err(|error| Error::from(error).into())
     }
 
